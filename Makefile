@@ -1,0 +1,75 @@
+# Everything a person or CI does here, by name. Needs make and Python 3.11 or newer; the rest goes into .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test lint format coverage check bench vectors clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: $(VENV)/.complete ## create .venv with everything a developer needs
+
+demo: $(VENV)/.runtime ## run a whole dialogue on this machine: relay, facilitator, participants
+	$(BIN)/backchannel demo
+
+test: $(VENV)/.complete ## run every test; fail too if a branch of protocol/ is not covered
+	$(BIN)/python -m pytest -n auto --cov --cov-report=
+	@$(MAKE) --no-print-directory coverage
+
+# Only protocol/ must be complete: there an untried branch is an unproved claim.
+coverage: $(VENV)/.complete ## report what the last `make test` covered; protocol/ must be at 100 %
+	@test -f .coverage || { echo "No coverage data yet; next: make test" >&2; exit 1; }
+	@$(BIN)/python -m coverage report --include='client/*,server/*'
+	@$(BIN)/python -m coverage report --include='protocol/*' --fail-under=100 --precision=2
+
+lint: $(VENV)/.complete ## style, formatting, types, import arrows, dead code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vulture
+
+format: $(VENV)/.complete ## rewrite the source the way `make lint` wants it
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+check: lint test ## what CI asks of a change: lint, then test
+
+bench: $(VENV)/.complete ## measure this machine
+	$(BIN)/python -m bench
+
+vectors: $(VENV)/.complete ## write the test vectors anew: a change of the protocol, never a repair
+	$(BIN)/python -m tests.support.make_vectors
+
+clean: ## remove .venv and everything that was made
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find protocol server client migrations tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Stamps: .python (the environment exists), .runtime (the two programs run), .complete (so do the tests and tools).
+
+$(VENV)/.python:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	    echo "Backchannel needs Python 3.11 or newer, and '$(PYTHON)' was not found." >&2; \
+	    echo "next: install it, or say where it is: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Backchannel needs Python 3.11 or newer; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1)." >&2; \
+	    echo "next: say where a newer one is: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "This Python cannot make virtual environments: its venv or ensurepip module is missing." >&2; \
+	    echo "next: on Debian or Ubuntu, install the package python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: pyproject.toml | $(VENV)/.python
+	$(PIP) install -e '.[client,relay]'
+	@touch $@
+
+$(VENV)/.complete: pyproject.toml | $(VENV)/.python
+	$(PIP) install -e '.[client,relay,test,quality]'
+	@touch $(VENV)/.runtime $@
