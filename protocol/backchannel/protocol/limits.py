@@ -1,0 +1,51 @@
+"""Every bound of SPEC.md section 21 and every size that follows from a drawing, each with its reason."""
+
+from typing import Final
+
+BLOCK: Final = 4096  # one size for everything on a relay
+NONCE: Final = 24
+TAG: Final = 16
+CORE: Final = BLOCK - NONCE - TAG
+
+HASH: Final = 32
+ID: Final = 16  # channel, drop, thread, message, generation, prekey ids
+SALT: Final = 16
+X25519: Final = 32
+KEM_PUBLIC: Final = 1184
+KEM_CIPHERTEXT: Final = 1088
+KEM_SEED: Final = 64
+IDENTITY: Final = X25519 + KEM_PUBLIC
+BUNDLE: Final = 2 * IDENTITY
+
+ENTRIES: Final = 64  # slots in a group core
+SLOT_MAC: Final = 16
+PARENTS: Final = 4  # the heads of a few people talking at once
+PARTS: Final = 16  # blocks of one long message
+POSTS: Final = 256  # a number is one byte
+GENERATIONS: Final = 128  # of one sender: 30 days of daily renewal, and of busy days
+SKIPPED: Final = 512  # message keys of a line: a day of loss of a talkative peer
+EXPORTS: Final = 64  # of a line and direction: key blocks that name an earlier step
+PENDING: Final = 256  # cores that wait for a key or a roster
+PENDING_OF_ONE: Final = 64  # of them with one claimed sender, so that nobody fills the list
+WANTED: Final = 32  # names in one ask
+ROSTER_BYTES: Final = 20_480
+ROSTER_PIECES: Final = 64
+CARD_PIECES: Final = 8
+CHARTER_BYTES: Final = 20_000  # fits a card
+TOPIC: Final = 120  # characters: one line on a screen
+ALIAS: Final = 32  # characters
+ALIAS_BYTES: Final = 64
+URL_BYTES: Final = 256
+RELAYS: Final = 8
+LIFETIME: Final = 2160  # hours: the longest class of a relay
+CLASSES: Final = (24, 72, 168, 336, 720, 2160)  # hours that a drop keeps a block
+CLOCK_SKEW: Final = 1  # hours between two honest clocks
+
+MOST_BLOCKS: Final = 64  # of one append or one answer to a read
+MOST_WAIT: Final = 60  # seconds of a waiting read
+
+GENERATION_HOURS: Final = 24  # a sender key renews after this long
+ASK_AFTER: Final = 30  # seconds before something missed is asked for
+ASK_AGAIN: Final = 3600
+REPOST_DELAY: Final = 30  # seconds, at most: so that not all holders answer at once
+INTRO_AGAIN: Final = (1, 6, 24)  # hours after which an unanswered intro is posted again; then daily

@@ -1,0 +1,205 @@
+"""The only module that imports a cryptographic library: SPEC.md sections 2 and 3.
+
+Functions over bytes, each with its label; they know nothing of blocks, members or time.
+"""
+
+import hashlib
+import hmac
+from typing import final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from nacl import bindings as sodium
+from nacl.exceptions import CryptoError
+
+from backchannel.protocol import limits
+from backchannel.protocol.errors import AuthenticationError, DecodeError
+from backchannel.protocol.labels import Label
+from backchannel.protocol.secret import KemSeed, KemShared, Secret, X25519Private
+
+_PRIME = 2**255 - 19
+_ZERO_NONCE = bytes(12)
+_ARGON2_PASSES = 3
+_ARGON2_BYTES = 256 * 1024 * 1024
+
+
+def hash_(label: Label, data: bytes) -> bytes:
+    """`H(label, data)`, 32 bytes."""
+    return hashlib.sha256(label.prefix + data).digest()
+
+
+def mac(key: Secret, label: Label, data: bytes = b"") -> bytes:
+    """`mac(key, label, data)`, 32 bytes."""
+    return hmac.digest(key.expose(), label.prefix + data, "sha256")
+
+
+def kdf(secret: bytes, salt: bytes, label: Label, context: bytes = b"", length: int = 32) -> bytes:
+    """`kdf(secret, salt, label, context, n)`: HKDF-SHA-256, RFC 5869."""
+    return HKDF(SHA256(), length, salt, label.prefix + context).derive(secret)
+
+
+def same(a: bytes, b: bytes) -> bool:
+    """Whether two byte strings are equal, in constant time."""
+    return hmac.compare_digest(a, b)
+
+
+def argon2id(password: bytes, salt: bytes) -> bytes:
+    """Argon2id of 256 MiB and three passes, 32 bytes; `salt` has 16. RFC 9106."""
+    return sodium.crypto_pwhash_alg(
+        32, password, salt, _ARGON2_PASSES, _ARGON2_BYTES, sodium.crypto_pwhash_ALG_ARGON2ID13
+    )
+
+
+@final
+class X25519Public:
+    """A parsed X25519 public key 32, canonical; equal and hashable by its bytes."""
+
+    __slots__ = ("_key", "value")
+
+    def __init__(self, value: bytes, /) -> None:
+        """Parse; `DecodeError` unless 32 bytes that are the least encoding of their point."""
+        if len(value) != limits.X25519 or int.from_bytes(value, "little") >= _PRIME:
+            msg = "an X25519 public key is not canonical"
+            raise DecodeError(msg)
+        self.value = bytes(value)
+        self._key: X25519PublicKey | None = None
+
+    @property
+    def key(self) -> X25519PublicKey:
+        """The library's object, made once."""
+        if self._key is None:
+            self._key = X25519PublicKey.from_public_bytes(self.value)
+        return self._key
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is X25519Public and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __repr__(self) -> str:
+        return f"<X25519Public {self.value[:4].hex()}…>"
+
+
+@final
+class KemPublic:
+    """A parsed ML-KEM-768 public key 1,184; equal and hashable by its bytes."""
+
+    __slots__ = ("_key", "value")
+
+    def __init__(self, value: bytes, /) -> None:
+        """Parse; `DecodeError` unless 1,184 bytes that pass the modulus check of FIPS 203."""
+        if len(value) != limits.KEM_PUBLIC or not _below_modulus(value):
+            msg = "an ML-KEM-768 public key is not canonical"
+            raise DecodeError(msg)
+        self.value = bytes(value)
+        self._key: MLKEM768PublicKey | None = None
+
+    @property
+    def key(self) -> MLKEM768PublicKey:
+        """The library's object, made once."""
+        if self._key is None:
+            self._key = MLKEM768PublicKey.from_public_bytes(self.value)
+        return self._key
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is KemPublic and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __repr__(self) -> str:
+        return f"<KemPublic {self.value[:4].hex()}…>"
+
+
+def _below_modulus(value: bytes) -> bool:
+    """FIPS 203 section 7.2: decoding twelve bits each and encoding again gives the same key."""
+    try:
+        MLKEM768PublicKey.from_public_bytes(value)
+    except ValueError:
+        return False
+    return True
+
+
+def x25519_public(private: X25519Private) -> X25519Public:
+    """The public half."""
+    return X25519Public(
+        X25519PrivateKey.from_private_bytes(private.expose()).public_key().public_bytes_raw()
+    )
+
+
+def kem_public(seed: KemSeed) -> KemPublic:
+    """The public half."""
+    return KemPublic(MLKEM768PrivateKey.from_seed_bytes(seed.expose()).public_key().public_bytes_raw())
+
+
+def dh(private: X25519Private, public: X25519Public) -> bytes:
+    """X25519, RFC 7748, 32 bytes; `AuthenticationError` for an all-zero result (low-order points)."""
+    try:
+        return X25519PrivateKey.from_private_bytes(private.expose()).exchange(public.key)
+    except ValueError:
+        msg = "an X25519 result is all zero"
+        raise AuthenticationError(msg) from None
+
+
+def encapsulate(public: KemPublic) -> tuple[KemShared, bytes]:
+    """ML-KEM-768 encapsulation with the library's own randomness: for an `Entropy` of a shell."""
+    shared, ciphertext = public.key.encapsulate()
+    return KemShared(shared), ciphertext
+
+
+def decapsulate(seed: KemSeed, ciphertext: bytes) -> KemShared:
+    """The shared secret 32; a forged ciphertext gives another one (implicit rejection)."""
+    if len(ciphertext) != limits.KEM_CIPHERTEXT:
+        msg = "an ML-KEM-768 ciphertext has 1,088 bytes"
+        raise DecodeError(msg)
+    return KemShared(MLKEM768PrivateKey.from_seed_bytes(seed.expose()).decapsulate(ciphertext))
+
+
+def seal(key: bytes, plain: bytes, associated: bytes) -> bytes:
+    """ChaCha20-Poly1305 under a key that is used once; 16 bytes longer."""
+    return ChaCha20Poly1305(key).encrypt(_ZERO_NONCE, plain, associated)
+
+
+def open_(key: bytes, sealed: bytes, associated: bytes) -> bytes:
+    """The inverse of `seal`; `AuthenticationError` when it does not verify."""
+    try:
+        return ChaCha20Poly1305(key).decrypt(_ZERO_NONCE, sealed, associated)
+    except InvalidTag:
+        msg = "a ciphertext does not verify"
+        raise AuthenticationError(msg) from None
+
+
+def xseal(key: Secret, nonce: bytes, plain: bytes, associated: bytes = b"") -> bytes:
+    """XChaCha20-Poly1305 with a random nonce 24; 16 bytes longer."""
+    return sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, associated, nonce, key.expose())
+
+
+def xopen(key: Secret, nonce: bytes, sealed: bytes, associated: bytes = b"") -> bytes:
+    """The inverse of `xseal`; `AuthenticationError` when it does not verify."""
+    try:
+        return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, associated, nonce, key.expose())
+    except CryptoError:
+        msg = "a block does not open"
+        raise AuthenticationError(msg) from None
+
+
+def pad(plain: bytes, length: int) -> bytes:
+    """ISO/IEC 7816-4 to `length` bytes; `plain` has at most `length - 1`."""
+    if len(plain) >= length:
+        msg = f"{len(plain)} bytes do not fit in {length - 1}"
+        raise ValueError(msg)
+    return plain + b"\x80" + bytes(length - len(plain) - 1)
+
+
+def unpad(padded: bytes) -> bytes:
+    """The inverse of `pad`; `DecodeError` where there is no mark."""
+    stripped = padded.rstrip(b"\x00")
+    if not stripped.endswith(b"\x80"):
+        msg = "padding has no mark"
+        raise DecodeError(msg)
+    return stripped[:-1]
