@@ -1,4 +1,4 @@
-"""The outer layer: SPEC.md section 7. Turns a core into 4,096 bytes of noise for one drop, and back.
+"""The outer layer: SPEC.md section 7. Turns a core into 4,096 bytes of noise, and back.
 
 ```
 block 4096 = nonce 24 | XChaCha20-Poly1305(outer key of the hour, core 4056) | tag 16
@@ -33,10 +33,11 @@ def wrap(core: Core, secret: OuterSecret, clock: Clock, entropy: Entropy) -> Blo
 def unwrap(
     block: bytes, secret: OuterSecret, clock: Clock, hint: Hour, window: tuple[Hour, Hour]
 ) -> Core:
-    """The core in `block`, tried at the relay's hour, its neighbours, then the whole window (both ends included).
+    """The core in `block`; `window` is its first and last hour, `hint` the relay's.
 
-    `DecodeError` for a wrong size, a core of another hour than its key or of an unknown kind,
-    `AuthenticationError` where no hour opens it.
+    Tried are the hint, its neighbours, then the rest of the window, newest first. `DecodeError` for
+    a wrong size, a core of another hour than its key or of an unknown kind; `AuthenticationError`
+    where no hour opens it.
     """
     if len(block) != limits.BLOCK:
         msg = "a block has 4,096 bytes"

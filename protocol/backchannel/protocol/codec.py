@@ -1,6 +1,7 @@
 """One encoding per value: SPEC.md section 1, "Codec".
 
-Owns the strict MessagePack reader and writer for `Record` structures, and for saved state. Knows no structure.
+Owns the strict MessagePack reader and writer for `Record` structures, and for saved state.
+Knows no structure.
 """
 
 from functools import cache
@@ -20,7 +21,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 @cache
-def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:  # noqa: ANN401 - a union is not a type[T]
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:  # a union is not a type[T]
     return msgspec.msgpack.Decoder(kind, strict=True)
 
 

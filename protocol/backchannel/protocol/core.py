@@ -21,7 +21,7 @@ HEAD = 1 + 4 + limits.SALT
 GROUP_HASHED = limits.CORE - limits.ENTRIES * limits.SLOT_MAC
 
 Clock = Callable[[Hour], ClockValue]
-"""E at an hour; `StaleError` where it is gone or not to be had. In a lobby the same for all hours."""
+"""E at an hour; `StaleError` where it is gone or not to be had. In a lobby one for all hours."""
 
 
 class Kind(IntEnum):

@@ -1,12 +1,14 @@
 """A drop's credentials, and the requests and answers of a relay: SPEC.md sections 6 and 18.
 
-Both ends stand here, so that client and relay cannot disagree: `Request` is written by the one and read by the
-other, and the same key pair (request, answer) authenticates both ways. Knows nothing of HTTP beyond a status.
+Both ends stand here, so that client and relay cannot disagree: `Request` is written by the one and
+read by the other, and the same key pair (request, answer) authenticates both ways. Knows nothing of
+HTTP beyond a status.
 """
 
 import base64
 import binascii
 from enum import IntEnum
+from itertools import pairwise
 from typing import NamedTuple, Self, final
 
 from backchannel.protocol import limits
@@ -42,7 +44,7 @@ class Operation(IntEnum):
 
 @final
 class Drop:
-    """What a member knows of one drop: its id, and the keys that open its door and its outer layer."""
+    """What a member knows of a drop: its id, and the keys that open its door and outer layer."""
 
     __slots__ = ("access", "id", "outer", "relay")
 
@@ -83,7 +85,10 @@ class DropKeys(NamedTuple):
     def of_relay(
         cls, drop: DropId, public: X25519Public, private: X25519Private, relay: X25519Public
     ) -> Self:
-        """From the relay's side, which keeps both halves of its key; `AuthenticationError` for a low-order `public`."""
+        """From the relay's side, which keeps both halves of its key.
+
+        `AuthenticationError` for a low-order `public`.
+        """
         return cls._of(drop, dh(private, public), public, relay)
 
     @classmethod
@@ -104,7 +109,13 @@ class Request(NamedTuple):
 
     @classmethod
     def write(
-        cls, operation: Operation, drop: DropId, hour: Hour, nonce: bytes, payload: bytes, keys: DropKeys
+        cls,
+        operation: Operation,
+        drop: DropId,
+        hour: Hour,
+        nonce: bytes,
+        payload: bytes,
+        keys: DropKeys,
     ) -> Self:
         """Make one; `nonce` is 16 random bytes."""
         head = drop + hour.to_bytes(4) + nonce
@@ -120,13 +131,18 @@ class Request(NamedTuple):
         hour = Hour(int.from_bytes(body[16:20]))
         return cls(operation, DropId(body[:16]), hour, body[20:36], body[36:68], body[68:])
 
+    def __repr__(self) -> str:
+        return f"<Request {self.operation.name}>"
+
     def pack(self) -> bytes:
         """The body to send."""
         return self.drop + self.hour.to_bytes(4) + self.nonce + self.mac + self.payload
 
     def verify(self, keys: DropKeys) -> None:
         """`AuthenticationError` unless the MAC is right."""
-        expected = Request.write(self.operation, self.drop, self.hour, self.nonce, self.payload, keys)
+        expected = Request.write(
+            self.operation, self.drop, self.hour, self.nonce, self.payload, keys
+        )
         if not same(expected.mac, self.mac):
             msg = "a request does not verify"
             raise AuthenticationError(msg)
@@ -137,7 +153,7 @@ class Request(NamedTuple):
         return mac(keys.answer, Label.RELAY_ANSWER, covered) + payload
 
     def read_answer(self, status: int, body: bytes, keys: DropKeys) -> bytes:
-        """The payload of the answer to this very request; `AuthenticationError` for any other bytes."""
+        """The payload of the answer to this very request; `AuthenticationError` for other bytes."""
         payload = body[MAC:]
         if not same(self.answer(status, payload, keys)[:MAC], body[:MAC]):
             msg = "an answer is not from the relay of this drop"
@@ -154,13 +170,16 @@ class Create(NamedTuple):
     keep: int
     """Index into `limits.CLASSES`."""
 
+    def __repr__(self) -> str:
+        return f"<Create {self.keep}>"  # a voucher is as good as money
+
     def pack(self) -> bytes:
         """81 bytes."""
         return self.voucher + self.access.value + self.close.value + bytes([self.keep])
 
     @classmethod
     def read(cls, payload: bytes) -> Self:
-        """`DecodeError` for a wrong size, a key that is not canonical, or a class that is not there."""
+        """`DecodeError` for a wrong size, a key not canonical, or a class that is not there."""
         if len(payload) != 81 or payload[80] >= len(limits.CLASSES):
             msg = "not a request to create"
             raise DecodeError(msg)
@@ -179,7 +198,10 @@ class Read(NamedTuple):
     def pack(self) -> bytes:
         """16 bytes."""
         return (
-            self.position.to_bytes(8) + self.hour.to_bytes(4) + self.most.to_bytes(2) + self.wait.to_bytes(2)
+            self.position.to_bytes(8)
+            + self.hour.to_bytes(4)
+            + self.most.to_bytes(2)
+            + self.wait.to_bytes(2)
         )
 
     @classmethod
@@ -216,7 +238,9 @@ class Page(NamedTuple):
 
     def pack(self) -> bytes:
         """9 bytes and 4,108 a block."""
-        return self.following.to_bytes(8) + bytes([self.more]) + b"".join(r.pack() for r in self.rows)
+        return (
+            self.following.to_bytes(8) + bytes([self.more]) + b"".join(r.pack() for r in self.rows)
+        )
 
     @classmethod
     def read(cls, payload: bytes) -> Self:
@@ -224,7 +248,7 @@ class Page(NamedTuple):
         rows = _rows(payload[9:], _BLOCK_ROW)
         following = int.from_bytes(payload[:8])
         order = [row.position for row in rows] + [following]
-        rising = all(a < b for a, b in zip(order, order[1:], strict=False))
+        rising = all(a < b for a, b in pairwise(order))
         if len(payload) < 9 or payload[8] > 1 or not rising or len(rows) > limits.MOST_BLOCKS:
             msg = "not a page of a drop"
             raise DecodeError(msg)
@@ -259,7 +283,7 @@ def show_voucher(voucher: bytes) -> str:
 
 
 def read_voucher(text: str) -> bytes:
-    """16 bytes; `DecodeError` for anything that is not a voucher. Case and spaces around it do not matter."""
+    """16 bytes; `DecodeError` for what is no voucher. Case and spaces around it do not matter."""
     text = text.strip().lower()
     body = text.removeprefix(_VOUCHER_PREFIX)
     try:

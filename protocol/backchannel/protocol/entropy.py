@@ -1,4 +1,4 @@
-"""Where randomness comes from: a port that shells fill and tests script. The protocol draws none of its own."""
+"""Where randomness comes from: a port that shells fill and tests script. Nothing else draws any."""
 
 from typing import Protocol
 

@@ -1,4 +1,7 @@
-"""The epoch secret and the epoch clock: SPEC.md section 5. Where a channel's drops are, and what its hours open."""
+"""The epoch secret and the epoch clock: SPEC.md section 5.
+
+Owns where a channel's drops are and what its hours open. Does not know who may have them.
+"""
 
 from typing import final
 
@@ -57,8 +60,8 @@ def advance(value: ClockValue, hours: int) -> ClockValue:
 class EpochClock:
     """E from one hour on; hours below are gone for good.
 
-    `hour` and `value` are what is kept; later values are derived when asked for and remembered only as
-    long as this object lives, since whoever has `value` has them all.
+    `hour` and `value` are what is kept; later values are derived when asked for and remembered only
+    as long as this object lives, since whoever has `value` has them all.
     """
 
     MOST_AHEAD = 24 * 365 * 2  # no window is that long: an absurd hour must not cost minutes
@@ -83,8 +86,9 @@ class EpochClock:
         return self._values[index]
 
     def forget_before(self, hour: Hour) -> None:
-        """Drop every value below `hour`; moves only forwards."""
+        """Drop every value below `hour`; only forwards, but however far: the absent forget too."""
+        known = min(hour - self.hour, len(self._values) - 1)
         if hour > self.hour:
-            self(hour)
-            del self._values[: hour - self.hour]
+            value = advance(self._values[known], hour - self.hour - known)
+            self._values = [value, *self._values[known + 1 :]]
             self.hour = hour

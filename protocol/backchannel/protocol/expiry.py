@@ -1,7 +1,8 @@
 """Expiry keys: SPEC.md section 19. One module for the relay's store and for the vault.
 
-Owns the places of one small file, which keys stand in them and when they die. Does no I/O: every change gives `Write`s,
-which the shell puts in place with `pwrite` and syncs *before* it uses a key or calls anything erased.
+Owns the places of one small file, which keys stand in them and when they die. Does no I/O: every
+change gives `Write`s, which the shell puts in place with `pwrite`, in order, and syncs *before* it
+uses a key or calls anything erased. Where a write fails, the shell reads the file anew.
 """
 
 from enum import IntEnum
@@ -28,6 +29,9 @@ class Write(NamedTuple):
     offset: int
     data: bytes
 
+    def __repr__(self) -> str:
+        return f"<Write {len(self.data)} at {self.offset}>"  # the bytes hold a key
+
 
 class PlaceKind(IntEnum):
     """The first byte of a place."""
@@ -48,10 +52,17 @@ class Place(NamedTuple):
     extra: int
     value: bytes
 
+    def __repr__(self) -> str:
+        return f"<Place {self.kind.name} {self.hour}>"  # the value is a key
+
     def pack(self) -> bytes:
         """512 bytes."""
         fields = (
-            bytes([self.kind]) + self.name + self.hour.to_bytes(4) + self.extra.to_bytes(4) + self.value
+            bytes([self.kind])
+            + self.name
+            + self.hour.to_bytes(4)
+            + self.extra.to_bytes(4)
+            + self.value
         )
         body = fields.ljust(_SUMMED, b"\0")
         return body + hash_(Label.PLACE, body)
@@ -76,7 +87,7 @@ def item_key(store: StoreKey, expiry: ExpiryKey, thread: ThreadKey | None = None
 
 
 def seal_item(key: ItemKey, plain: bytes, about: bytes, entropy: Entropy) -> bytes:
-    """`nonce 24 | ciphertext | tag 16`; `about` says where the item stands and must be given again."""
+    """`nonce 24 | ciphertext | tag 16`; `about` says where the item stands, here and again."""
     nonce = entropy.draw(limits.NONCE)
     return nonce + xseal(key, nonce, plain, about)
 
@@ -91,12 +102,9 @@ class ExpiryKeys:
     """The places of one file, as they stand on disk once all writes handed out are in place."""
 
     def __init__(self, data: bytes) -> None:
-        """Read a whole file; `StateError` when it is none."""
-        if len(data) < PLACE or len(data) % PLACE:
-            msg = "an expiry-key file has a wrong size"
-            raise StateError(msg)
+        """Read a whole file; `StateError` when it is none. A last place cut short is empty."""
         self._places = [Place.read(data[at : at + PLACE]) for at in range(0, len(data), PLACE)]
-        if self._places[0].kind != PlaceKind.HEADER or self._places[0].name != _MAGIC:
+        if not self._places or self._places[0][:2] != (PlaceKind.HEADER, _MAGIC):
             msg = "not an expiry-key file"
             raise StateError(msg)
         self._index: dict[tuple[PlaceKind, bytes], int] = {
@@ -104,6 +112,9 @@ class ExpiryKeys:
             for number, place in enumerate(self._places)
             if place.kind is not PlaceKind.EMPTY
         }
+        if len(self._index) != sum(place.kind is not PlaceKind.EMPTY for place in self._places):
+            msg = "an expiry-key file holds one name twice"
+            raise StateError(msg)
 
     @staticmethod
     def new(hour: Hour, places: int, entropy: Entropy) -> bytes:
@@ -129,7 +140,10 @@ class ExpiryKeys:
         return self._get(_expiry_name(self.hour(now), expires), now)
 
     def get(self, stored: Hour, expires: Hour, now: Hour) -> ExpiryKey:
-        """The key of items stored at `stored` that die at `expires`; `StaleError` when it is gone."""
+        """The key of items stored at `stored` that die at `expires`; `StaleError` when it is gone.
+
+        `stored` is the hour gone by when it was stored: `hour(now)` of then.
+        """
         key = self._get(_expiry_name(stored, expires), now)
         if key is None:
             msg = "it has expired"
@@ -137,7 +151,10 @@ class ExpiryKeys:
         return key
 
     def add(self, now: Hour, expires: Hour, entropy: Entropy) -> tuple[ExpiryKey, list[Write]]:
-        """The key of items stored today that die at `expires`, made if need be; usable once the writes are synced."""
+        """The key of items stored today that die at `expires`, made if need be.
+
+        Usable once the writes are synced. `LocalProtocolError` for an hour that is over.
+        """
         if expires <= self.hour(now):
             msg = "that hour is over"
             raise LocalProtocolError(msg)
@@ -148,14 +165,23 @@ class ExpiryKeys:
         key = ExpiryKey(entropy.draw(32))
         return key, [self._fill(Place(PlaceKind.EXPIRY, name, expires, 0, key.expose()))]
 
-    def add_thread(self, name: bytes, expires: Hour, entropy: Entropy) -> tuple[ThreadKey, list[Write]]:
-        """A thread key under a random name of 16 bytes; it dies at `expires` unless erased before."""
+    def add_thread(
+        self, name: bytes, expires: Hour, entropy: Entropy
+    ) -> tuple[ThreadKey, list[Write]]:
+        """A thread key under a random name of 16 bytes; it dies at `expires` unless erased before.
+
+        `LocalProtocolError` for a name that is taken: its older key would outlive an erasure.
+        """
+        padded = _padded(name)
+        if (PlaceKind.THREAD, padded) in self._index:
+            msg = "that thread has a key"
+            raise LocalProtocolError(msg)
         key = ThreadKey(entropy.draw(32))
-        return key, [self._fill(Place(PlaceKind.THREAD, name.ljust(24, b"\0"), expires, 0, key.expose()))]
+        return key, [self._fill(Place(PlaceKind.THREAD, padded, expires, 0, key.expose()))]
 
     def thread(self, name: bytes, now: Hour) -> ThreadKey:
         """A thread's key; `StaleError` when it is gone."""
-        number = self._index.get((PlaceKind.THREAD, name.ljust(24, b"\0")))
+        number = self._index.get((PlaceKind.THREAD, _padded(name)))
         if number is None or self._places[number].hour <= self.hour(now):
             msg = "the thread has expired"
             raise StaleError(msg)
@@ -168,8 +194,8 @@ class ExpiryKeys:
         return [self._put(number, place._replace(hour=expires))] if expires > place.hour else []
 
     def set_clock(self, name: bytes, hour: Hour, value: ClockValue, lifetime: int) -> list[Write]:
-        """Keep an epoch clock under a random name of 16 bytes; over an older value, in place, and never backwards."""
-        place = Place(PlaceKind.CLOCK, name.ljust(24, b"\0"), hour, lifetime, value.expose())
+        """Keep an epoch clock under a random name of 16 bytes; over an older value, never back."""
+        place = Place(PlaceKind.CLOCK, _padded(name), hour, lifetime, value.expose())
         number = self._index.get((PlaceKind.CLOCK, place.name))
         if number is None:
             return [self._fill(place)]
@@ -181,12 +207,12 @@ class ExpiryKeys:
         return place.hour, ClockValue(place.value)
 
     def erase(self, kind: PlaceKind, name: bytes) -> list[Write]:
-        """Overwrite one key; nothing where there is none."""
-        number = self._index.pop((kind, name.ljust(24, b"\0")), None)
+        """Overwrite one thread key or clock; nothing where there is none."""
+        number = self._index.pop((kind, _padded(name)), None)
         return [] if number is None else [self._put(number, _EMPTY)]
 
     def advance(self, now: Hour) -> list[Write]:
-        """Erase what is dead at `now`, move the clocks, raise the highest hour. Needs nothing but this file."""
+        """Erase what is dead at `now`, move the clocks, raise the highest hour: needs no other file."""
         now = self.hour(now)
         writes = []
         for number, place in enumerate(self._places):
@@ -209,7 +235,7 @@ class ExpiryKeys:
 
     def _number(self, kind: PlaceKind, name: bytes) -> int:
         try:
-            return self._index[kind, name.ljust(24, b"\0")]
+            return self._index[kind, _padded(name)]
         except KeyError:
             msg = "that key is gone"
             raise StaleError(msg) from None
@@ -225,6 +251,13 @@ class ExpiryKeys:
     def _put(self, number: int, place: Place) -> Write:
         self._places[number] = place
         return Write(number * PLACE, place.pack())
+
+
+def _padded(name: bytes) -> bytes:
+    if len(name) != limits.ID:
+        msg = "a thread key or clock is named by 16 bytes"
+        raise LocalProtocolError(msg)
+    return name.ljust(24, b"\0")
 
 
 def _expiry_name(stored: Hour, expires: Hour) -> bytes:

@@ -1,4 +1,4 @@
-"""Every label that separates one use of a hash, MAC or key derivation from another: SPEC.md section 20."""
+"""Every label that keeps one use of a hash, MAC or derivation from another: SPEC.md section 20."""
 
 from enum import StrEnum
 
@@ -21,7 +21,7 @@ class Label(StrEnum):
     DROP_OUTER = "drop outer"
     EPOCH_CLOCK = "epoch clock"
     EPOCH_COMMITMENT = "epoch commitment"
-    EPOCH_SECRET = "epoch secret"
+    EPOCH_SECRET = "epoch secret"  # noqa: S105 - a label
     GENERATION = "generation"
     IDENTITY = "identity"
     INTRO = "intro"

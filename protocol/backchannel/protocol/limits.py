@@ -1,4 +1,4 @@
-"""Every bound of SPEC.md section 21 and every size that follows from a drawing, each with its reason."""
+"""Every bound of SPEC.md section 21 and the sizes that drawings share, each with its reason."""
 
 from typing import Final
 

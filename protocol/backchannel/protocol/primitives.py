@@ -134,11 +134,13 @@ def x25519_public(private: X25519Private) -> X25519Public:
 
 def kem_public(seed: KemSeed) -> KemPublic:
     """The public half."""
-    return KemPublic(MLKEM768PrivateKey.from_seed_bytes(seed.expose()).public_key().public_bytes_raw())
+    return KemPublic(
+        MLKEM768PrivateKey.from_seed_bytes(seed.expose()).public_key().public_bytes_raw()
+    )
 
 
 def dh(private: X25519Private, public: X25519Public) -> bytes:
-    """X25519, RFC 7748, 32 bytes; `AuthenticationError` for an all-zero result (low-order points)."""
+    """X25519, RFC 7748, 32 bytes; `AuthenticationError` for an all-zero result (low order)."""
     try:
         return X25519PrivateKey.from_private_bytes(private.expose()).exchange(public.key)
     except ValueError:
@@ -180,9 +182,14 @@ def xseal(key: Secret, nonce: bytes, plain: bytes, associated: bytes = b"") -> b
 
 
 def xopen(key: Secret, nonce: bytes, sealed: bytes, associated: bytes = b"") -> bytes:
-    """The inverse of `xseal`; `AuthenticationError` when it does not verify."""
+    """The inverse of `xseal`; `AuthenticationError` when it does not verify, or is cut short."""
+    if len(nonce) != limits.NONCE or len(sealed) < limits.TAG:
+        msg = "a block is shorter than its nonce and tag"
+        raise AuthenticationError(msg)
     try:
-        return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, associated, nonce, key.expose())
+        return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
+            sealed, associated, nonce, key.expose()
+        )
     except CryptoError:
         msg = "a block does not open"
         raise AuthenticationError(msg) from None

@@ -1,7 +1,7 @@
 """Key material: one class per role of key, so that none can stand in another's place.
 
-A `Secret` does not print, hash, pickle or compare in variable time. Python cannot promise that its bytes
-leave memory when the object does; THREATS.md says what follows from that.
+A `Secret` does not print, hash, pickle or compare in variable time. Python cannot promise that its
+bytes leave memory when the object does; THREATS.md says what follows from that.
 """
 
 import hmac
@@ -9,7 +9,7 @@ from typing import ClassVar, NoReturn, Self, final
 
 
 class Secret:
-    """Bytes of one fixed length that must not leak by accident; `expose` is the only way to them."""
+    """Bytes of one fixed length that must not leak by accident; `expose` is the only way out."""
 
     LENGTH: ClassVar[int] = 32
     __slots__ = ("_value",)
@@ -103,7 +103,7 @@ class InviteSecret(Secret):
 
 @final
 class CoreSecret(Secret):
-    """A secret that enters the key rule of section 3: of a payload, roster body, card, join or line body."""
+    """What enters the key rule of section 3: of a payload, roster body, card, join or line body."""
 
 
 @final

@@ -1,4 +1,4 @@
-"""Names for public bytes and numbers: what must not be swapped has its own type. Nothing here is secret."""
+"""Names for public bytes and numbers: what must not be swapped has its own type. No secrets."""
 
 from typing import NewType
 
