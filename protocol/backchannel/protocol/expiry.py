@@ -212,7 +212,7 @@ class ExpiryKeys:
         return [] if number is None else [self._put(number, _EMPTY)]
 
     def advance(self, now: Hour) -> list[Write]:
-        """Erase what is dead at `now`, move the clocks, raise the highest hour: needs no other file."""
+        """Erase what is dead at `now`, move the clocks, raise the highest hour: no file else."""
         now = self.hour(now)
         writes = []
         for number, place in enumerate(self._places):

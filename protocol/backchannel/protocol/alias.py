@@ -1,0 +1,42 @@
+"""Names that people choose, and when two look alike: SPEC.md section 17. An alias belongs to one channel."""
+
+import unicodedata
+
+from backchannel.protocol import limits
+from backchannel.protocol.errors import DecodeError
+
+_PUNCTUATION = frozenset(" -'.")
+
+
+def check_alias(text: str) -> str:
+    """The alias itself; `DecodeError` for one that could be taken for another or trouble a screen."""
+    if not 1 <= len(text) <= limits.ALIAS or len(text.encode("utf-8", "replace")) > limits.ALIAS_BYTES:
+        msg = f"a name has 1 to {limits.ALIAS} characters"
+        raise DecodeError(msg)
+    if unicodedata.normalize("NFC", text) != text or text != " ".join(text.split()):
+        msg = "a name has no space at its ends or doubled, and composed accents"
+        raise DecodeError(msg)
+    if not all(_allowed(character) for character in text) or not any(map(str.isalnum, text)):
+        msg = "a name has letters, digits, spaces, hyphens, apostrophes and full stops"
+        raise DecodeError(msg)
+    if len({_script(character) for character in text if character.isalpha()}) > 1:
+        msg = "the letters of a name are of one script"
+        raise DecodeError(msg)
+    return text
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two aliases would be taken for each other."""
+    return _folded(one) == _folded(other)
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _allowed(character: str) -> bool:
+    return character in _PUNCTUATION or unicodedata.category(character)[0] in "LMN"
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "?").split(" ")[0]

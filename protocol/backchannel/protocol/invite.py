@@ -1,0 +1,225 @@
+"""An invite's words become a lobby: SPEC.md section 11. Owns the lobby's keys and its card, marker and join cores.
+
+Knows the shapes, not the procedure; who may be admitted and what burns an invite is `lobby`'s matter.
+"""
+
+from typing import Annotated, NamedTuple, Self
+
+from msgspec import Meta
+
+from backchannel.protocol import limits
+from backchannel.protocol.alias import check_alias
+from backchannel.protocol.codec import Record, decode, encode
+from backchannel.protocol.core import HEAD, Clock, CoreKey, Head, Kind
+from backchannel.protocol.drop import Drop
+from backchannel.protocol.entropy import Entropy
+from backchannel.protocol.errors import DecodeError, RefusedError
+from backchannel.protocol.identity import Bundle, BundleKeys
+from backchannel.protocol.labels import Label
+from backchannel.protocol.primitives import (
+    X25519Public,
+    decapsulate,
+    dh,
+    hash_,
+    kdf,
+    pad,
+    unpad,
+    x25519_public,
+)
+from backchannel.protocol.roster import (
+    PIECE,
+    Disclosure,
+    Hash,
+    Id,
+    Lifetime,
+    Name,
+    Relay,
+    Role,
+    SlotNumber,
+    charter_hash,
+    open_piece,
+    seal_piece,
+)
+from backchannel.protocol.secret import (
+    ClockValue,
+    CoreSecret,
+    IntroKey,
+    InviteSecret,
+    X25519Private,
+)
+from backchannel.protocol.types import Core, Hour
+
+_CARD_PIECE = PIECE - 2
+_CARD_BYTES = limits.CARD_PIECES * _CARD_PIECE
+_BundleBytes = Annotated[bytes, Meta(min_length=limits.BUNDLE, max_length=limits.BUNDLE)]
+_EPHEMERAL_END = HEAD + limits.X25519
+_CIPHERTEXT_END = _EPHEMERAL_END + limits.KEM_CIPHERTEXT
+_COMMITMENT_END = _CIPHERTEXT_END + limits.HASH
+_JOIN = limits.CORE - _COMMITMENT_END - limits.TAG
+
+
+class Lobby(NamedTuple):
+    """What the words of one invite open."""
+
+    drop: Drop
+    clock: ClockValue
+    card: CoreSecret
+    intro: IntroKey
+
+    @classmethod
+    def of(cls, secret: InviteSecret, relay: X25519Public) -> Self:
+        """The lobby on one relay."""
+        value = secret.expose()
+        return cls(
+            Drop.of_lobby(secret, relay),
+            ClockValue(kdf(value, b"", Label.LOBBY_CLOCK)),
+            CoreSecret(kdf(value, b"", Label.LOBBY_CARD)),
+            IntroKey(kdf(value, b"", Label.LOBBY_INTRO)),
+        )
+
+    def at(self, _hour: Hour) -> ClockValue:
+        """The lobby's clock stands still."""
+        return self.clock
+
+
+def invite_secret(entropy: bytes) -> InviteSecret:
+    """From the 16 bytes that twelve words carry."""
+    return InviteSecret(kdf(entropy, b"", Label.INVITE))
+
+
+class Person(Record):
+    """How somebody stands, or will stand, in a roster."""
+
+    alias: Name
+    party: Name
+    role: Role
+
+
+class Card(Record, tag="card"):
+    """What a facilitator shows to whoever holds the words."""
+
+    channel: Id
+    name: Name
+    charter: Annotated[str, Meta(min_length=1)]
+    disclosure: Disclosure
+    relays: Annotated[tuple[Relay, ...], Meta(min_length=1, max_length=limits.RELAYS)]
+    lifetime: Lifetime
+    slot: SlotNumber
+    facilitator: Person
+    bundle: _BundleBytes
+    invited: Person
+    last: Annotated[int, Meta(ge=0, lt=2**32)]
+
+    def check(self) -> "Card":
+        """The card itself; `DecodeError` where a name, key or length is not allowed."""
+        for name in (self.name, self.facilitator.alias, self.facilitator.party):
+            check_alias(name)
+        check_alias(self.invited.alias)
+        check_alias(self.invited.party)
+        if len(self.charter.encode()) > limits.CHARTER_BYTES:
+            msg = "a charter is too long"
+            raise DecodeError(msg)
+        Bundle.parse(self.bundle)
+        for relay in self.relays:
+            _ = relay.public
+        return self
+
+
+class Marker(Record, tag="marker"):
+    """Why nobody is waited for in a lobby any more."""
+
+    reason: Annotated[str, Meta(pattern="^(used|refused|burnt|withdrawn)$")]
+
+
+class Join(Record):
+    """A newcomer's answer: name, keys, and what was shown and accepted."""
+
+    alias: Name
+    bundle: _BundleBytes
+    charter: Hash
+    disclosure: Hash
+
+
+class Piece(NamedTuple):
+    """One opened card core."""
+
+    index: int
+    count: int
+    data: bytes
+
+
+def seal_card(
+    card: Card | Marker, lobby: Lobby, hour: Hour, entropy: Entropy
+) -> tuple[Core, ...]:
+    """The card cores of a card or marker; `DecodeError` for a card over eight pieces."""
+    data = encode(card)
+    pieces = [data[at : at + _CARD_PIECE] for at in range(0, len(data), _CARD_PIECE)]
+    if len(pieces) > limits.CARD_PIECES:
+        msg = "a card is too long"
+        raise DecodeError(msg)
+    return tuple(
+        seal_piece(
+            bytes([index, len(pieces)]) + piece,
+            lobby.card,
+            lobby.at,
+            Head(Kind.CARD, hour, entropy.draw(limits.SALT)),
+        )
+        for index, piece in enumerate(pieces)
+    )
+
+
+def open_card_piece(core: Core, head: Head, lobby: Lobby) -> Piece:
+    """One piece; `AuthenticationError` or `DecodeError` where it is none."""
+    plain = open_piece(core, lobby.card, lobby.at, head)
+    if len(plain) < 3 or not plain[0] < plain[1] <= limits.CARD_PIECES:
+        msg = "not a piece of a card"
+        raise DecodeError(msg)
+    return Piece(plain[0], plain[1], plain[2:])
+
+
+def read_card(data: bytes) -> Card | Marker:
+    """A card or marker from its pieces, joined in order."""
+    card = decode(data, Card | Marker, _CARD_BYTES)  # type: ignore[arg-type]  # a union is no type[T]
+    return card.check() if isinstance(card, Card) else card
+
+
+def _join_key(
+    shared: tuple[bytes, bytes, bytes], lobby: Lobby, bundle: Bundle, head: Head
+) -> CoreKey:
+    context = hash_(Label.BUNDLE, bundle.pack())
+    secret = kdf(b"".join(shared), lobby.card.expose(), Label.JOIN, context)
+    return CoreKey(CoreSecret(secret), lobby.at, head)
+
+
+def seal_join(join: Join, bundle: Bundle, lobby: Lobby, hour: Hour, entropy: Entropy) -> Core:
+    """A join core, sealed to the facilitator's `bundle` under what the words open."""
+    head = Head(Kind.JOIN, hour, entropy.draw(limits.SALT))
+    ephemeral = X25519Private(entropy.draw(limits.X25519))
+    kem, ciphertext = entropy.encapsulate(bundle.prekey.kem)
+    shared = (dh(ephemeral, bundle.identity.x), dh(ephemeral, bundle.prekey.x), kem.expose())
+    key = _join_key(shared, lobby, bundle, head)
+    front = head.pack() + x25519_public(ephemeral).value + ciphertext + key.commitment
+    return Core(front + key.seal(pad(encode(join), _JOIN), front))
+
+
+def open_join(core: Core, head: Head, keys: BundleKeys, lobby: Lobby) -> Join:
+    """The inverse, with the private keys of the card's bundle; refuses names and keys that are not allowed."""
+    ephemeral = X25519Public(core[HEAD:_EPHEMERAL_END])
+    kem = decapsulate(keys.prekey.kem, core[_EPHEMERAL_END:_CIPHERTEXT_END])
+    shared = (dh(keys.identity.x, ephemeral), dh(keys.prekey.x, ephemeral), kem.expose())
+    key = _join_key(shared, lobby, keys.public(), head)
+    key.check(core[_CIPHERTEXT_END:_COMMITMENT_END])
+    plain = key.open(core[_COMMITMENT_END:], core[:_COMMITMENT_END])
+    join = decode(unpad(plain), Join, _JOIN)
+    check_alias(join.alias)
+    Bundle.parse(join.bundle)
+    return join
+
+
+def check_accepted(join: Join, card: Card) -> None:
+    """`RefusedError` unless the newcomer accepted the charter and disclosure of this very card."""
+    if join.charter != charter_hash(card.charter) or join.disclosure != card.disclosure.hash:
+        msg = "a newcomer accepted another charter or disclosure"
+        raise RefusedError(msg)
+
+

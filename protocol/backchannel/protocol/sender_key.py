@@ -1,0 +1,271 @@
+"""Group messages under a sender's own chain, with a MAC for each reader: SPEC.md section 14.
+
+```
+group core
+  21 sender 1 | generation id 16 | number 1 | roster hash 32 | parents 4 x 32 | ages 4 | commitment 32
+  235 AEAD 2797 of pad(part, 2781) | slots 64 x 16
+key core
+  21 sender 1 | generation id 16 | roster hash 32 | 64 x (step 4 | wrapped chain seed 48) | random 658
+```
+No insider speaks as another, and a reader can always have made its own slot: nothing is provable outside.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Self
+
+import msgspec
+
+from backchannel.protocol import limits
+from backchannel.protocol.chain import Chain, step
+from backchannel.protocol.core import GROUP_HASHED, HEAD, Clock, CoreKey, Head, content_hash
+from backchannel.protocol.entropy import Entropy
+from backchannel.protocol.errors import AuthenticationError, DecodeError, LocalProtocolError
+from backchannel.protocol.intro import Seeds
+from backchannel.protocol.labels import Label
+from backchannel.protocol.line import Export
+from backchannel.protocol.primitives import hash_, kdf, mac, pad, same, unpad
+from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MacSeed
+from backchannel.protocol.types import ContentHash, Core, GenerationId, Hour, RosterHash, Slot, Step
+
+_PARENTS_AT = HEAD + 1 + limits.ID + 1 + limits.HASH
+_AGES_AT = _PARENTS_AT + limits.PARENTS * limits.HASH
+_COMMITMENT_AT = _AGES_AT + limits.PARENTS
+_BODY_AT = _COMMITMENT_AT + limits.HASH
+_PADDED = GROUP_HASHED - _BODY_AT - limits.TAG
+PART = _PADDED - 1
+_WRAPS_AT = HEAD + 1 + limits.ID + limits.HASH
+_WRAP = 4 + 32 + limits.TAG
+_NO_PARENT = bytes(limits.HASH)
+
+
+class Parent(NamedTuple):
+    """A post that a post answers to, and how many roster versions older than this one's it is (255: or more)."""
+
+    hash: ContentHash
+    age: int
+
+
+class GroupHeader(NamedTuple):
+    """The part of a group core that every member can read."""
+
+    sender: Slot
+    generation: GenerationId
+    number: int
+    roster: RosterHash
+    parents: tuple[Parent, ...]
+
+    def pack(self) -> bytes:
+        """182 bytes: what stands between head and commitment. Parents rise."""
+        parents = sorted(self.parents)
+        unused = limits.PARENTS - len(parents)
+        return (
+            bytes([self.sender])
+            + self.generation
+            + bytes([self.number])
+            + self.roster
+            + b"".join(parent.hash for parent in parents)
+            + _NO_PARENT * unused
+            + bytes(parent.age for parent in parents)
+            + bytes(unused)
+        )
+
+    @classmethod
+    def read(cls, core: Core) -> Self:
+        """`DecodeError` for a slot that cannot be, or parents that do not rise with zeros last."""
+        hashes = [core[at : at + limits.HASH] for at in range(_PARENTS_AT, _AGES_AT, limits.HASH)]
+        ages = core[_AGES_AT:_COMMITMENT_AT]
+        named = [Parent(ContentHash(h), a) for h, a in zip(hashes, ages, strict=True) if h != _NO_PARENT]
+        header = cls(
+            Slot(core[HEAD]),
+            GenerationId(core[HEAD + 1 : HEAD + 17]),
+            core[HEAD + 17],
+            RosterHash(core[HEAD + 18 : _PARENTS_AT]),
+            tuple(named),
+        )
+        repeats = len({parent.hash for parent in named}) != len(named)
+        if header.sender >= limits.ENTRIES or repeats or header.pack() != core[HEAD:_COMMITMENT_AT]:
+            msg = "not the header of a post"
+            raise DecodeError(msg)
+        return header
+
+
+class OwnGeneration(msgspec.Struct, frozen=True, array_like=True):
+    """One's own sender key: where it stands, and the MAC seed of each reader."""
+
+    id: GenerationId
+    hour: Hour
+    chain: ChainKey
+    number: int
+    readers: dict[Slot, MacSeed]
+    block: ContentHash | None = None
+    """Of the key block that gave it out."""
+
+    def seeds(self) -> Seeds:
+        """As it stands now, for one more reader."""
+        return Seeds(self.id, self.number, self.chain)
+
+    def with_reader(self, slot: Slot, export: ExportKey) -> "OwnGeneration":
+        """With one more reader, who was given `seeds` in the block that `export` is of."""
+        readers = {**self.readers, slot: mac_seed(export, self.id)}
+        return msgspec.structs.replace(self, readers=readers)
+
+
+class PeerGeneration(msgspec.Struct, frozen=True, array_like=True):
+    """Another's sender key, as one reader holds it."""
+
+    id: GenerationId
+    mac: MacSeed
+    chain: Chain
+    hour: Hour
+    """Of the latest post read."""
+    block: ContentHash | None = None
+    """Of the key block that gave it out, if one did."""
+
+
+def generation_id(seed: ChainSeed) -> GenerationId:
+    """Names and commits to a chain seed."""
+    return GenerationId(hash_(Label.GENERATION, seed.expose())[: limits.ID])
+
+
+def mac_seed(export: ExportKey, generation: GenerationId) -> MacSeed:
+    """One reader's MAC seed for one generation."""
+    return MacSeed(kdf(export.expose(), b"", Label.MAC_SEED, generation))
+
+
+def first_key(seed: ChainSeed) -> ChainKey:
+    """Chain key of number 0."""
+    return ChainKey(kdf(seed.expose(), b"", Label.SENDER_CHAIN))
+
+
+def slot_mac(seed: MacSeed, number: int, hash_of: ContentHash) -> bytes:
+    """One slot, 16 bytes."""
+    return mac(seed, Label.SLOT, bytes([number]) + hash_of)[: limits.SLOT_MAC]
+
+
+def seal_post(
+    own: OwnGeneration,
+    sender: Slot,
+    roster: RosterHash,
+    parents: tuple[Parent, ...],
+    part: bytes,
+    clock: Clock,
+    head: Head,
+    entropy: Entropy,
+) -> tuple[OwnGeneration, Core]:
+    """The generation after one post, and its core. `LocalProtocolError` when all 256 numbers are used."""
+    if own.number >= limits.POSTS:
+        msg = "a generation is used up"
+        raise LocalProtocolError(msg)
+    chain, message = step(own.chain)
+    key = CoreKey(message, clock, head)
+    header = GroupHeader(sender, own.id, own.number, roster, parents)
+    front = head.pack() + header.pack() + key.commitment
+    hashed = front + key.seal(pad(part, _PADDED), front)
+    slots = bytearray(entropy.draw(limits.ENTRIES * limits.SLOT_MAC))
+    digest = ContentHash(hash_(Label.CONTENT, hashed))
+    for slot, seed in own.readers.items():
+        at = slot * limits.SLOT_MAC
+        slots[at : at + limits.SLOT_MAC] = slot_mac(seed, own.number, digest)
+    following = msgspec.structs.replace(own, chain=chain, number=own.number + 1)
+    return following, Core(hashed + bytes(slots))
+
+
+def open_post(
+    held: PeerGeneration, header: GroupHeader, core: Core, reader: Slot, clock: Clock, head: Head
+) -> tuple[PeerGeneration, bytes]:
+    """The generation after reading one post, and its part.
+
+    `AuthenticationError` when the reader's slot or the body does not verify, `ReplayError` for a used number.
+    """
+    at = GROUP_HASHED + reader * limits.SLOT_MAC
+    if not same(slot_mac(held.mac, header.number, content_hash(core)), core[at : at + limits.SLOT_MAC]):
+        msg = "a post's slot for me does not verify"
+        raise AuthenticationError(msg)
+    chain, message = held.chain.take(header.number, limits.POSTS)
+    key = CoreKey(message, clock, head)
+    key.check(core[_COMMITMENT_AT:_BODY_AT])
+    part = unpad(key.open(core[_BODY_AT:GROUP_HASHED], core[:_BODY_AT]))
+    return msgspec.structs.replace(held, chain=chain, hour=max(held.hour, head.hour)), part
+
+
+class KeyHeader(NamedTuple):
+    """The part of a key core that every member can read."""
+
+    sender: Slot
+    generation: GenerationId
+    roster: RosterHash
+
+    @classmethod
+    def read(cls, core: Core) -> Self:
+        """`DecodeError` for a slot that cannot be."""
+        if core[HEAD] >= limits.ENTRIES:
+            msg = "not the header of a key block"
+            raise DecodeError(msg)
+        return cls(
+            Slot(core[HEAD]),
+            GenerationId(core[HEAD + 1 : HEAD + 17]),
+            RosterHash(core[HEAD + 17 : _WRAPS_AT]),
+        )
+
+
+def seal_key_block(
+    sender: Slot,
+    roster: RosterHash,
+    exports: Mapping[Slot, Export],
+    clock: Clock,
+    head: Head,
+    entropy: Entropy,
+) -> tuple[OwnGeneration, Core]:
+    """A new generation, and the core that gives it to every peer with an export."""
+    seed = ChainSeed(entropy.draw(32))
+    generation = generation_id(seed)
+    front = head.pack() + bytes([sender]) + generation + roster
+    rest = bytearray(entropy.draw(limits.CORE - _WRAPS_AT))
+    for slot, export in exports.items():
+        named = export.step.to_bytes(4)
+        key = _wrap_key(export.key, clock, head, sender, slot)
+        at = slot * _WRAP
+        rest[at : at + _WRAP] = named + key.seal(seed.expose(), front + bytes([slot]) + named)
+    core = Core(front + bytes(rest))
+    readers = {slot: mac_seed(export.key, generation) for slot, export in exports.items()}
+    own = OwnGeneration(generation, head.hour, first_key(seed), 0, readers, content_hash(core))
+    return own, core
+
+
+def wrapped_step(core: Core, reader: Slot) -> Step:
+    """The step that a key block names for one reader."""
+    at = _WRAPS_AT + reader * _WRAP
+    return Step(int.from_bytes(core[at : at + 4]))
+
+
+def open_key_block(
+    core: Core, header: KeyHeader, reader: Slot, exports: Iterable[ExportKey], clock: Clock, head: Head
+) -> PeerGeneration:
+    """What a key block gives to `reader`, who holds these exports of the named step.
+
+    `AuthenticationError` where none of them opens it to the seed that the generation id names.
+    """
+    at = _WRAPS_AT + reader * _WRAP
+    associated = core[:_WRAPS_AT] + bytes([reader]) + core[at : at + 4]
+    for export in exports:
+        try:
+            key = _wrap_key(export, clock, head, header.sender, reader)
+            seed = ChainSeed(key.open(core[at + 4 : at + _WRAP], associated))
+        except AuthenticationError:
+            continue
+        if same(generation_id(seed), header.generation):
+            seeds = mac_seed(export, header.generation)
+            chain = Chain(first_key(seed))
+            return PeerGeneration(header.generation, seeds, chain, head.hour, content_hash(core))
+    msg = "a key block does not open"
+    raise AuthenticationError(msg)
+
+
+def _wrap_key(export: ExportKey, clock: Clock, head: Head, sender: Slot, reader: Slot) -> CoreKey:
+    return CoreKey(export, clock, head, b"wrap" + bytes([sender, reader]))
+
+
+def from_seeds(seeds: Seeds, export: ExportKey, hour: Hour) -> PeerGeneration:
+    """A generation that came in an intro or line block, with the export of that very block."""
+    chain = Chain(seeds.chain, seeds.number)
+    return PeerGeneration(seeds.generation, mac_seed(export, seeds.generation), chain, hour)
