@@ -1,0 +1,106 @@
+"""Limits and sizes against SPEC.md: its table of limits, and its byte drawings recomputed."""
+
+from typing import Final
+
+import pytest
+
+from backchannel.protocol import core, drop, expiry, limits
+from tests.support import spec
+
+DRAWINGS = spec.drawings()
+TABLE = spec.limits_table()
+KINDS: Final = ("card", "group", "intro", "join", "key", "line", "roster")
+NAMED: Final = {
+    "block / core": [limits.BLOCK, limits.CORE],
+    "entries": [limits.ENTRIES],
+    "parents": [limits.PARENTS],
+    "posts of a generation": [limits.POSTS],
+    "generations kept of a sender": [limits.GENERATIONS],
+    "skipped keys of a line": [limits.SKIPPED],
+    "exports kept of a line, per direction": [limits.EXPORTS],
+    "pending cores": [limits.PENDING, limits.PENDING_OF_ONE],
+    "lifetime": [1, limits.LIFETIME],
+    "roster / card pieces": [limits.ROSTER_PIECES, limits.CARD_PIECES],
+    "charter": [limits.CHARTER_BYTES],
+    "topic": [limits.TOPIC],
+}
+COMPUTED: Final = {"group part / content", "line content", "intro payload"}
+
+
+def room(name: str, row: str) -> int:
+    """Bytes of plain text in an AEAD of a core: without its tag and the mark of its padding."""
+    (size,) = (claim for text, claim, _ in sized(name).claims() if text == row)
+    return size - limits.TAG - 1
+
+
+def sized(name: str) -> spec.Drawing:
+    size = limits.CORE if name.endswith(" core") else DRAWINGS[name].size
+    return DRAWINGS[name]._replace(size=size)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_table_says_what_the_program_does(name: str) -> None:
+    assert TABLE[name] == NAMED[name]
+
+
+def test_the_table_holds_nothing_else() -> None:
+    assert set(TABLE) == set(NAMED) | COMPUTED
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_every_drawing_fits_its_offsets(name: str) -> None:
+    drawing = sized(name)
+    assert drawing.rising()
+    assert drawing.claims()
+    for text, claim, space in drawing.claims():
+        assert claim == space, text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_core_starts_behind_the_common_head(kind: str) -> None:
+    assert DRAWINGS[f"{kind} core"].offsets()[0] == core.HEAD == 21
+
+
+def test_the_drawn_sizes() -> None:
+    assert DRAWINGS["block"].size == limits.BLOCK == limits.NONCE + limits.CORE + limits.TAG
+    assert DRAWINGS["core"].size == limits.CORE
+    assert DRAWINGS["bundle"].size == limits.BUNDLE
+    assert DRAWINGS["place"].size == expiry.PLACE
+    assert DRAWINGS["request"].offsets()[-1] == drop.REQUEST_HEAD
+    assert DRAWINGS["answer"].offsets()[-1] == drop.MAC
+
+
+def test_a_group_core_has_a_slot_for_every_entry() -> None:
+    assert DRAWINGS["group core"].offsets()[-1] == core.GROUP_HASHED
+    assert core.GROUP_HASHED + limits.ENTRIES * limits.SLOT_MAC == limits.CORE
+
+
+def test_part_and_content() -> None:
+    part = room("group core", "AEAD 2797") - DRAWINGS["part"].offsets()[-1]
+    assert TABLE["group part / content"] == [part, part * limits.PARTS]
+
+
+def test_line_content() -> None:
+    plain = room("line core", "AEAD 1611")
+    assert TABLE["line content"] == [plain, plain - limits.KEM_CIPHERTEXT]
+
+
+def test_intro_payload() -> None:
+    assert TABLE["intro payload"] == [room("intro core", "AEAD 1745")]
+
+
+def test_a_full_roster_fits_its_pieces() -> None:
+    piece = room("roster core", "AEAD 4003")
+    assert 4 + limits.ROSTER_BYTES + limits.ENTRIES * limits.BUNDLE <= piece * limits.ROSTER_PIECES
+
+
+def test_the_longest_charter_fits_a_card() -> None:
+    piece = room("card core", "AEAD 4003") - 2
+    assert limits.CHARTER_BYTES + limits.BUNDLE + 4096 <= piece * limits.CARD_PIECES
+
+
+def test_classes_rise_to_the_longest_lifetime() -> None:
+    assert list(limits.CLASSES) == sorted(set(limits.CLASSES))
+    assert limits.CLASSES[-1] == limits.LIFETIME
+    assert f'"classes": {list(limits.CLASSES)}' in spec.section(18)
+    assert f'"max_blocks": {limits.MOST_BLOCKS}' in " ".join(spec.section(18).split())

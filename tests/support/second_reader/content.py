@@ -1,0 +1,64 @@
+"""Owns SPEC 15: the parts of a group post, joining them, and what they say."""
+
+from typing import Any
+
+from tests.support.second_reader import messagepack as mp
+from tests.support.second_reader.primitives import number
+from tests.support.second_reader.refused import need
+from tests.support.second_reader.roster import HASH, LIFETIME, SLOT
+
+PIECE = 2758
+MOST_PARTS = 16
+
+CONTENT = mp.union(
+    text=mp.record(thread=mp.binary(16), lifetime=LIFETIME, text=mp.text()),
+    thread=mp.record(thread=mp.binary(16), lifetime=LIFETIME, topic=mp.text(most_characters=120)),
+    roster=mp.record(version=mp.uint(1), roster_hash=HASH, pieces=mp.array(HASH, 1, 64)),
+    ask=mp.record(
+        cores=mp.array(HASH, 0, 32),
+        generations=mp.array(mp.record(slot=SLOT, generation_id=mp.binary(16)), 0, 32),
+        steps=mp.array(mp.record(slot=SLOT, step=mp.uint()), 0, 32),
+    ),
+)
+
+
+def read_part(part: bytes) -> dict[str, Any]:
+    """SPEC 15: message_id, order, index (from 0), count, piece."""
+    need(22 <= len(part) <= 22 + PIECE, "size", "part")
+    index, count = part[20], part[21]
+    need(1 <= count <= MOST_PARTS and index < count, "rules", "number of a part")
+    return {
+        "message_id": part[:16],
+        "order": number(part[16:20]),
+        "index": index,
+        "count": count,
+        "piece": part[22:],
+    }
+
+
+def join_parts(some: list[dict[str, Any]]) -> dict[str, Any]:
+    """SPEC 15: the content of a whole message from its parts (of `read_part`) in any order."""
+    need(len(some) > 0, "rules", "a part is missing")
+    for field in ("message_id", "count"):
+        need(all(part[field] == some[0][field] for part in some), "rules", f"another {field}")
+    ordered = sorted(some, key=lambda part: int(part["index"]))
+    indexes = [part["index"] for part in ordered]
+    need(indexes == list(range(some[0]["count"])), "rules", "a part is missing")
+    return decode_content(b"".join(part["piece"] for part in ordered))
+
+
+def decode_content(encoded: bytes) -> dict[str, Any]:
+    """SPEC 15: the fields of `CONTENT` above, with `tag` text, thread, roster or ask."""
+    need(len(encoded) <= PIECE * MOST_PARTS, "size", "content")
+    content: dict[str, Any] = CONTENT(mp.read(encoded))
+    if content["tag"] == "thread":
+        need(content["thread"] != bytes(16), "rules", "thread zero is the channel's own")
+    if content["tag"] == "ask":
+        asked = sum(len(content[field]) for field in ("cores", "generations", "steps"))
+        need(1 <= asked <= 32, "rules", "how much is asked for")
+    return content
+
+
+def expires(hours: tuple[int, int, int], lifetimes: list[int]) -> int:
+    """SPEC 15: the hour; hours: of the core, the relay, first seen; lifetimes: all that bind."""
+    return min(hours) + min(lifetimes)

@@ -1,0 +1,67 @@
+"""Owns SPEC 8 and the names of SPEC 17: bundles, their hashes, aliases and parties."""
+
+import unicodedata
+
+from tests.support.second_reader.primitives import check_kem, check_x25519, label_hash, parts
+from tests.support.second_reader.refused import need
+
+BUNDLE = 2432
+IDENTITY = 1216
+ROLES = ("facilitator", "participant", "observer", "note-taker")
+
+
+def read_identity(identity: bytes) -> dict[str, bytes]:
+    """SPEC 8: `identity_x25519` and `identity_kem` of the first 1216 bytes of a bundle."""
+    x25519, kem = parts(identity, 32, 1184)
+    check_x25519(x25519)
+    check_kem(kem)
+    return {"identity_x25519": x25519, "identity_kem": kem}
+
+
+def read_bundle(bundle: bytes) -> dict[str, bytes]:
+    """SPEC 8: the four public keys of a bundle: identity_ and prekey_, x25519 and kem."""
+    identity, x25519, kem = parts(bundle, IDENTITY, 32, 1184)
+    check_x25519(x25519)
+    check_kem(kem)
+    return read_identity(identity) | {"prekey_x25519": x25519, "prekey_kem": kem}
+
+
+def identity_hash(bundle: bytes) -> bytes:
+    """SPEC 8: of a bundle, or of its first 1216 bytes alone."""
+    need(len(bundle) in (BUNDLE, IDENTITY), "size", "identity")
+    return label_hash("identity", bundle[:IDENTITY])
+
+
+def prekey_id(bundle: bytes) -> bytes:
+    """SPEC 8: 16 bytes."""
+    need(len(bundle) == BUNDLE, "size", "bundle")
+    return label_hash("prekey", bundle[IDENTITY:])[:16]
+
+
+def check_distinct(bundles: list[bytes]) -> None:
+    """SPEC 8: no two equal identity keys, either half, in one roster."""
+    for start, end in ((0, 32), (32, IDENTITY)):
+        halves = {bundle[start:end] for bundle in bundles}
+        need(len(halves) == len(bundles), "rules", "the same identity key twice")
+
+
+def check_name(name: str) -> None:
+    """SPEC 17: an alias or a party."""
+    need(1 <= len(name) <= 32 and len(name.encode()) <= 64, "rules", "length of a name")
+    need(unicodedata.is_normalized("NFC", name), "rules", "name not NFC")
+    for character in name:
+        kind = unicodedata.category(character)
+        allowed = kind[0] in "LM" or kind == "Nd" or character in " -'."
+        need(allowed, "rules", "character of a name")
+    need(name == " ".join(name.split()), "rules", "spaces of a name")
+    need(len({_script(c) for c in name if c.isalpha()}) <= 1, "rules", "scripts of a name")
+
+
+def _script(letter: str) -> str:
+    """Stands in for the Script property, which Python has not: the first word of the name."""
+    return unicodedata.name(letter, "unnamed").split()[0]
+
+
+def likeness(alias: str) -> str:
+    """SPEC 17: two aliases are alike when these are equal."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", alias).casefold())

@@ -1,0 +1,151 @@
+"""Owns SPEC 9: the roster, its package and pieces, and when a member adopts one."""
+
+from typing import Any
+
+from tests.support.second_reader import messagepack as mp
+from tests.support.second_reader.epoch import check_core, epoch_commitment, open_part
+from tests.support.second_reader.identity import (
+    BUNDLE,
+    ROLES,
+    check_distinct,
+    check_name,
+    identity_hash,
+    likeness,
+    read_bundle,
+)
+from tests.support.second_reader.primitives import label_hash, number, unpad
+from tests.support.second_reader.refused import need
+
+PIECE = 3986
+MOST_ROSTER = 20480
+MOST_LIFETIME = 2160
+MOST_PIECES = 64
+
+SLOT = mp.uint(0, 63)
+ROLE = mp.one_of(*ROLES)
+HASH = mp.binary(32)
+LIFETIME = mp.uint(1, MOST_LIFETIME)
+RELAYS = mp.array(mp.record(url=mp.text(), static_key=HASH), 1, 64)
+
+ROSTER = mp.record(
+    channel_id=mp.binary(16),
+    version=mp.uint(1),
+    previous=HASH,
+    issuer=SLOT,
+    hour=mp.uint(),
+    epoch=mp.uint(),
+    commitment=HASH,
+    relays=RELAYS,
+    policy=mp.record(lifetime=LIFETIME),
+    charter=HASH,
+    disclosure=HASH,
+    heads=mp.array(HASH, 0, 0),
+    entries=mp.array(
+        mp.record(slot=SLOT, alias=mp.text(), party=mp.text(), role=ROLE, identity_hash=HASH),
+        1,
+        64,
+    ),
+)
+
+
+def decode_roster(encoded: bytes) -> dict[str, Any]:
+    """SPEC 9: the fields by the names above; `relays` and `entries` are lists of dicts."""
+    need(len(encoded) <= MOST_ROSTER, "size", "roster")
+    roster: dict[str, Any] = ROSTER(mp.read(encoded))
+    first = roster["version"] == 1
+    need((roster["previous"] == bytes(32)) == first, "rules", "previous roster")
+    _check_entries(roster["entries"])
+    return roster
+
+
+def _check_entries(entries: list[dict[str, Any]]) -> None:
+    slots = [entry["slot"] for entry in entries]
+    need(slots == sorted(set(slots)), "rules", "slots do not rise")
+    for entry in entries:
+        check_name(entry["alias"])
+        check_name(entry["party"])
+    aliases = {likeness(entry["alias"]) for entry in entries}
+    need(len(aliases) == len(entries), "rules", "aliases alike")
+    hashes = {entry["identity_hash"] for entry in entries}
+    need(len(hashes) == len(entries), "rules", "the same identity twice")
+
+
+def roster_hash(encoded: bytes) -> bytes:
+    """SPEC 9."""
+    return label_hash("roster", encoded)
+
+
+def charter_hash(charter: str) -> bytes:
+    """SPEC 9."""
+    return label_hash("charter", charter.encode())
+
+
+def disclosure_hash(encoded: bytes) -> bytes:
+    """SPEC 9: of the encoded array of three texts."""
+    return label_hash("disclosure", encoded)
+
+
+def split_package(package: bytes) -> list[bytes]:
+    """SPEC 9: the pieces of a package, in order."""
+    need(len(package) > 0, "size", "package")
+    return [package[at : at + PIECE] for at in range(0, len(package), PIECE)]
+
+
+def join_package(pieces: list[bytes]) -> bytes:
+    """SPEC 9: all pieces but the last are full, none is empty."""
+    need(1 <= len(pieces) <= MOST_PIECES, "rules", "number of pieces")
+    need(all(len(piece) == PIECE for piece in pieces[:-1]), "size", "piece")
+    need(1 <= len(pieces[-1]) <= PIECE, "size", "piece")
+    return b"".join(pieces)
+
+
+def read_package(package: bytes) -> dict[str, Any]:
+    """SPEC 9: `encoded`, its `hash`, `roster` (decoded) and `bundles` in the roster's order."""
+    need(len(package) >= 4, "size", "package")
+    end = 4 + number(package[:4])
+    need(end <= 4 + MOST_ROSTER and end <= len(package), "size", "roster in the package")
+    encoded = package[4:end]
+    roster = decode_roster(encoded)
+    need(len(package) == end + BUNDLE * len(roster["entries"]), "size", "bundles in the package")
+    bundles = [package[at : at + BUNDLE] for at in range(end, len(package), BUNDLE)]
+    for entry, bundle in zip(roster["entries"], bundles, strict=True):
+        read_bundle(bundle)
+        need(identity_hash(bundle) == entry["identity_hash"], "rules", "identity hash")
+    check_distinct(bundles)
+    return {
+        "encoded": encoded,
+        "hash": roster_hash(encoded),
+        "roster": roster,
+        "bundles": bundles,
+    }
+
+
+def open_piece(core: bytes, clock: bytes, roster_secret: bytes) -> bytes:
+    """SPEC 9: the piece in a core of kind 7."""
+    check_core(core, 7)
+    piece = unpad(open_part(core, roster_secret, clock, (21, 53, 4056)), 3987)
+    need(len(piece) > 0, "rules", "empty piece")
+    return piece
+
+
+def check_successor(
+    current: bytes, new: bytes, sender: int, epoch_secret: bytes, clock: bytes, now: int
+) -> dict[str, Any]:
+    """SPEC 9: may a member with `current` adopt `new` (both encoded)? Gives the new one, decoded.
+
+    sender: the slot that announced it. clock: the reader's own E at the new roster's hour. The
+    package's own checks are those of `read_package`; those of the announcement come before.
+    """
+    old, roster = decode_roster(current), decode_roster(new)
+    for same in ("channel_id", "epoch", "relays", "policy", "charter", "disclosure"):
+        need(roster[same] == old[same], "rules", f"{same} changed")
+    need(roster["version"] == old["version"] + 1, "rules", "version")
+    need(roster["previous"] == roster_hash(current), "rules", "previous roster")
+    facilitators = [e["slot"] for e in old["entries"] if e["role"] == "facilitator"]
+    need(sender == roster["issuer"] and sender in facilitators, "rules", "issuer")
+    need(roster["hour"] <= now + 1, "stale", "hour of the roster")
+    commitment = epoch_commitment(epoch_secret, roster["hour"], clock)
+    need(roster["commitment"] == commitment, "commitment", "epoch")
+    kept = len(old["entries"])
+    need(roster["entries"][:kept] == old["entries"], "rules", "an entry changed")
+    return roster

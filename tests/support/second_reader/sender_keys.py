@@ -1,0 +1,125 @@
+"""Owns SPEC 14: generations, group cores and key cores on the reader's side."""
+
+from typing import Any
+
+from tests.support.second_reader.content import read_part
+from tests.support.second_reader.drops import content_hash
+from tests.support.second_reader.epoch import check_core, core_key, open_part
+from tests.support.second_reader.line import chain_step
+from tests.support.second_reader.primitives import (
+    aead_open,
+    kdf,
+    label_hash,
+    mac,
+    number,
+    same,
+    u8,
+    u32,
+    unpad,
+)
+from tests.support.second_reader.refused import need
+
+MOST_NUMBER = 255
+SLOTS_AT = 3032
+ENTRIES_AT = 70
+ENTRY = 52
+
+
+def generation(chain_seed: bytes) -> dict[str, bytes]:
+    """SPEC 14: generation_id 16 and chain_key (0)."""
+    return {
+        "generation_id": label_hash("generation", chain_seed)[:16],
+        "chain_key": kdf(chain_seed, b"", "sender chain", b"", 32),
+    }
+
+
+def mac_seed(export: bytes, generation_id: bytes) -> bytes:
+    """SPEC 14: the MAC seed of the reader whose export this is."""
+    return kdf(export, b"", "mac seed", generation_id, 32)
+
+
+def slot_mac(seed: bytes, post_number: int, content: bytes) -> bytes:
+    """SPEC 14: 16 bytes; content: the content hash."""
+    return mac(seed, "slot", u8(post_number) + content)[:16]
+
+
+def message_key(chain_key: bytes, at: int, wanted: int) -> bytes:
+    """SPEC 14: the message key of one number, from the chain key of an earlier or equal one."""
+    need(at <= wanted <= MOST_NUMBER, "stale", "number")
+    for _ in range(wanted - at):
+        chain_key = chain_step(chain_key)[1]
+    return chain_step(chain_key)[0]
+
+
+def read_group(core: bytes) -> dict[str, Any]:
+    """SPEC 14: slot, generation_id, number, roster_hash, parents (list), ages (list)."""
+    check_core(core, 1)
+    need(core[21] < 64, "rules", "slot")
+    hashes = [core[71 + 32 * at : 103 + 32 * at] for at in range(4)]
+    parents = [parent for parent in hashes if parent != bytes(32)]
+    need(hashes[: len(parents)] == parents, "rules", "unused parents stand last")
+    need(parents == sorted(set(parents)), "rules", "parents rise")
+    ages = list(core[199:203])
+    need(not any(ages[len(parents) :]), "rules", "age of no parent")
+    return {
+        "slot": core[21],
+        "generation_id": core[22:38],
+        "number": core[38],
+        "roster_hash": core[39:71],
+        "parents": parents,
+        "ages": ages[: len(parents)],
+    }
+
+
+def check_slot(core: bytes, seed: bytes, own_slot: int) -> None:
+    """SPEC 14: the reader's own slot of a group core; seed: the MAC seed."""
+    at = SLOTS_AT + 16 * own_slot
+    wanted = slot_mac(seed, core[38], content_hash(core))
+    need(same(wanted, core[at : at + 16]), "mac", "slot")
+
+
+def open_group(
+    core: bytes, clock: bytes, chain: tuple[bytes, int], seed: bytes, own_slot: int
+) -> dict[str, Any]:
+    """SPEC 14: the header of `read_group`, `content_hash`, and the `part` of content.read_part.
+
+    clock: E(core hour). chain: chain key and the number it stands at. seed: the MAC seed.
+    """
+    header = read_group(core)
+    need(header["slot"] != own_slot, "rules", "a core of the reader's own slot")
+    check_slot(core, seed, own_slot)
+    secret = message_key(chain[0], chain[1], header["number"])
+    part = read_part(unpad(open_part(core, secret, clock, (203, 235, 3032)), 2781))
+    return header | {"content_hash": content_hash(core), "part": part}
+
+
+def read_key_core(core: bytes, own_slot: int) -> dict[str, Any]:
+    """SPEC 14: slot, generation_id, roster_hash, and the step named for the reader."""
+    check_core(core, 6)
+    need(core[21] < 64 and core[21] != own_slot, "rules", "slot")
+    at = ENTRIES_AT + ENTRY * own_slot
+    return {
+        "slot": core[21],
+        "generation_id": core[22:38],
+        "roster_hash": core[38:70],
+        "step": number(core[at : at + 4]),
+    }
+
+
+def open_key_core(core: bytes, clock: bytes, export: bytes, own_slot: int) -> dict[str, Any]:
+    """SPEC 14: `chain_seed`, with `generation_id`, `chain_key` and `mac_seed` for the reader.
+
+    clock: E(core hour). export: of the step that `read_key_core` names, from the sender.
+    """
+    named = read_key_core(core, own_slot)
+    context = b"wrap" + u8(named["slot"]) + u8(own_slot)
+    key = core_key(core, export, clock, context)[0]
+    at = ENTRIES_AT + ENTRY * own_slot
+    associated = core[:ENTRIES_AT] + u8(own_slot) + u32(named["step"])
+    chain_seed = aead_open(key, associated, core[at + 4 : at + ENTRY])
+    keys = generation(chain_seed)
+    need(same(keys["generation_id"], named["generation_id"]), "commitment", "generation")
+    return {
+        "chain_seed": chain_seed,
+        "mac_seed": mac_seed(export, named["generation_id"]),
+    } | keys
