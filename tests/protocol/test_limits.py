@@ -91,12 +91,12 @@ def test_intro_payload() -> None:
 
 def test_a_full_roster_fits_its_pieces() -> None:
     piece = room("roster core", "AEAD 4003")
-    assert 4 + limits.ROSTER_BYTES + limits.ENTRIES * limits.BUNDLE <= piece * limits.ROSTER_PIECES
+    assert piece * limits.ROSTER_PIECES >= 4 + limits.ROSTER_BYTES + limits.ENTRIES * limits.BUNDLE
 
 
 def test_the_longest_charter_fits_a_card() -> None:
     piece = room("card core", "AEAD 4003") - 2
-    assert limits.CHARTER_BYTES + limits.BUNDLE + 4096 <= piece * limits.CARD_PIECES
+    assert piece * limits.CARD_PIECES >= limits.CHARTER_BYTES + limits.BUNDLE + 4096
 
 
 def test_classes_rise_to_the_longest_lifetime() -> None:

@@ -95,6 +95,6 @@ def test_a_copy_is_the_same_object() -> None:
 
 def test_keeps_its_own_bytes() -> None:
     given = bytearray(range(32))
-    key = ChainKey(given)
+    key = ChainKey(given)  # type: ignore[arg-type]  # what a caller without types may do
     given[:] = bytes(32)
     assert key.expose() == bytes(range(32))

@@ -17,7 +17,7 @@ class Encapsulation(NamedTuple):
 
 
 class ScriptedEntropy:
-    """An `Entropy`: draw n is SHAKE-256 of `seed | u64 n`; encapsulations are real, and recorded."""
+    """An `Entropy`: draw n is SHAKE-256 of `seed | u64 n`; encapsulations are real, recorded."""
 
     def __init__(self, seed: bytes | str | int = 0) -> None:
         self._seed = seed if isinstance(seed, bytes) else str(seed).encode()

@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """`name size` and its rows: where several rows stand at one offset, the last is the general one."""
+    """`name size` and its rows; of several at one offset the last is the general one."""
 
     name: str
     size: int | None
