@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.support.second_reader import messagepack as mp
+from tests.support.second_reader import shapes
+from tests.support.second_reader.messagepack import read
 from tests.support.second_reader.primitives import number
 from tests.support.second_reader.refused import need
 from tests.support.second_reader.roster import HASH, LIFETIME, SLOT
@@ -10,14 +11,18 @@ from tests.support.second_reader.roster import HASH, LIFETIME, SLOT
 PIECE = 2758
 MOST_PARTS = 16
 
-CONTENT = mp.union(
-    text=mp.record(thread=mp.binary(16), lifetime=LIFETIME, text=mp.text()),
-    thread=mp.record(thread=mp.binary(16), lifetime=LIFETIME, topic=mp.text(most_characters=120)),
-    roster=mp.record(version=mp.uint(1), roster_hash=HASH, pieces=mp.array(HASH, 1, 64)),
-    ask=mp.record(
-        cores=mp.array(HASH, 0, 32),
-        generations=mp.array(mp.record(slot=SLOT, generation_id=mp.binary(16)), 0, 32),
-        steps=mp.array(mp.record(slot=SLOT, step=mp.uint()), 0, 32),
+CONTENT = shapes.union(
+    text=shapes.record(thread=shapes.binary(16), lifetime=LIFETIME, text=shapes.text()),
+    thread=shapes.record(
+        thread=shapes.binary(16), lifetime=LIFETIME, topic=shapes.text(most_characters=120)
+    ),
+    roster=shapes.record(
+        version=shapes.uint(1), roster_hash=HASH, pieces=shapes.array(HASH, 1, 64)
+    ),
+    ask=shapes.record(
+        cores=shapes.array(HASH, 0, 32),
+        generations=shapes.array(shapes.record(slot=SLOT, generation_id=shapes.binary(16)), 0, 32),
+        steps=shapes.array(shapes.record(slot=SLOT, step=shapes.uint()), 0, 32),
     ),
 )
 
@@ -50,7 +55,7 @@ def join_parts(some: list[dict[str, Any]]) -> dict[str, Any]:
 def decode_content(encoded: bytes) -> dict[str, Any]:
     """SPEC 15: the fields of `CONTENT` above, with `tag` text, thread, roster or ask."""
     need(len(encoded) <= PIECE * MOST_PARTS, "size", "content")
-    content: dict[str, Any] = CONTENT(mp.read(encoded))
+    content: dict[str, Any] = CONTENT(read(encoded))
     if content["tag"] == "thread":
         need(content["thread"] != bytes(16), "rules", "thread zero is the channel's own")
     if content["tag"] == "ask":

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from tests.support.second_reader import messagepack as mp
+from tests.support.second_reader import shapes
 from tests.support.second_reader.drops import drop_keys
 from tests.support.second_reader.epoch import check_core, open_part
 from tests.support.second_reader.identity import BUNDLE, check_name, read_bundle
+from tests.support.second_reader.messagepack import read
 from tests.support.second_reader.primitives import (
     check_x25519,
     dh,
@@ -20,22 +21,26 @@ from tests.support.second_reader.roster import HASH, LIFETIME, RELAYS, ROLE, SLO
 MOST_CHARTER = 20000
 MOST_PIECES = 8
 
-CARD = mp.union(
-    card=mp.record(
-        channel_id=mp.binary(16),
-        channel_name=mp.text(),
-        charter=mp.text(MOST_CHARTER),
-        disclosure=mp.record(convened_by=mp.text(), funded_by=mp.text(), relay_run_by=mp.text()),
+CARD = shapes.union(
+    card=shapes.record(
+        channel_id=shapes.binary(16),
+        channel_name=shapes.text(),
+        charter=shapes.text(MOST_CHARTER),
+        disclosure=shapes.record(
+            convened_by=shapes.text(), funded_by=shapes.text(), relay_run_by=shapes.text()
+        ),
         relays=RELAYS,
         lifetime=LIFETIME,
-        facilitator=mp.record(slot=SLOT, alias=mp.text(), party=mp.text(), role=ROLE),
-        bundle=mp.binary(BUNDLE),
-        invited=mp.record(alias=mp.text(), party=mp.text(), role=ROLE),
-        last_hour=mp.uint(),
+        facilitator=shapes.record(slot=SLOT, alias=shapes.text(), party=shapes.text(), role=ROLE),
+        bundle=shapes.binary(BUNDLE),
+        invited=shapes.record(alias=shapes.text(), party=shapes.text(), role=ROLE),
+        last_hour=shapes.uint(),
     ),
-    marker=mp.record(reason=mp.one_of("used", "refused", "burnt", "withdrawn")),
+    marker=shapes.record(reason=shapes.one_of("used", "refused", "burnt", "withdrawn")),
 )
-JOIN = mp.record(alias=mp.text(), bundle=mp.binary(BUNDLE), charter_hash=HASH, disclosure_hash=HASH)
+JOIN = shapes.record(
+    alias=shapes.text(), bundle=shapes.binary(BUNDLE), charter_hash=HASH, disclosure_hash=HASH
+)
 
 
 def invite_keys(entropy: bytes, relay_key: bytes) -> dict[str, bytes]:
@@ -88,7 +93,7 @@ def read_lobby(pieces: list[tuple[int, int, bytes]]) -> list[dict[str, Any]]:
 
 def decode_card(encoded: bytes) -> dict[str, Any]:
     """SPEC 11: the fields of `CARD` above, with `tag` card or marker."""
-    card: dict[str, Any] = CARD(mp.read(encoded))
+    card: dict[str, Any] = CARD(read(encoded))
     if card["tag"] == "card":
         read_bundle(card["bundle"])
         for person in (card["facilitator"], card["invited"]):
@@ -121,7 +126,7 @@ def open_join(
 
 def decode_join(encoded: bytes) -> dict[str, Any]:
     """SPEC 11: the fields of `JOIN` above."""
-    join: dict[str, Any] = JOIN(mp.read(encoded))
+    join: dict[str, Any] = JOIN(read(encoded))
     check_name(join["alias"])
     read_bundle(join["bundle"])
     return join

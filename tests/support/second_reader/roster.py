@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.second_reader import messagepack as mp
+from tests.support.second_reader import shapes
 from tests.support.second_reader.epoch import check_core, epoch_commitment, open_part
 from tests.support.second_reader.identity import (
     BUNDLE,
@@ -13,6 +13,7 @@ from tests.support.second_reader.identity import (
     likeness,
     read_bundle,
 )
+from tests.support.second_reader.messagepack import read
 from tests.support.second_reader.primitives import label_hash, number, unpad
 from tests.support.second_reader.refused import need
 
@@ -21,27 +22,29 @@ MOST_ROSTER = 20480
 MOST_LIFETIME = 2160
 MOST_PIECES = 64
 
-SLOT = mp.uint(0, 63)
-ROLE = mp.one_of(*ROLES)
-HASH = mp.binary(32)
-LIFETIME = mp.uint(1, MOST_LIFETIME)
-RELAYS = mp.array(mp.record(url=mp.text(), static_key=HASH), 1, 64)
+SLOT = shapes.uint(0, 63)
+ROLE = shapes.one_of(*ROLES)
+HASH = shapes.binary(32)
+LIFETIME = shapes.uint(1, MOST_LIFETIME)
+RELAYS = shapes.array(shapes.record(url=shapes.text(), static_key=HASH), 1, 64)
 
-ROSTER = mp.record(
-    channel_id=mp.binary(16),
-    version=mp.uint(1),
+ROSTER = shapes.record(
+    channel_id=shapes.binary(16),
+    version=shapes.uint(1),
     previous=HASH,
     issuer=SLOT,
-    hour=mp.uint(),
-    epoch=mp.uint(),
+    hour=shapes.uint(),
+    epoch=shapes.uint(),
     commitment=HASH,
     relays=RELAYS,
-    policy=mp.record(lifetime=LIFETIME),
+    policy=shapes.record(lifetime=LIFETIME),
     charter=HASH,
     disclosure=HASH,
-    heads=mp.array(HASH, 0, 0),
-    entries=mp.array(
-        mp.record(slot=SLOT, alias=mp.text(), party=mp.text(), role=ROLE, identity_hash=HASH),
+    heads=shapes.array(HASH, 0, 0),
+    entries=shapes.array(
+        shapes.record(
+            slot=SLOT, alias=shapes.text(), party=shapes.text(), role=ROLE, identity_hash=HASH
+        ),
         1,
         64,
     ),
@@ -51,7 +54,7 @@ ROSTER = mp.record(
 def decode_roster(encoded: bytes) -> dict[str, Any]:
     """SPEC 9: the fields by the names above; `relays` and `entries` are lists of dicts."""
     need(len(encoded) <= MOST_ROSTER, "size", "roster")
-    roster: dict[str, Any] = ROSTER(mp.read(encoded))
+    roster: dict[str, Any] = ROSTER(read(encoded))
     first = roster["version"] == 1
     need((roster["previous"] == bytes(32)) == first, "rules", "previous roster")
     _check_entries(roster["entries"])

@@ -5,7 +5,6 @@ from typing import Any
 from tests.support.second_reader.content import read_part
 from tests.support.second_reader.drops import content_hash
 from tests.support.second_reader.epoch import check_core, core_key, open_part
-from tests.support.second_reader.line import chain_step
 from tests.support.second_reader.primitives import (
     aead_open,
     kdf,
@@ -17,6 +16,7 @@ from tests.support.second_reader.primitives import (
     u32,
     unpad,
 )
+from tests.support.second_reader.ratchet import chain_step
 from tests.support.second_reader.refused import need
 
 MOST_NUMBER = 255
