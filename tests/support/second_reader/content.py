@@ -13,8 +13,14 @@ MOST_PARTS = 16
 
 CONTENT = shapes.union(
     text=shapes.record(thread=shapes.binary(16), lifetime=LIFETIME, text=shapes.text()),
-    thread=shapes.record(
-        thread=shapes.binary(16), lifetime=LIFETIME, topic=shapes.text(most_characters=120)
+    threads=shapes.record(
+        threads=shapes.array(
+            shapes.record(
+                thread=shapes.binary(16), lifetime=LIFETIME, topic=shapes.text(most_characters=120)
+            ),
+            1,
+            64,
+        )
     ),
     roster=shapes.record(
         version=shapes.uint(1), roster_hash=HASH, pieces=shapes.array(HASH, 1, 64)
@@ -53,11 +59,12 @@ def join_parts(some: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def decode_content(encoded: bytes) -> dict[str, Any]:
-    """SPEC 15: the fields of `CONTENT` above, with `tag` text, thread, roster or ask."""
+    """SPEC 15: the fields of `CONTENT` above, with `tag` text, threads, roster or ask."""
     need(len(encoded) <= PIECE * MOST_PARTS, "size", "content")
     content: dict[str, Any] = CONTENT(read(encoded))
-    if content["tag"] == "thread":
-        need(content["thread"] != bytes(16), "rules", "thread zero is the channel's own")
+    if content["tag"] == "threads":
+        named = [entry["thread"] for entry in content["threads"]]
+        need(bytes(16) not in named, "rules", "thread zero is the channel's own")
     if content["tag"] == "ask":
         asked = sum(len(content[field]) for field in ("cores", "generations", "steps"))
         need(1 <= asked <= 32, "rules", "how much is asked for")

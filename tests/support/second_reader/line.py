@@ -67,7 +67,6 @@ def open_line(core: bytes, clock: bytes, state: State) -> tuple[State, dict[str,
     padded = open_part(core, body_secret, clock, (2413, start, 4056), b"body")
     forget(after)
     content = CONTENT(read(unpad(padded, size)))
-    need(not reply or content["tag"] == "seeds", "rules", "a reply without seeds")
     step = (1 if state["side"] == "A" else 2) + chain["before"] + header["n"]
     block = {"content": content, "export": export, "step": step, "reply": reply, "header": header}
     return after, block
