@@ -1,0 +1,1 @@
+"""Backchannel for a person: vault, network, command line."""

@@ -1,0 +1,225 @@
+"""What the client tells a person when something fails: what happened, what next, the exit code.
+
+Owns the tree below `ClientError`, and the table that gives the protocol's errors a next step.
+Prints nothing.
+"""
+
+from typing import ClassVar, NamedTuple
+
+from backchannel.client.exits import Exit
+from backchannel.protocol.errors import (
+    AuthenticationError,
+    BackchannelError,
+    LocalProtocolError,
+    ProtocolError,
+    RefusedError,
+    StaleError,
+    StateError,
+    UnknownError,
+)
+
+
+class ClientError(BackchannelError):
+    """A failure with a next step. `code` is stable, for scripts; the sentences may change."""
+
+    code: ClassVar[str] = "failed"
+    status: ClassVar[Exit] = Exit.UNEXPECTED
+    usual_next: ClassVar[str] = "backchannel doctor"
+
+    def __init__(self, message: str, next_step: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = self.usual_next if next_step is None else next_step
+
+
+class UsageMistake(ClientError):
+    """Asked for in a way that makes no sense."""
+
+    code = "usage"
+    status = Exit.USAGE
+    usual_next = "backchannel --help"
+
+
+class RelayError(ClientError):
+    """Nothing reached the relay, or nothing trustworthy came back; nothing may be assumed done."""
+
+    code = "relay"
+    status = Exit.RELAY
+
+
+class RelayDown(RelayError):
+    """No connection."""
+
+    code = "relay-down"
+
+
+class RelaySlow(RelayError):
+    """A connection, and no whole answer in time."""
+
+    code = "relay-slow"
+
+
+class RelayGarbage(RelayError):
+    """An answer that is not this protocol, or is not authentic."""
+
+    code = "relay-garbage"
+
+
+class ClockApart(RelayError):
+    """This machine and the relay disagree about the hour."""
+
+    code = "clock-apart"
+    usual_next = "set this machine's clock, then: backchannel doctor"
+
+
+class RelayKeyChanged(ClientError):
+    """The relay at this address is not the one that was pinned."""
+
+    code = "relay-key-changed"
+    status = Exit.KEY_CHANGED
+    usual_next = "ask the facilitator, by voice, whether the relay was replaced"
+
+
+class RateLimited(ClientError):
+    """The relay has no room now and says when to come back."""
+
+    code = "rate-limited"
+    status = Exit.RATE_LIMITED
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message, f"try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class Refused(ClientError):
+    """Against a rule, of the channel or of the relay."""
+
+    code = "refused"
+    status = Exit.REFUSED
+
+
+class VoucherRefused(Refused):
+    """The relay takes no such voucher, or the drop stands with other keys."""
+
+    code = "voucher-refused"
+    usual_next = "ask the relay's operator for a new voucher"
+
+
+class DropFull(Refused):
+    """The drop holds as many blocks as it may."""
+
+    code = "drop-full"
+    usual_next = "wait until older blocks expire, then: backchannel sync"
+
+
+class Gone(ClientError):
+    """It was there, or may have been, and is not any more."""
+
+    code = "gone"
+    status = Exit.GONE
+
+
+class UnknownDrop(Gone):
+    """The relay has no such drop, or takes our key for a wrong one: it says the same for both."""
+
+    code = "unknown-drop"
+
+
+class DropSealed(Gone):
+    """The drop is closed to writers."""
+
+    code = "drop-sealed"
+    usual_next = "backchannel sync"
+
+
+class Locked(ClientError):
+    """The vault stays shut."""
+
+    code = "locked"
+    status = Exit.LOCKED
+    usual_next = "backchannel unlock"
+
+
+class WrongPassphrase(Locked):
+    """It does not open this vault."""
+
+    code = "wrong-passphrase"
+    usual_next = "try again; nothing was changed"
+
+
+class UnsafeFile(Locked):
+    """Somebody else could read, or owns, what must be private."""
+
+    code = "unsafe-file"
+
+
+class VaultBusy(Locked):
+    """Another process is using the vault."""
+
+    code = "vault-busy"
+    usual_next = "let the other backchannel command end, then try again"
+
+
+class VaultTooNew(ClientError):
+    """A later version of this program has written the vault."""
+
+    code = "vault-too-new"
+    usual_next = "upgrade backchannel, then try again; the vault was not touched"
+
+
+class VaultDamaged(ClientError):
+    """The vault's files cannot be read as a vault."""
+
+    code = "vault-damaged"
+
+
+class NotFound(ClientError):
+    """There is none, or this vault is no member of it."""
+
+    code = "not-found"
+    status = Exit.NOT_FOUND
+    usual_next = "backchannel status"
+
+
+class NoVault(NotFound):
+    """Nothing was ever kept here."""
+
+    code = "no-vault"
+    usual_next = "backchannel join URL, or: backchannel channel new NAME"
+
+
+class PartlySent(ClientError):
+    """Some relays have it and some do not; the outbox keeps what is owed."""
+
+    code = "partly-sent"
+    status = Exit.PARTLY_SENT
+    usual_next = "backchannel sync"
+
+
+class Problem(NamedTuple):
+    """How an error is shown."""
+
+    code: str
+    message: str
+    next_step: str
+    status: Exit
+
+
+_PROTOCOL: tuple[tuple[type[BackchannelError], str, Exit, str], ...] = (
+    (LocalProtocolError, "refused", Exit.REFUSED, "backchannel --help"),
+    (RefusedError, "refused", Exit.REFUSED, "backchannel sync"),
+    (StaleError, "gone", Exit.GONE, "backchannel sync"),
+    (UnknownError, "not-found", Exit.NOT_FOUND, "backchannel sync"),
+    (AuthenticationError, "not-authentic", Exit.UNEXPECTED, "backchannel doctor"),
+    (ProtocolError, "not-understood", Exit.UNEXPECTED, "backchannel doctor"),
+    (StateError, "state", Exit.UNEXPECTED, "backchannel doctor"),
+    (BackchannelError, "failed", Exit.UNEXPECTED, "backchannel doctor"),
+)
+
+
+def explain(error: BackchannelError) -> Problem:
+    """Code, sentence, next step and exit code for anything that the project raises on purpose."""
+    if isinstance(error, ClientError):
+        return Problem(error.code, error.message, error.next_step, error.status)
+    code, status, next_step = next(row[1:] for row in _PROTOCOL if isinstance(error, row[0]))
+    return Problem(code, str(error), next_step, status)

@@ -1,0 +1,145 @@
+"""What goes to relays and comes from them: requests owed, how far drops were read, vouchers left.
+
+Sends nothing.
+"""
+
+from typing import NamedTuple, final
+
+from backchannel.client.vault.database import Database, Row
+from backchannel.protocol.secret import X25519Private
+from backchannel.protocol.types import DropId, Hour
+
+
+class Owed(NamedTuple):
+    """One request that some relay must have, with all that sending it takes."""
+
+    owner: bytes
+    """Channel id or join id, 16 bytes."""
+    relay: str
+    relay_key: bytes
+    """The relay's static key as pinned, 32 bytes."""
+    drop: DropId
+    access: X25519Private
+    """The drop's access key; to seal or delete, its close key."""
+    operation: int
+    """A `protocol.drop.Operation`."""
+    payload: bytes
+    label: str
+    """For the caller: what to do when it is done."""
+    created: Hour
+    id: int = 0
+    attempts: int = 0
+
+
+class Cursor(NamedTuple):
+    """Where to read on."""
+
+    position: int
+    hour: Hour
+
+
+_START = Cursor(0, Hour(0))
+
+
+@final
+class Outbox:
+    """Table `outbox`, first in, first out."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, owed: Owed) -> int:
+        """Keep a request until it is done; its number."""
+        self._database.change(
+            "INSERT INTO outbox (owner, relay, relay_key, drop_id, access, operation, payload,"
+            " label, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            *(owed.owner, owed.relay, owed.relay_key, owed.drop, owed.access.expose()),
+            *(int(owed.operation), owed.payload, owed.label, owed.created),
+        )
+        row = self._database.one("SELECT last_insert_rowid()")
+        return int(row[0]) if row else 0
+
+    def pending(self, owner: bytes | None = None, most: int = 256) -> list[Owed]:
+        """The oldest requests, in order."""
+        rows = self._database.all(
+            "SELECT owner, relay, relay_key, drop_id, access, operation, payload, label, created,"
+            " id, attempts FROM outbox WHERE ? IS NULL OR owner = ? ORDER BY id LIMIT ?",
+            *(owner, owner, most),
+        )
+        return [_owed(row) for row in rows]
+
+    def count(self) -> int:
+        """How many requests are owed."""
+        row = self._database.one("SELECT count(*) FROM outbox")
+        return int(row[0]) if row else 0
+
+    def done(self, *numbers: int) -> None:
+        """The relay has them."""
+        for number in numbers:
+            self._database.change("DELETE FROM outbox WHERE id = ?", number)
+
+    def tried(self, number: int) -> None:
+        """Count an attempt that failed."""
+        self._database.change("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?", number)
+
+
+def _owed(row: Row) -> Owed:
+    owner, relay, relay_key, drop, access, *rest = row
+    operation, payload, label, created, number, attempts = rest
+    key = X25519Private(access)
+    return Owed(
+        *(owner, relay, relay_key, drop, key, operation, payload, label, created, number, attempts)
+    )
+
+
+@final
+class Cursors:
+    """Table `cursors`: per relay and drop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, relay: str, drop: DropId) -> Cursor:
+        """Where to read on; the beginning for a drop never read."""
+        query = "SELECT position, hour FROM cursors WHERE relay = ? AND drop_id = ?"
+        row = self._database.one(query, relay, drop)
+        return Cursor(*row) if row else _START
+
+    def put(self, relay: str, drop: DropId, cursor: Cursor) -> None:
+        """Read on from there."""
+        self._database.change(
+            "INSERT INTO cursors (relay, drop_id, position, hour) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET position = excluded.position, hour = excluded.hour",
+            *(relay, drop, *cursor),
+        )
+
+    def remove(self, relay: str, drop: DropId) -> None:
+        """A drop that is not read any more."""
+        self._database.change("DELETE FROM cursors WHERE relay = ? AND drop_id = ?", relay, drop)
+
+
+@final
+class Vouchers:
+    """Table `vouchers`: each is good for one drop on one relay."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_many(self, relay: str, vouchers: list[bytes]) -> int:
+        """Keep vouchers; how many were new."""
+        insert = "INSERT OR IGNORE INTO vouchers (relay, voucher) VALUES (?, ?)"
+        return sum(self._database.change(insert, relay, voucher) for voucher in vouchers)
+
+    def take(self, relay: str) -> bytes | None:
+        """One voucher, oldest first; its row goes in the same transaction as what it pays for."""
+        query = "SELECT id, voucher FROM vouchers WHERE relay = ? ORDER BY id LIMIT 1"
+        row = self._database.one(query, relay)
+        if row is None:
+            return None
+        self._database.change("DELETE FROM vouchers WHERE id = ?", row[0])
+        return bytes(row[1])
+
+    def count(self, relay: str) -> int:
+        """How many are left for a relay."""
+        row = self._database.one("SELECT count(*) FROM vouchers WHERE relay = ?", relay)
+        return int(row[0]) if row else 0
