@@ -38,9 +38,10 @@ def decode(data: bytes, kind: type[T], most: int) -> T:
     if len(data) > most:
         msg = f"{len(data)} bytes where at most {most} are allowed"
         raise DecodeError(msg)
+    decoder = _decoder(kind)  # type: ignore[arg-type]  # a type is hashable
     try:
-        value: T = _decoder(kind).decode(data)  # type: ignore[arg-type]  # a type is hashable
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError, OverflowError):
+        value: T = decoder.decode(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
         msg = "not a structure of this protocol"
         raise DecodeError(msg) from None
     if _encoder.encode(value) != data:
