@@ -25,7 +25,7 @@ PIECE = PART - _PART_HEAD
 MOST = limits.PARTS * PIECE
 
 
-class Text(Record, tag="text"):
+class Text(Record, frozen=True, tag="text"):
     """Something said in a thread; it lives at most `lifetime` hours."""
 
     thread: Id
@@ -33,15 +33,21 @@ class Text(Record, tag="text"):
     text: Annotated[str, Meta(min_length=1)]
 
 
-class Topic(Record, tag="thread"):
-    """A thread begins."""
+class Thread(Record, frozen=True):
+    """A thread's id, how long what is said in it lives, and its topic."""
 
     thread: Id
     lifetime: Lifetime
     topic: Annotated[str, Meta(min_length=1, max_length=limits.TOPIC)]
 
 
-class Announcement(Record, tag="roster"):
+class Threads(Record, frozen=True, tag="threads"):
+    """Threads that begin, or that a newcomer should know."""
+
+    threads: Annotated[tuple[Thread, ...], Meta(min_length=1, max_length=limits.THREADS)]
+
+
+class Announcement(Record, frozen=True, tag="roster"):
     """The next roster, and the content hashes of the cores that carry its package, in order."""
 
     version: U32
@@ -49,7 +55,7 @@ class Announcement(Record, tag="roster"):
     pieces: Annotated[tuple[Hash, ...], Meta(min_length=1, max_length=limits.ROSTER_PIECES)]
 
 
-class Ask(Record, tag="ask"):
+class Ask(Record, frozen=True, tag="ask"):
     """Cores, generations (slot, id) and line steps (slot, step) that the author lacks."""
 
     cores: tuple[Hash, ...]
@@ -57,7 +63,7 @@ class Ask(Record, tag="ask"):
     steps: tuple[tuple[SlotNumber, U32], ...]
 
 
-class GivenSeeds(Record, tag="seeds"):
+class GivenSeeds(Record, frozen=True, tag="seeds"):
     """A sender's generation for the line's other end."""
 
     generation: Id
@@ -75,11 +81,11 @@ class GivenSeeds(Record, tag="seeds"):
         return Seeds(GenerationId(self.generation), self.number, ChainKey(self.chain))
 
 
-class Nothing(Record, tag="nothing"):
+class Nothing(Record, frozen=True, tag="nothing"):
     """A line block that only moves the ratchet."""
 
 
-Content = Text | Topic | Announcement | Ask
+Content = Text | Threads | Announcement | Ask
 LineContent = GivenSeeds | Nothing
 
 
@@ -88,13 +94,13 @@ class Part(NamedTuple):
 
     id: MessageId
     order: int
-    index: int
-    count: int
+    place: int
+    total: int
     piece: bytes
 
     def pack(self) -> bytes:
         """22 bytes and the piece."""
-        return self.id + self.order.to_bytes(4) + bytes([self.index, self.count]) + self.piece
+        return self.id + self.order.to_bytes(4) + bytes([self.place, self.total]) + self.piece
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -119,18 +125,26 @@ def split(content: Content, message: MessageId, order: int) -> tuple[Part, ...]:
 def read_content(data: bytes) -> Content:
     """A post's content from its joined pieces; `DecodeError` for anything that is none."""
     content: Content = decode(data, Content, MOST)  # type: ignore[arg-type]  # a union is no type[T]
-    if isinstance(content, Text | Topic):
-        text = content.text if isinstance(content, Text) else content.topic
-        if not unicodedata.is_normalized("NFC", text):
-            msg = "a text is not in the form NFC"
-            raise DecodeError(msg)
-    if isinstance(content, Topic) and not any(content.thread):
+    if not all(unicodedata.is_normalized("NFC", text) for text in _texts(content)):
+        msg = "a text is not in the form NFC"
+        raise DecodeError(msg)
+    if isinstance(content, Threads) and not all(any(each.thread) for each in content.threads):
         msg = "the channel's own thread does not begin"
         raise DecodeError(msg)
     if isinstance(content, Ask) and not 1 <= wanted(content) <= limits.WANTED:
         msg = "an ask names nothing, or too much"
         raise DecodeError(msg)
     return content
+
+
+def _texts(content: Content) -> list[str]:
+    match content:
+        case Text():
+            return [content.text]
+        case Threads():
+            return [each.topic for each in content.threads]
+        case _:
+            return []
 
 
 def wanted(ask: Ask) -> int:

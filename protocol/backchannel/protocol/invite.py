@@ -87,7 +87,7 @@ def invite_secret(entropy: bytes) -> InviteSecret:
     return InviteSecret(kdf(entropy, b"", Label.INVITE))
 
 
-class Person(Record):
+class Person(Record, frozen=True):
     """How somebody stands, or will stand, in a roster."""
 
     alias: Name
@@ -95,7 +95,7 @@ class Person(Record):
     role: Role
 
 
-class Card(Record, tag="card"):
+class Card(Record, frozen=True, tag="card"):
     """What a facilitator shows to whoever holds the words."""
 
     channel: Id
@@ -125,13 +125,13 @@ class Card(Record, tag="card"):
         return self
 
 
-class Marker(Record, tag="marker"):
+class Marker(Record, frozen=True, tag="marker"):
     """Why nobody is waited for in a lobby any more."""
 
     reason: Annotated[str, Meta(pattern="^(used|refused|burnt|withdrawn)$")]
 
 
-class Join(Record):
+class Join(Record, frozen=True):
     """A newcomer's answer: name, keys, and what was shown and accepted."""
 
     alias: Name
@@ -143,8 +143,8 @@ class Join(Record):
 class Piece(NamedTuple):
     """One opened card core."""
 
-    index: int
-    count: int
+    place: int
+    total: int
     data: bytes
 
 
@@ -179,7 +179,7 @@ def open_card_piece(core: Core, head: Head, lobby: Lobby) -> Piece:
 
 def read_card(data: bytes) -> Card | Marker:
     """A card or marker from its pieces, joined in order."""
-    card = decode(data, Card | Marker, _CARD_BYTES)  # type: ignore[arg-type]  # a union is no type[T]
+    card: Card | Marker = decode(data, Card | Marker, _CARD_BYTES)  # type: ignore[arg-type]  # a union is no type[T]
     return card.check() if isinstance(card, Card) else card
 
 

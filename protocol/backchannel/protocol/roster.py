@@ -45,7 +45,7 @@ Url = Annotated[str, Meta(min_length=1, max_length=limits.URL_BYTES)]
 PIECE = limits.CORE - HEAD - limits.HASH - limits.TAG - 1
 
 
-class Relay(Record):
+class Relay(Record, frozen=True):
     """Address and static key of one relay."""
 
     url: Url
@@ -57,13 +57,13 @@ class Relay(Record):
         return X25519Public(self.key)
 
 
-class Policy(Record):
+class Policy(Record, frozen=True):
     """The rules of a channel: how long content lives, in hours."""
 
     lifetime: Lifetime
 
 
-class Entry(Record):
+class Entry(Record, frozen=True):
     """A place in the roster."""
 
     slot: SlotNumber
@@ -73,7 +73,7 @@ class Entry(Record):
     identity: Hash
 
 
-class Roster(Record):
+class Roster(Record, frozen=True):
     """One version of who is in a channel."""
 
     channel: Id
@@ -136,7 +136,7 @@ class Roster(Record):
         )
 
 
-class Disclosure(Record):
+class Disclosure(Record, frozen=True):
     """Who stands behind a channel, in their own words."""
 
     convened_by: Annotated[str, Meta(min_length=1, max_length=500)]
@@ -210,8 +210,8 @@ def _check_identities(roster: Roster, bundles: dict[Slot, Bundle]) -> None:
             msg = "a bundle is not its entry's"
             raise DecodeError(msg)
     identities = [bundle.identity for bundle in bundles.values()]
-    halves = [{each.x for each in identities}, {each.kem for each in identities}]
-    if any(len(half) != len(identities) for half in halves):
+    fewest = min(len({each.x for each in identities}), len({each.kem for each in identities}))
+    if fewest != len(identities):
         msg = "two entries of a roster share a key"
         raise DecodeError(msg)
 

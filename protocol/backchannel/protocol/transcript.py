@@ -1,0 +1,64 @@
+"""The record: SPEC.md section 16. A graph of content hashes in which each post names its author's heads.
+
+Owns what was accepted, what is named and missing, and the heads. Knows no keys and no text.
+"""
+
+import msgspec
+
+from backchannel.protocol import limits
+from backchannel.protocol.sender_key import Parent
+from backchannel.protocol.types import ContentHash, Hour
+
+
+class Post(msgspec.Struct, frozen=True, array_like=True):
+    """What the record keeps of one accepted core."""
+
+    hour: Hour
+    order: int
+    version: int
+    """Of the roster it was written under."""
+
+
+class Transcript(msgspec.Struct, array_like=True):
+    """The record of one member. Only authenticated cores are added."""
+
+    first: int
+    """The roster version from which on this member belongs."""
+    posts: dict[ContentHash, Post] = msgspec.field(default_factory=dict)
+    heads: list[ContentHash] = msgspec.field(default_factory=list)
+    missing: dict[ContentHash, Hour] = msgspec.field(default_factory=dict)
+    """Named by an accepted post of that hour, and not here."""
+    order: int = 0
+    """The highest seen."""
+
+    def __contains__(self, core: ContentHash) -> bool:
+        return core in self.posts
+
+    def add(self, core: ContentHash, post: Post, parents: tuple[Parent, ...]) -> list[ContentHash]:
+        """Accept a core; returns the parents that are newly missing."""
+        self.posts[core] = post
+        self.order = max(self.order, post.order)
+        named = {parent.hash for parent in parents}
+        self.heads = [head for head in self.heads if head not in named]
+        if self.missing.pop(core, None) is None:
+            self.heads.append(core)
+        lost = [
+            parent.hash
+            for parent in parents
+            if parent.hash not in self.posts
+            and parent.hash not in self.missing
+            and post.version - parent.age >= self.first
+        ]
+        self.missing.update(dict.fromkeys(lost, post.hour))
+        return lost
+
+    def parents(self, version: int) -> tuple[Parent, ...]:
+        """What a new post under roster `version` names: at most four heads, the newest by order."""
+        newest = sorted(self.heads, key=lambda head: (self.posts[head].order, head))[-limits.PARENTS :]
+        return tuple(Parent(head, min(255, version - self.posts[head].version)) for head in newest)
+
+    def forget(self, oldest: Hour) -> None:
+        """Drop what is of hours before `oldest`."""
+        self.posts = {core: post for core, post in self.posts.items() if post.hour >= oldest}
+        self.heads = [head for head in self.heads if head in self.posts]
+        self.missing = {core: hour for core, hour in self.missing.items() if hour >= oldest}
