@@ -1,0 +1,138 @@
+"""Looks for what keeps a relay from working, or from forgetting: a finding per check, and how to mend it.
+
+Changes nothing. Every check stands alone, so that one finding does not hide another.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sqlalchemy import text
+
+from backchannel.protocol.expiry import ExpiryKeys
+from backchannel.protocol.types import hour_of
+from backchannel.server import database, health
+from backchannel.server.clock import Clock
+from backchannel.server.errors import OperatorError
+from backchannel.server.home import Home
+from backchannel.server.limits import FREE_DISK
+from backchannel.server.migrate import revision
+from backchannel.server.models import SCHEMA
+from backchannel.server.server import listen
+from backchannel.server.settings import Settings, load
+from backchannel.server.tls import check_certificate
+
+
+class Finding(NamedTuple):
+    """How one check ended; `next` is empty when all is well."""
+
+    name: str
+    ok: bool
+    detail: str
+    next: str = ""
+
+
+def examine(home: Home) -> Iterator[Finding]:
+    """All checks, in the order in which their faults explain one another."""
+    for name, check in _CHECKS.items():
+        try:
+            detail = check(home)
+        except OperatorError as error:
+            yield Finding(name, ok=False, detail=str(error), next=error.next)
+        except Exception as error:  # noqa: BLE001 - a check that breaks is a finding too
+            yield Finding(
+                name, ok=False, detail=type(error).__name__, next="mend what stands above first"
+            )
+        else:
+            yield Finding(name, ok=True, detail=detail)
+
+
+def _configuration(home: Home) -> str:
+    settings, unknown = load(home.config)
+    check_certificate(settings)
+    if unknown:
+        message = f"nothing knows the keys {', '.join(unknown)}"
+        raise OperatorError(message, next_=f"correct or delete them in {home.config}")
+    return "understood"
+
+
+def _permissions(home: Home) -> str:
+    home.check()
+    for file in (home.path, *home.secrets):
+        if not os.access(file, os.R_OK | os.W_OK):
+            message = f"{file} cannot be written"
+            raise OperatorError(message, next_=f"chown it to the user that runs the relay: {file}")
+    return "only this user reads the data directory"
+
+
+def _disk(home: Home) -> str:
+    free = shutil.disk_usage(home.path).free
+    if free < FREE_DISK:
+        message = f"{free >> 20} MiB free where {home.path} is"
+        raise OperatorError(message, next_="make room, or move the data directory to a larger disk")
+    return f"{free >> 20} MiB free"
+
+
+def _clock(home: Home) -> str:
+    keys = ExpiryKeys(home.places.read_bytes())
+    now = hour_of(Clock(home.demo_hours).now())
+    if now < keys.highest:
+        message = f"the clock is {keys.highest - now} hours behind an hour that this relay has seen"
+        raise OperatorError(message, next_="set the clock, and keep it with a time service (NTP)")
+    if keys.leaps(now):
+        message = f"the clock is {now - keys.highest} hours ahead of the last hour this relay saw"
+        next_ = f"if it is right: backchannel-relay serve --data {home.path} --accept-clock"
+        raise OperatorError(message, next_=next_)
+    return "agrees with the hours this relay has seen"
+
+
+def _key(home: Home) -> str:
+    home.static_key()
+    home.store_secret()
+    return "readable"
+
+
+def _database(home: Home) -> str:
+    engine = database.open_readers(home.database)
+    try:
+        with engine.connect() as connection:
+            verdict = connection.scalar(text("PRAGMA quick_check(1)"))
+        if verdict != "ok":
+            message = "the database is damaged"
+            raise OperatorError(
+                message, next_="restore it, or begin anew with init in another directory"
+            )
+        if revision(engine) != SCHEMA:
+            return "of another version; serve brings it up to date"
+    finally:
+        engine.dispose()
+    return "sound"
+
+
+def _port(home: Home) -> str:
+    if home.address.exists():
+        health.ask(home)
+        return "the relay answers"
+    settings = _settings_or_defaults(home.config)
+    listen(settings.host, settings.port).close()
+    return f"port {settings.port} is free for it"
+
+
+def _settings_or_defaults(config: Path) -> Settings:
+    try:
+        return load(config)[0]
+    except OperatorError:
+        return Settings()
+
+
+_CHECKS: Final[dict[str, Callable[[Home], str]]] = {
+    "configuration": _configuration,
+    "permissions": _permissions,
+    "disk": _disk,
+    "clock": _clock,
+    "key": _key,
+    "database": _database,
+    "port": _port,
+}

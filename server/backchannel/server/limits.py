@@ -1,0 +1,33 @@
+"""The bounds of a relay that are its own affair, each with its reason. What clients rely on is in protocol.limits."""
+
+from typing import Final
+
+from backchannel.protocol import limits
+from backchannel.protocol.drop import REQUEST_HEAD, Operation
+
+BODY: Final = {
+    Operation.CREATE: REQUEST_HEAD + 81,
+    Operation.APPEND: REQUEST_HEAD + limits.MOST_BLOCKS * limits.BLOCK,
+    Operation.READ: REQUEST_HEAD + 16,
+    Operation.SEAL: REQUEST_HEAD,
+    Operation.DELETE: REQUEST_HEAD,
+}
+"""The most bytes that a request of each operation can have."""
+
+DRAINED: Final = (
+    1 << 20
+)  # bytes read and dropped of a body too large, so that its sender sees the answer
+HEADERS: Final = 16 * 1024  # bytes of one request's line and headers; real ones have some hundred
+FLOOR: Final = 0.25  # seconds before the refusal that hides whether a drop exists
+RETRY_AFTER: Final = 5  # seconds told to a client that finds no room
+SHUTDOWN: Final = 3  # seconds that open requests get when the relay is asked to end
+GROUP: Final = 256  # requests of one commit: the last of them waits for all
+QUEUED: Final = 2048  # requests that may wait for the writer: about a second of work
+READERS: Final = 4  # threads and connections that read
+SWEPT: Final = 1000  # rows deleted in one transaction, so that appends get their turn in between
+SWEEP_EVERY: Final = 60  # seconds between two looks at the clock
+PLACES: Final = (
+    4096  # one per hour and class is 3,480: a full disk can then not stop a key from being made
+)
+VOUCHERS: Final = 10_000  # of one mint
+FREE_DISK: Final = 256 << 20  # bytes under which doctor complains

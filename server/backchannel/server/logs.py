@@ -1,0 +1,82 @@
+"""What a relay says about itself: never an address, an id, a size or the text of a foreign exception.
+
+Level `error` means a bug. Trouble that an operator can mend is a `warning`.
+"""
+
+import logging
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Final, final
+
+LOG: Final = logging.getLogger("backchannel.relay")
+_SELDOM = 60.0  # seconds: a full disk is said once a minute, not once a request
+
+
+@final
+class _Places(logging.Formatter):
+    """One line a record. Of an exception it gives the types and places in our code, not the message."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)s %(message)s")
+
+    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
+        error = ei[1] if isinstance(ei, tuple) else None
+        if not isinstance(error, BaseException):
+            return ""
+        frames = traceback.extract_tb(error.__traceback__)
+        where = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
+        return f"  {type(error).__name__} at {where}"
+
+
+@final
+class _OursOnly(logging.Filter):
+    """Other loggers' words may hold what a client sent: their level and origin is all that passes."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(LOG.name):
+            record.msg, record.args = f"{record.name} complains", None
+        return True
+
+
+def configure(level: str) -> None:
+    """All records of this process to standard error, from `level` on; others' from warning on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Places())
+    handler.addFilter(_OursOnly())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)
+    LOG.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).setLevel(
+            logging.CRITICAL if name.endswith("access") else logging.ERROR
+        )
+
+
+@final
+class _Seldom:
+    """Lets one of many equal complaints pass."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def warn(self, message: str) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if now - self._last.get(message, -_SELDOM) < _SELDOM:
+                return
+            self._last[message] = now
+        LOG.warning("%s", message)
+
+
+_seldom = _Seldom()
+warn_seldom = _seldom.warn
+
+
+def store_trouble(error: Exception) -> None:
+    """The store did not take something. SQLite's own words for it hold no values."""
+    reason = getattr(error, "orig", None) or type(error).__name__
+    warn_seldom(f"the store refuses: {reason}; next: backchannel-relay doctor")

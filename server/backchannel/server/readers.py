@@ -1,0 +1,40 @@
+"""The few threads that read, each over a connection of its own. Knows nothing of what is asked."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, final
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from backchannel.server.errors import BusyError
+from backchannel.server.limits import READERS
+from backchannel.server.logs import store_trouble
+from backchannel.server.repository import Repository
+
+T = TypeVar("T")
+
+
+@final
+class Readers:
+    """Runs questions off the event loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+
+    async def ask(self, question: Callable[[Repository], T]) -> T:
+        """The answer out of one consistent view; `BusyError` where the store gives none."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, question)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def _ask(self, question: Callable[[Repository], T]) -> T:
+        try:
+            with self._engine.connect() as connection:
+                return question(Repository(connection))
+        except OperationalError as error:
+            store_trouble(error)
+            raise BusyError from None

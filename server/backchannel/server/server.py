@@ -1,0 +1,87 @@
+"""Runs one relay as a process: socket, TLS, signals, and the line that says where it listens."""
+
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import NoReturn, final
+
+import uvicorn
+
+from backchannel.server import exits
+from backchannel.server.app import build
+from backchannel.server.connection import patient
+from backchannel.server.errors import OperatorError
+from backchannel.server.home import Home
+from backchannel.server.limits import SHUTDOWN
+from backchannel.server.relay import Relay
+from backchannel.server.settings import Settings
+from backchannel.server.tls import check_certificate
+
+_BACKLOG = 512
+
+
+def serve(home: Home, settings: Settings, *, accept_clock: bool = False) -> None:
+    """Until a signal ends it; `OperatorError` where it cannot begin."""
+    check_certificate(settings)
+    listener = listen(settings.host, settings.port)
+    with listener:
+        relay = Relay.open(home, settings, accept_clock=accept_clock)
+        signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again once all is closed
+        try:
+            _Server(home, relay, settings).run(sockets=[listener])
+        finally:
+            home.address.unlink(missing_ok=True)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; `OperatorError` when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        message = f"cannot listen on {host} port {port}: {error.strerror or error}"
+        next_ = "choose another --port, or end what listens there"
+        raise OperatorError(message, next_=next_, code=exits.NETWORK) from None
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+@final
+class _Server(uvicorn.Server):
+    """uvicorn, quiet, which tells where it listens and wakes the waiting before it ends."""
+
+    def __init__(self, home: Home, relay: Relay, settings: Settings) -> None:
+        config = uvicorn.Config(
+            build(relay),
+            http=patient(settings.header_seconds),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=SHUTDOWN,
+            ssl_certfile=settings.tls_cert or None,
+            ssl_keyfile=settings.tls_key or None,
+        )
+        super().__init__(config)
+        self._home = home
+        self._relay = relay
+        self._scheme = "https" if settings.tls_cert else "http"
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            host, port = listener.getsockname()[:2]
+            url = f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+            self._home.address.write_text(url + "\n", "ascii")
+            sys.stdout.write(f"listening on {url}\n")
+            sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._relay.wakeup.close()
+        await super().shutdown(sockets)

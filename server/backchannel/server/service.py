@@ -1,0 +1,133 @@
+"""The rules of a drop, over one transaction of the store and an hour: SPEC.md section 18.
+
+Each rule decides before it writes, so that a refusal changes nothing. Knows no HTTP, no keys of clients, no clock.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from backchannel.protocol.drop import Create, Page, Read, Stored, show_voucher, voucher_hash
+from backchannel.protocol.entropy import Entropy
+from backchannel.protocol.errors import AuthenticationError, StaleError
+from backchannel.protocol.types import Block, DropId, Hour
+from backchannel.server.errors import (
+    QuotaError,
+    SealedError,
+    UnknownDropError,
+    VoucherRefusedError,
+)
+from backchannel.server.logs import warn_seldom
+from backchannel.server.repository import BlockRow, DropRow, Repository
+from backchannel.server.retention import Retention, expires_at
+
+
+def mint(repository: Repository, count: int, entropy: Entropy) -> list[str]:
+    """`count` fresh vouchers as people copy them; only their hashes are kept."""
+    vouchers = [entropy.draw(16) for _ in range(count)]
+    repository.add_vouchers(sorted(map(voucher_hash, vouchers)))
+    return [show_voucher(voucher) for voucher in vouchers]
+
+
+def create(repository: Repository, drop: DropId, asked: Create) -> None:
+    """Make a drop for a voucher. Asked again with the same keys and class, the answer is the same and free."""
+    row = DropRow(asked.access.value, asked.close.value, asked.keep, sealed=False, following=1)
+    found = repository.drop(drop)
+    if found is not None:
+        if found[:3] != row[:3]:
+            raise VoucherRefusedError
+        return
+    if not repository.take_voucher(voucher_hash(asked.voucher)):
+        raise VoucherRefusedError
+    repository.add_drop(drop, row)
+
+
+def append(
+    repository: Repository,
+    retention: Retention,
+    drop: DropId,
+    blocks: Sequence[Block],
+    quota: int,
+    hour: Hour,
+) -> list[Stored]:
+    """Where each block stands: those that the drop holds already, where they were."""
+    row = _existing(repository, drop)
+    if row.sealed:
+        raise SealedError
+    digests = [retention.digest(drop, block) for block in blocks]
+    known = _known(repository, drop, digests, hour)
+    fresh = {d: b for d, b in zip(digests, blocks, strict=True) if d not in known}
+    if fresh:
+        if repository.count(drop, row.following) + len(fresh) > quota:
+            raise QuotaError
+        rows = _sealed(retention, drop, row, fresh, hour)
+        repository.add_blocks(drop, rows)
+        known.update((new.digest, Stored(new.position, new.hour)) for new in rows)
+    return [known[digest] for digest in digests]
+
+
+def page(
+    repository: Repository, retention: Retention, drop: DropId, asked: Read, hour: Hour
+) -> Page:
+    """What stands in the drop from a position and an hour on, and is not expired."""
+    row = _existing(repository, drop)
+    found = repository.page(drop, asked.position, asked.hour, hour, asked.most + 1)
+    rows, more = found[: asked.most], len(found) > asked.most
+    opened = tuple(_opened(retention, drop, rows, hour))
+    return Page(rows[-1].position + 1 if more else row.following, more, opened)
+
+
+def seal(repository: Repository, drop: DropId) -> None:
+    """From now on the drop is read only."""
+    _existing(repository, drop)
+    repository.seal_drop(drop)
+
+
+def delete(repository: Repository, drop: DropId) -> None:
+    """The drop and its blocks are gone."""
+    _existing(repository, drop)
+    repository.delete_drop(drop)
+
+
+def _opened(
+    retention: Retention, drop: DropId, rows: Sequence[BlockRow], hour: Hour
+) -> Iterator[Stored]:
+    for row in rows:
+        try:
+            block = retention.open(drop, row.position, row.sealed, row.hour, row.expires, hour)
+        except StaleError:
+            continue  # the hour turned while we were reading
+        except AuthenticationError:
+            warn_seldom("a stored block is damaged; next: backchannel-relay doctor")
+            continue
+        yield Stored(row.position, row.hour, block)
+
+
+def _existing(repository: Repository, drop: DropId) -> DropRow:
+    row = repository.drop(drop)
+    if row is None:  # deleted since its key was checked
+        raise UnknownDropError
+    return row
+
+
+def _known(
+    repository: Repository, drop: DropId, digests: Sequence[bytes], hour: Hour
+) -> dict[bytes, Stored]:
+    """Those that stand there; what is expired and not yet swept makes room for its return."""
+    known = {}
+    for held in repository.held(drop, digests):
+        if held.expires <= hour:
+            repository.delete_block(drop, held.position)
+        else:
+            known[held.digest] = Stored(held.position, held.hour)
+    return known
+
+
+def _sealed(
+    retention: Retention, drop: DropId, row: DropRow, fresh: dict[bytes, Block], hour: Hour
+) -> list[BlockRow]:
+    expires = expires_at(hour, row.keep)
+    return [
+        BlockRow(
+            position, hour, expires, digest, retention.seal(drop, position, block, hour, row.keep)
+        )
+        for position, (digest, block) in enumerate(fresh.items(), row.following)
+    ]

@@ -1,0 +1,96 @@
+"""The sweep: at each turn of the hour the keys of what died are destroyed first, then its rows, then the log of them.
+
+Owns when that happens. What a key is, and what a row, others know.
+"""
+
+import asyncio
+from typing import final
+
+from sqlalchemy import Engine
+
+from backchannel.protocol.types import Hour
+from backchannel.server import database
+from backchannel.server.clock import Clock
+from backchannel.server.errors import BusyError
+from backchannel.server.limits import SWEEP_EVERY, SWEPT
+from backchannel.server.logs import LOG, warn_seldom
+from backchannel.server.repository import Repository
+from backchannel.server.retention import Retention
+from backchannel.server.writer import Writer
+
+
+def sweep_now(engine: Engine, hour: Hour) -> None:
+    """Before a relay serves: all expired rows, whose keys are gone already."""
+    deleted = SWEPT
+    while deleted == SWEPT:
+        with engine.begin() as connection:
+            deleted = Repository(connection).delete_expired(hour, SWEPT)
+    database.checkpoint(engine)
+
+
+@final
+class Sweeper:
+    """Looks at the clock at least once a minute, and whenever somebody pokes it."""
+
+    def __init__(self, writer: Writer, engine: Engine, clock: Clock, retention: Retention) -> None:
+        self._writer = writer
+        self._engine = engine
+        self._clock = clock
+        self._retention = retention
+        self._poked = asyncio.Event()
+        self._unclean = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def poke(self) -> None:
+        """The hour may have turned."""
+        self._poked.set()
+
+    def soil(self) -> None:
+        """Rows were deleted between two turns of the hour: their remains leave the log at the next look."""
+        self._unclean = True
+
+    async def sweep(self) -> None:
+        """Turn the hour, which destroys keys; delete the rows; empty the log."""
+        swept = self._retention.highest
+        deleted = SWEPT
+        while deleted == SWEPT:
+            deleted = await self._writer.do(lambda store, hour: store.delete_expired(hour, SWEPT))
+        if deleted or self._unclean or self._retention.highest > swept:
+            self._unclean = not await asyncio.to_thread(database.checkpoint, self._engine)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except BusyError:
+                self._complain()
+            except Exception:
+                LOG.exception("a sweep failed; no expired block is given out, but remains may stay")
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Until the hour turns, a minute at most."""
+        now = self._clock.now()
+        try:
+            async with asyncio.timeout(min(SWEEP_EVERY, 3600 - now % 3600)):
+                await self._poked.wait()
+        except TimeoutError:
+            return
+        self._poked.clear()
+
+    def _complain(self) -> None:
+        if self._retention.leaps(self._clock.now()):
+            warn_seldom(
+                "the clock is more than a day ahead of the last hour seen, so nothing is served; "
+                "next: set the clock right, or restart with --accept-clock if it is right"
+            )
+        else:
+            warn_seldom("a sweep found the store busy and is tried again within a minute")

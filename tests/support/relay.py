@@ -1,0 +1,226 @@
+"""A real relay as a process on loopback, over real files: start it, speak to it, stop it, kill it, move its clock."""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from backchannel.protocol.drop import (
+    MAC,
+    Create,
+    DropKeys,
+    Operation,
+    Page,
+    Read,
+    Request,
+    Stored,
+    read_stored,
+    read_voucher,
+)
+from backchannel.protocol.primitives import X25519Public, x25519_public
+from backchannel.protocol.secret import X25519Private
+from backchannel.protocol.types import Block, DropId, Hour
+
+PROGRAM = (sys.executable, "-c", "from backchannel.server.cli import main; main()")
+_READY = 20.0  # seconds
+_AUTHENTIC = {200, 403, 409, 507}
+
+
+class RefusedError(Exception):
+    """What a relay said instead of 200."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"{status} {code}")
+        self.status = status
+        self.code = code
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """One command of `backchannel-relay`, to its end."""
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
+
+
+@dataclass
+class RelayProcess:
+    """One relay's data directory, and the process that serves it when one does."""
+
+    data: Path
+    options: tuple[str, ...] = ()
+    process: subprocess.Popen[str] | None = None
+    url: str = ""
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.data.parent / f"{self.data.name}.log"
+        """Everything that all processes of this relay wrote."""
+
+    @classmethod
+    def make(cls, data: Path, *options: str) -> "RelayProcess":
+        """A new relay in `data`, not yet started; `options` are for `serve`."""
+        done = run("init", "--data", str(data))
+        assert done.returncode == 0, done.stderr
+        return cls(data, options)
+
+    def start(self, *more: str) -> "RelayProcess":
+        """Serve on a free port; returns when it listens."""
+        command = [*PROGRAM, "serve", "--data", str(self.data), "--port", "0", *self.options, *more]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.url = self._listening()
+        return self
+
+    def _listening(self) -> str:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            line = self.process.stdout.readline() if selector.select(_READY) else ""
+        with self.log.open("a") as log:
+            log.write(line)
+        if not line.startswith("listening on "):
+            self.kill()
+            raise AssertionError(f"the relay does not start: {self.log.read_text()}")
+        return line.removeprefix("listening on ").strip()
+
+    def stop(self) -> int:
+        """Ask it to end, and wait; its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """kill -9."""
+        return self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> int:
+        if self.process is None:
+            return 0
+        self.process.send_signal(how)
+        code = self.process.wait(20)
+        if self.process.stdout is not None:
+            with self.log.open("a") as log:
+                log.write(self.process.stdout.read())
+            self.process.stdout.close()
+        self.process = None
+        return code
+
+    def restart(self, *more: str) -> "RelayProcess":
+        """End and start again, on another port."""
+        self.stop()
+        return self.start(*more)
+
+    def move_clock(self, hours: int) -> None:
+        """Set the demo clock `hours` ahead of the system's; a running relay follows."""
+        file = self.data / "demo-hours"
+        fresh = file.with_suffix(".new")
+        fresh.write_text(str(hours))
+        fresh.replace(file)
+
+    def mint(self, count: int) -> list[bytes]:
+        """Vouchers, by the ordinary command."""
+        done = run("vouchers", "mint", str(count), "--data", str(self.data))
+        assert done.returncode == 0, done.stderr
+        return [read_voucher(line) for line in done.stdout.splitlines()]
+
+
+@contextlib.contextmanager
+def running_relay(*options: str) -> Iterator[RelayProcess]:
+    """A fresh relay that serves, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="relay-") as folder:
+        relay = RelayProcess.make(Path(folder) / "relay", *options)
+        try:
+            yield relay.start()
+        finally:
+            relay.stop()
+
+
+@dataclass
+class DropClient:
+    """Speaks section 18 for one drop, over any httpx client."""
+
+    http: httpx.Client
+    relay: X25519Public
+    drop: DropId = field(default_factory=lambda: DropId(os.urandom(16)))
+    access: X25519Private = field(default_factory=lambda: X25519Private(os.urandom(32)))
+    close: X25519Private = field(default_factory=lambda: X25519Private(os.urandom(32)))
+    ahead: int = 0
+    """Hours by which this client's clock differs."""
+
+    @classmethod
+    def connect(cls, url: str) -> "DropClient":
+        """With a connection of its own."""
+        http = httpx.Client(base_url=url, timeout=70, trust_env=False)
+        key = http.get("/v1/relay").json()["static_key"]
+        return cls(http, X25519Public(bytes.fromhex(key)))
+
+    def hour(self) -> Hour:
+        """The relay's, as it says, or this client's own idea of it."""
+        return Hour(self.http.get("/v1/relay").json()["hour"] + self.ahead)
+
+    def keys(self, operation: Operation) -> DropKeys:
+        closing = operation in {Operation.SEAL, Operation.DELETE}
+        return DropKeys.of_client(self.drop, self.close if closing else self.access, self.relay)
+
+    def request(self, operation: Operation, payload: bytes) -> Request:
+        nonce = os.urandom(16)
+        return Request.write(
+            operation, self.drop, self.hour(), nonce, payload, self.keys(operation)
+        )
+
+    def send(self, request: Request) -> bytes:
+        """The payload of an authentic 200; `RefusedError` for a refusal, its MAC checked where it has one."""
+        path = f"/v1/{request.operation.name.lower()}"
+        answer = self.http.post(path, content=request.pack())
+        if answer.status_code not in _AUTHENTIC:
+            raise RefusedError(answer.status_code, answer.json()["code"])
+        assert len(answer.content) >= MAC
+        keys = self.keys(request.operation)
+        payload = request.read_answer(answer.status_code, answer.content, keys)
+        if answer.status_code != 200:
+            raise RefusedError(answer.status_code, payload.decode("ascii"))
+        return payload
+
+    def create(self, voucher: bytes, keep: int = 2) -> None:
+        asked = Create(voucher, x25519_public(self.access), x25519_public(self.close), keep)
+        assert self.send(self.request(Operation.CREATE, asked.pack())) == b""
+
+    def append(self, *blocks: bytes) -> Sequence[Stored]:
+        payload = self.send(self.request(Operation.APPEND, b"".join(blocks)))
+        return read_stored(payload, len(blocks))
+
+    def read(self, position: int = 1, hour: int = 0, most: int = 64, wait: int = 0) -> Page:
+        asked = Read(position, Hour(hour), most, wait)
+        return Page.read(self.send(self.request(Operation.READ, asked.pack())))
+
+    def seal(self) -> None:
+        assert self.send(self.request(Operation.SEAL, b"")) == b""
+
+    def delete(self) -> None:
+        assert self.send(self.request(Operation.DELETE, b"")) == b""
+
+
+def noise(count: int = 1) -> list[Block]:
+    """Blocks as any member would post them."""
+    return [Block(os.urandom(4096)) for _ in range(count)]
+
+
+def until(seconds: float) -> Iterator[float]:
+    """Try again every 50 ms, for at most `seconds`; then fail."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield end - time.monotonic()
+        time.sleep(0.05)
+    raise AssertionError(f"did not happen within {seconds} seconds")
