@@ -1,0 +1,128 @@
+"""The agent: a small process that holds the vault's key for a while and answers on a socket.
+
+Started by `unlocked.start` with a listening socket and one end of a pair, over which the key comes:
+nothing secret stands in its arguments or environment. It keeps no database, file or terminal open,
+imports little, and knows nothing of vaults. Asked by another user, it hangs up.
+
+```
+over the pair   seconds 4 | key 32        answer: 1 where its memory is locked, else 0
+on the socket   b"k"  ->  key 32          b"l"  ->  b"l" once the key is wiped
+                b"t"  ->  seconds left 4
+```
+"""
+
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from backchannel.client.clock import elapsed
+from backchannel.client.memory import LockedPage, harden
+
+KEY = 32
+_TICK = 5.0  # seconds: after a night's sleep of the machine the key is gone this soon
+_PATIENCE = 1.0  # seconds for one caller, who then makes room for the next
+
+
+def peer_is_me(connection: socket.socket) -> bool:
+    """Whether the same user is at the other end. Off Linux the folder's mode must do."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    size = struct.calcsize("3i")
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    _, user, _ = struct.unpack("3i", found)
+    return bool(user == os.geteuid())
+
+
+class Agent:
+    """Key, deadline, and the socket to answer on."""
+
+    def __init__(self, listener: socket.socket, page: LockedPage, seconds: int) -> None:
+        self._listener = listener
+        self._page = page
+        self._deadline = elapsed() + seconds
+
+    def run(self) -> None:
+        """Answer until the time is over or somebody locks; then wipe."""
+        try:
+            while self._left() > 0 and not self._answer_next():
+                pass
+        finally:
+            self._page.wipe()
+
+    def _left(self) -> float:
+        return self._deadline - elapsed()
+
+    def _answer_next(self) -> bool:
+        """Whether it was asked to end."""
+        ready, _, _ = select.select([self._listener], [], [], min(_TICK, max(0.0, self._left())))
+        if not ready or self._left() <= 0:
+            return False
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.settimeout(_PATIENCE)
+            try:
+                return peer_is_me(connection) and self._answer(connection)
+            except OSError:
+                return False
+
+    def _answer(self, connection: socket.socket) -> bool:
+        asked = connection.recv(1)
+        if asked == b"k":
+            with self._page.view(KEY) as key:
+                connection.sendall(key)
+        elif asked == b"t":
+            connection.sendall(int(self._left()).to_bytes(4))
+        elif asked == b"l":
+            self._page.wipe()
+            connection.sendall(asked)
+        return asked == b"l"
+
+
+def _take_key(pair: socket.socket, page: LockedPage) -> int:
+    seconds = int.from_bytes(pair.recv(4, socket.MSG_WAITALL))
+    with page.view(KEY) as key:
+        got = pair.recv_into(key, KEY, socket.MSG_WAITALL)
+    if got != KEY:
+        sys.exit(1)
+    pair.sendall(bytes([page.locked]))
+    return seconds
+
+
+@contextmanager
+def _own(path: Path) -> Iterator[None]:
+    """Leave no socket behind, and never remove the one of a later agent."""
+    mine = path.stat()
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino == mine.st_ino:
+                path.unlink()
+
+
+def _end(*_: object) -> None:
+    sys.exit(0)
+
+
+def main() -> None:
+    """Arguments: the numbers of the inherited listener and pair, and the socket's path."""
+    harden()
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    listener, pair = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+    path = Path(sys.argv[3])
+    page = LockedPage()
+    with listener, _own(path):
+        with pair:
+            seconds = _take_key(pair, page)
+        Agent(listener, page, seconds).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""A run's options: the command line, else the environment, else the settings file, else a default.
+
+Owns that order and the names. Reads no passphrase, only the name of the file that holds one.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+from backchannel.client.errors import UsageMistake
+from backchannel.client.profile import Profile
+
+_PREFIX = "BACKCHANNEL_"
+_IN_FILE = {"passphrase-file", "proxy", "unlock-for"}
+
+
+@final
+class Settings:
+    """The answer to "which value holds"."""
+
+    def __init__(self, flags: Mapping[str, str]) -> None:
+        """`flags`: what the command line said, by the names of options."""
+        self._flags = flags
+        self._file: dict[str, Any] | None = None
+        home = flags.get("home") or os.environ.get(_PREFIX + "HOME")
+        self.profile = Profile.at(Path(home).expanduser()) if home else Profile.of_user()
+
+    @property
+    def passphrase_file(self) -> Path | None:
+        """Where a script keeps the passphrase."""
+        found = self._find("passphrase-file")
+        return Path(found).expanduser() if found else None
+
+    @property
+    def proxy(self) -> str | None:
+        """`socks5h://host:port` for every connection to a relay."""
+        return self._find("proxy")
+
+    @property
+    def unlock_for(self) -> str:
+        """How long an agent holds the key, unless `unlock` was told."""
+        return self._find("unlock-for") or "15m"
+
+    def _find(self, name: str) -> str | None:
+        variable = _PREFIX + name.upper().replace("-", "_")
+        return self._flags.get(name) or os.environ.get(variable) or self._from_file(name)
+
+    def _from_file(self, name: str) -> str | None:
+        if self._file is None:
+            self._file = _read(self.profile.settings_file)
+        value = self._file.get(name)
+        return None if value is None else str(value)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return {}
+    import tomllib
+
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{path} is not TOML: {error}."
+        raise UsageMistake(msg, f"correct {path}") from None
+    unknown = sorted(set(found) - _IN_FILE)
+    if unknown:
+        msg = f"{path} sets what is not known: {', '.join(unknown)}."
+        raise UsageMistake(msg, f"it may set: {', '.join(sorted(_IN_FILE))}")
+    return found

@@ -1,0 +1,155 @@
+"""The only place of the client that prints or asks. Knows no verb.
+
+Standard output has what was asked for, as sentences or, with `--json`, as a line for each document;
+everything else goes to standard error, in the same form. All text is made harmless here (`filter`),
+whoever wrote it, and in documents too: what a script takes out of them often ends on a terminal.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO, final
+
+from backchannel.client.errors import Locked, Problem, UsageMistake
+from backchannel.client.filter import clean, one_line
+from backchannel.protocol.types import Timestamp
+
+SCHEMA_VERSION = 1
+WIDTH = 80
+_BOLD, _PLAIN = "\033[1m", "\033[0m"
+
+
+def iso(moment: Timestamp) -> str:
+    """`2026-01-31T09:00Z`: no finer than people need."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+@final
+class Ui:
+    """One run's output and questions."""
+
+    def __init__(
+        self,
+        *,
+        json_output: bool = False,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+    ) -> None:
+        self.json = json_output
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+
+    def show(self, document: Mapping[str, Any], *lines: str) -> None:
+        """What was asked for: `document` with `--json`, else `lines`."""
+        if self.json:
+            print(_document(document), file=self._out, flush=True)
+            return
+        for line in lines:
+            self.say(line)
+
+    def say(self, text: str = "") -> None:
+        """A sentence on standard output; not with `--json`."""
+        if not self.json:
+            print(_printable(text, self._out), file=self._out, flush=True)
+
+    def title(self, text: str) -> None:
+        """The same, bold where the terminal can and wants to."""
+        if self.json:
+            return
+        shown = _printable(one_line(text), self._out)
+        bold = f"{_BOLD}{shown}{_PLAIN}" if self._styled() else shown
+        print(bold, file=self._out, flush=True)
+
+    def quote(self, text: str, indent: str = "    ") -> None:
+        """What somebody wrote, wrapped and indented, so that it cannot pose as a line of ours."""
+        for line in wrapped(text, indent):
+            self.say(line)
+
+    def note(self, text: str) -> None:
+        """Something worth knowing beside the answer: on standard error."""
+        if self.json:
+            print(_document({"note": text}), file=self._err, flush=True)
+            return
+        print(_printable(text, self._err), file=self._err, flush=True)
+
+    def fail(self, problem: Problem) -> None:
+        """An error and its next step: on standard error."""
+        if self.json:
+            error = {
+                "code": problem.code,
+                "message": problem.message,
+                "next": problem.next_step,
+            }
+            print(_document({"error": error}), file=self._err, flush=True)
+            return
+        self.note(f"error: {problem.message}")
+        if problem.next_step:
+            self.note(f"next: {problem.next_step}")
+
+    def ask_secret(self, question: str) -> str:
+        """Something typed unseen at the terminal; `Locked` where there is none."""
+        if not _has_terminal():
+            msg = "The vault's passphrase is needed, and there is no terminal to ask for it."
+            raise Locked(msg, "backchannel unlock, or give --passphrase-file FILE")
+        import getpass
+
+        return getpass.getpass(question + " ", stream=self._err)
+
+    def ask(self, question: str) -> str:
+        """One line, from the terminal or from what is piped in; `UsageMistake` at its end."""
+        if sys.stdin.isatty():
+            print(_printable(question, self._err), end=" ", file=self._err, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            msg = f"Nothing was given for: {question}"
+            raise UsageMistake(msg)
+        return line.strip()
+
+    def confirm(self, question: str) -> bool:
+        """Yes or no; anything but a clear yes is no."""
+        return self.ask(f"{question} [y/N]").lower() in {"y", "yes"}
+
+    def _styled(self) -> bool:
+        return self._out.isatty() and not os.environ.get("NO_COLOR")
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """`text` made harmless, in lines of at most 80 columns, each indented."""
+    import textwrap
+
+    lines = []
+    for line in clean(text).split("\n"):
+        lines += textwrap.wrap(line, WIDTH, initial_indent=indent, subsequent_indent=indent) or [""]
+    return lines
+
+
+def _printable(text: str, stream: TextIO) -> str:
+    """Harmless, and writable in the encoding of `stream`."""
+    encoding = stream.encoding or "utf-8"
+    return clean(text).encode(encoding, "replace").decode(encoding)
+
+
+def _document(document: Mapping[str, Any]) -> str:
+    return json.dumps(_harmless({"schema_version": SCHEMA_VERSION, **document}))
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {_harmless(key): _harmless(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_harmless(held) for held in value]
+    return value
+
+
+def _has_terminal() -> bool:
+    if sys.stdin.isatty():
+        return True
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,121 @@
+"""The caller's side of the agent: start one, ask it for the key, end it."""
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from backchannel.client.agent import KEY, peer_is_me
+from backchannel.client.errors import ClientError
+from backchannel.client.profile import Profile
+from backchannel.client.vault.head import VaultKey
+
+_LONGEST = 100  # bytes of a socket's path; systems allow 104 to 108
+_PATIENCE = 5.0  # seconds
+_MODULE = "backchannel.client.agent"
+
+
+def socket_path(profile: Profile) -> Path:
+    """One socket a vault, so that two vaults may share a runtime folder."""
+    name = hashlib.sha256(os.fsencode(profile.vault)).hexdigest()[:12]
+    return profile.runtime / f"agent-{name}.sock"
+
+
+def start(profile: Profile, key: VaultKey, seconds: int) -> bool:
+    """Leave an agent that holds `key`; whether its memory is locked. Ends the one before."""
+    end(profile)
+    profile.make(profile.runtime)
+    path = socket_path(profile)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, _listen(path) as listener:
+        _spawn(listener, theirs, path)
+        theirs.close()
+        ours.settimeout(_PATIENCE)
+        try:
+            ours.sendall(seconds.to_bytes(4) + key.expose())
+            answer = ours.recv(1)
+        except OSError:
+            answer = b""
+    if not answer:
+        msg = "The agent did not start."
+        raise ClientError(msg)
+    return answer == b"\1"
+
+
+def ask(profile: Profile) -> VaultKey | None:
+    """The key, if an agent holds it."""
+    answer = _exchange(profile, b"k", KEY)
+    return VaultKey(answer) if len(answer) == KEY else None
+
+
+def seconds_left(profile: Profile) -> int | None:
+    """How long an agent will hold the key; none when there is no agent."""
+    answer = _exchange(profile, b"t", 4)
+    return int.from_bytes(answer) if len(answer) == 4 else None
+
+
+def end(profile: Profile) -> bool:
+    """Let the agent wipe the key and end; false when there was none."""
+    return _exchange(profile, b"l", 1) == b"l"
+
+
+def _exchange(profile: Profile, question: bytes, length: int) -> bytes:
+    path = socket_path(profile)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_PATIENCE)
+        try:
+            with _reachable(path) as address:
+                connection.connect(address)
+            if not peer_is_me(connection):
+                return b""
+            connection.sendall(question)
+            return connection.recv(length, socket.MSG_WAITALL)
+        except OSError:  # no socket, nobody behind it, or an end in mid-sentence: all mean no agent
+            return b""
+
+
+def _listen(path: Path) -> socket.socket:
+    with suppress(FileNotFoundError):
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        with _reachable(path) as address:
+            listener.bind(address)
+    finally:
+        os.umask(before)
+    listener.listen(8)
+    return listener
+
+
+@contextmanager
+def _reachable(path: Path) -> Iterator[str]:
+    """A name of `path` that is short enough for a socket."""
+    if len(os.fsencode(path)) <= _LONGEST:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def _spawn(listener: socket.socket, pair: socket.socket, path: Path) -> None:
+    numbers = (listener.fileno(), pair.fileno())
+    subprocess.Popen(  # noqa: S603 - this interpreter and our own module
+        [sys.executable, "-P", "-m", _MODULE, *map(str, numbers), str(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # a script that captures our output would wait for it
+        stderr=subprocess.DEVNULL,
+        pass_fds=numbers,
+        start_new_session=True,
+        cwd="/",
+        env={
+            name: value for name, value in os.environ.items() if not name.startswith("BACKCHANNEL_")
+        },
+    )
