@@ -103,7 +103,14 @@ class ExpiryKeys:
 
     def __init__(self, data: bytes) -> None:
         """Read a whole file; `StateError` when it is none. A last place cut short is empty."""
-        self._places = [Place.read(data[at : at + PLACE]) for at in range(0, len(data), PLACE)]
+        cut = [data[at : at + PLACE] for at in range(0, len(data), PLACE)]
+        self._places = [Place.read(place) for place in cut]
+        # A torn write can leave parts of a key in a place that reads as empty: `advance` clears it.
+        self._torn = {
+            number
+            for number, place in enumerate(self._places)
+            if place.kind is PlaceKind.EMPTY and cut[number] != _EMPTY.pack()
+        }
         if not self._places or self._places[0][:2] != (PlaceKind.HEADER, _MAGIC):
             msg = "not an expiry-key file"
             raise StateError(msg)
@@ -188,7 +195,10 @@ class ExpiryKeys:
         return ThreadKey(self._places[number].value)
 
     def prolong_thread(self, name: bytes, expires: Hour) -> list[Write]:
-        """Let a thread's key live until `expires`, if that is later."""
+        """Let a thread's key live until `expires`, if that is later.
+
+        `advance` first: a key that is dead but not yet erased would come back.
+        """
         number = self._number(PlaceKind.THREAD, name)
         place = self._places[number]
         return [self._put(number, place._replace(hour=expires))] if expires > place.hour else []
@@ -212,12 +222,14 @@ class ExpiryKeys:
         return [] if number is None else [self._put(number, _EMPTY)]
 
     def advance(self, now: Hour) -> list[Write]:
-        """Erase what is dead at `now`, move the clocks, raise the highest hour: no file else."""
+        """Erase what is dead at `now`, move the clocks, raise the highest hour."""
         now = self.hour(now)
         writes = []
         for number, place in enumerate(self._places):
             if place.kind in {PlaceKind.EXPIRY, PlaceKind.THREAD} and place.hour <= now:
                 del self._index[place.kind, place.name]
+                writes.append(self._put(number, _EMPTY))
+            elif number in self._torn:
                 writes.append(self._put(number, _EMPTY))
             elif place.kind is PlaceKind.CLOCK and place.hour < now - place.extra - KEPT_BEHIND:
                 kept = Hour(now - place.extra - KEPT_BEHIND)
@@ -250,6 +262,7 @@ class ExpiryKeys:
 
     def _put(self, number: int, place: Place) -> Write:
         self._places[number] = place
+        self._torn.discard(number)
         return Write(number * PLACE, place.pack())
 
 
