@@ -1,4 +1,6 @@
-"""A real relay as a process on loopback, over real files: start it, speak to it, stop it, kill it, move its clock."""
+"""A real relay as a process on loopback, over real files: start it, speak to it, stop it, kill it,
+move its clock.
+"""
 
 import contextlib
 import os
@@ -13,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+
 from backchannel.protocol.drop import (
     MAC,
     Create,
@@ -181,7 +184,9 @@ class DropClient:
         )
 
     def send(self, request: Request) -> bytes:
-        """The payload of an authentic 200; `RefusedError` for a refusal, its MAC checked where it has one."""
+        """The payload of an authentic 200; `RefusedError` for a refusal, its MAC checked where it
+        has one.
+        """
         path = f"/v1/{request.operation.name.lower()}"
         answer = self.http.post(path, content=request.pack())
         if answer.status_code not in _AUTHENTIC:

@@ -1,1 +1,1 @@
-"""The relay that an operator runs: it keeps blocks of noise in drops, for hours, and forgets them."""
+"""The relay of an operator: it keeps blocks of noise in drops, for hours, and forgets them."""

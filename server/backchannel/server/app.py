@@ -1,4 +1,4 @@
-"""The ASGI application of one relay: its routes, its life, and nothing that watches or advertises."""
+"""The ASGI application of one relay: routes and life, and nothing that watches."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,9 @@ from backchannel.server.relay import Relay
 
 
 def build(relay: Relay) -> FastAPI:
-    """The application; the relay works while the application's lifespan runs, and is closed by its end."""
+    """The application; the relay works while the application's lifespan runs, and is closed by its
+    end.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

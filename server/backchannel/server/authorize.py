@@ -1,7 +1,8 @@
-"""Who may do what: only the holder of a drop's access key or close key, checked without a signature: SPEC.md section 18.
+"""Who may do what: only the holder of a drop's access key or close key, checked without a
+signature: SPEC.md section 18.
 
-An unknown drop and a wrong key take the same way, through the same key exchange, and end in the same error. Knows no
-blocks; keeps no keys of clients.
+An unknown drop and a wrong key take the same way, through the same key exchange, and end in the
+same error. Knows no blocks; keeps no keys of clients.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""Where the relay's time comes from: the system's clock, moved by whole hours in the folders that a demo made.
+"""Where the relay's time comes from: the system's clock, moved by whole hours in the folders that a
+demo made.
 
 The only place that reads a clock. Nobody else knows whether a demo runs.
 """

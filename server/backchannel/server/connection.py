@@ -1,12 +1,15 @@
-"""The HTTP connections: uvicorn's, with bounds on what a client may send before its request has begun.
+"""The HTTP connections: uvicorn's, with bounds on what a client may send before its request has
+begun.
 
-uvicorn waits for headers without end and takes them at any length. Knows no path and no body.
+uvicorn waits for headers without end, takes them at any length, and waits as long for a client that
+does not read its answer. Knows no path and no body.
 """
 
 import asyncio
+import sys
 from typing import ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from backchannel.server.limits import HEADERS
 
@@ -15,6 +18,8 @@ class PatientConnection(HttpToolsProtocol):
     """Closes unless a request's headers are there within `seconds`, in at most `HEADERS` bytes."""
 
     seconds: ClassVar[float] = 10.0
+    most: ClassVar[int] = 1000
+    """Connections; the next is closed at once, before the system runs out of descriptors."""
 
     _timer: asyncio.TimerHandle | None = None
     _size = 0
@@ -24,6 +29,8 @@ class PatientConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._begin()
+        if len(self.connections) > self.most:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
@@ -32,6 +39,8 @@ class PatientConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        if self._timer is None and self._idle():
+            self._begin()  # even blank lines: they would else keep it open for ever
         if self._in_headers:
             self._size += len(data)
         super().data_received(data)
@@ -40,8 +49,6 @@ class PatientConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_headers = True
-        if self._timer is None:
-            self._begin()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -53,7 +60,29 @@ class PatientConnection(HttpToolsProtocol):
         del msg
         self._refuse()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch(sys.maxsize)
+
+    def resume_writing(self) -> None:
+        self._stop()
+        super().resume_writing()
+
+    def _watch(self, before: int) -> None:
+        """A client may read its answer slowly, but must go on reading."""
+        left = self.transport.get_write_buffer_size()
+        if left >= before:
+            self._too_slow()
+        else:
+            self._stop()
+            self._timer = self.loop.call_later(self.seconds, self._watch, left)
+
+    def _idle(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's type forgets the beginning
+        return cycle is None or cycle.response_complete
+
     def _begin(self) -> None:
+        self._stop()
         self._timer = self.loop.call_later(self.seconds, self._too_slow)
 
     def _stop(self) -> None:
@@ -62,8 +91,7 @@ class PatientConnection(HttpToolsProtocol):
             self._timer = None
 
     def _too_slow(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.close()
+        self.transport.abort()  # close() would wait for a client that reads nothing
 
     def _refuse(self) -> None:
         if not self.transport.is_closing():
@@ -78,6 +106,6 @@ _BAD = (
 )
 
 
-def patient(seconds: float) -> type[asyncio.Protocol]:
-    """The connection class with an operator's own patience."""
-    return type("Connection", (PatientConnection,), {"seconds": seconds})
+def patient(seconds: float, most: int) -> type[asyncio.Protocol]:
+    """The connection class with an operator's own patience and this machine's room."""
+    return type("Connection", (PatientConnection,), {"seconds": seconds, "most": most})

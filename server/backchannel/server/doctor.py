@@ -1,4 +1,5 @@
-"""Looks for what keeps a relay from working, or from forgetting: a finding per check, and how to mend it.
+"""Looks for what keeps a relay from working, or from forgetting: a finding per check, and how to
+mend it.
 
 Changes nothing. Every check stands alone, so that one finding does not hide another.
 """

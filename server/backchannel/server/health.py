@@ -4,9 +4,10 @@ import json
 import ssl
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from backchannel.protocol.primitives import x25519_public
-from backchannel.server import exits
+from backchannel.protocol.types import Hour
 from backchannel.server.errors import OperatorError
 from backchannel.server.home import Home
 
@@ -14,13 +15,13 @@ _SECONDS = 5
 _MOST = 4096
 
 
-def ask(home: Home) -> int:
+def ask(home: Home) -> Hour:
     """The relay's hour; `OperatorError` unless a relay with this directory's key answers."""
     said = _get(_address(home.address))
     if said.get("static_key") != x25519_public(home.static_key()).value.hex():
         message = "something else answers at this relay's address"
         raise OperatorError(message, next_=f"backchannel-relay doctor --data {home.path}")
-    return int(said["hour"])
+    return Hour(said["hour"])
 
 
 def _address(file: Path) -> str:
@@ -33,7 +34,7 @@ def _address(file: Path) -> str:
         ) from None
 
 
-def _get(url: str) -> dict[str, object]:
+def _get(url: str) -> dict[str, Any]:
     """Its key tells who answers, so the certificate need not."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -1,8 +1,11 @@
 """The data directory: which files a relay has there, who may read them, and how they come to be.
 
 ```
-relay.toml     settings           relay.key    the static key, hex        relay.db    drops, vouchers, sealed blocks
-expiry.keys    what dies hourly   store.key    useless without the former
+relay.toml     settings
+relay.key      the static key, hex
+relay.db       vouchers, drops, sealed blocks
+expiry.keys    what dies hour by hour
+store.key      useless without the former
 ```
 Knows nothing of what the files mean.
 """

@@ -1,4 +1,6 @@
-"""The bounds of a relay that are its own affair, each with its reason. What clients rely on is in protocol.limits."""
+"""The bounds of a relay that are its own affair, each with its reason. What clients rely on is in
+protocol.limits.
+"""
 
 from typing import Final
 
@@ -20,6 +22,8 @@ DRAINED: Final = (
 HEADERS: Final = 16 * 1024  # bytes of one request's line and headers; real ones have some hundred
 FLOOR: Final = 0.25  # seconds before the refusal that hides whether a drop exists
 RETRY_AFTER: Final = 5  # seconds told to a client that finds no room
+KEEP_ALIVE: Final = 65  # seconds: longer than a waiting read, so that a client can go on
+DESCRIPTORS: Final = 16_384  # connections and files, where the system grants them
 SHUTDOWN: Final = 3  # seconds that open requests get when the relay is asked to end
 GROUP: Final = 256  # requests of one commit: the last of them waits for all
 QUEUED: Final = 2048  # requests that may wait for the writer: about a second of work

@@ -1,4 +1,5 @@
-"""What a relay says about itself: never an address, an id, a size or the text of a foreign exception.
+"""What a relay says about itself: never an address, an id, a size or the text of a foreign
+exception.
 
 Level `error` means a bug. Trouble that an operator can mend is a `warning`.
 """
@@ -17,7 +18,9 @@ _SELDOM = 60.0  # seconds: a full disk is said once a minute, not once a request
 
 @final
 class _Places(logging.Formatter):
-    """One line a record. Of an exception it gives the types and places in our code, not the message."""
+    """One line a record. Of an exception it gives the types and places in our code, not the
+    message.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(message)s")
@@ -33,26 +36,23 @@ class _Places(logging.Formatter):
 
 @final
 class _OursOnly(logging.Filter):
-    """Other loggers' words may hold what a client sent: their level and origin is all that passes."""
+    """Others' words may hold what a client sent: of theirs only bugs pass, and not their words."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith(LOG.name):
-            record.msg, record.args = f"{record.name} complains", None
-        return True
+        if record.name.startswith(LOG.name):
+            return True
+        record.msg, record.args = f"a bug under {record.name}", None
+        return record.exc_info is not None
 
 
 def configure(level: str) -> None:
-    """All records of this process to standard error, from `level` on; others' from warning on."""
+    """All records of this process to standard error: ours from `level` on, of others their bugs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Places())
     handler.addFilter(_OursOnly())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
     LOG.setLevel(level.upper())
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        logging.getLogger(name).setLevel(
-            logging.CRITICAL if name.endswith("access") else logging.ERROR
-        )
 
 
 @final

@@ -1,4 +1,5 @@
-"""Brings the database to the schema of `models`: through Alembic, and only when it is of another one.
+"""Brings the database to the schema of `models`: through Alembic, and only when it is of another
+one.
 
 The scripts stand in migrations/relay of a checkout, and beside this file in an installed wheel.
 """
@@ -23,7 +24,8 @@ def revision(engine: Engine) -> str | None:
     if not inspect(engine).has_table("alembic_version"):
         return None
     with engine.connect() as connection:
-        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+        number = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return None if number is None else str(number)
 
 
 def migrate(engine: Engine) -> None:

@@ -1,7 +1,7 @@
 """The tables. What is secret in them is sealed before it comes here: see retention.
 
-Rows are clustered by random or sealed values, so that their order on the disk tells nothing of the order in time:
-a voucher's row goes when it is used, and no column of a drop points to it.
+Rows are clustered by random or sealed values, so that their order on the disk tells nothing of the
+order in time: a voucher's row goes when it is used, and no column of a drop points to it.
 """
 
 from typing import Final
@@ -67,5 +67,7 @@ class StoredBlock(Base):
     """The relay's hour when it came."""
     expires: Mapped[int]
     digest: Mapped[bytes] = mapped_column(LargeBinary(16))
-    """Keyed, of drop and block: tells a repeated append, and nobody without the store key what it was."""
+    """Keyed, of drop and block: tells a repeated append, and nobody without the store key what it
+    was.
+    """
     sealed: Mapped[bytes] = mapped_column(LargeBinary(4136))

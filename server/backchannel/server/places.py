@@ -1,6 +1,8 @@
-"""The expiry-key file on the disk: overwritten in place and synced, never copied. Knows nothing of what stands in it.
+"""The expiry-key file on the disk: overwritten in place and synced, never copied. Knows nothing of
+what stands in it.
 
-Of 200 keys erased this way none was found again on the raw device; of 200 erased by renaming a new file over the old, all.
+Of 200 keys erased this way none was found again on the raw device; of 200 erased by renaming a new
+file over the old, all.
 """
 
 import os

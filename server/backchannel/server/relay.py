@@ -1,4 +1,5 @@
-"""One relay at work: opens the store in the order that expiry demands, and carries out authenticated requests.
+"""One relay at work: opens the store in the order that expiry demands, and carries out
+authenticated requests.
 
 Owns the parts and their life. Knows no HTTP and no command line.
 """
@@ -64,7 +65,8 @@ class Relay:
 
     @classmethod
     def open(cls, home: Home, settings: Settings, *, accept_clock: bool = False) -> Self:
-        """Take the directory, destroy what died while the relay was off, and only then open the store for use.
+        """Take the directory, destroy what died while the relay was off, and only then open the
+        store for use.
 
         `OperatorError` where the directory, its keys, its database or the clock are not fit.
         """
@@ -115,7 +117,9 @@ class Relay:
         return await self.readers.ask(partial(self.authorizer.of_drop, request=call.request))
 
     async def perform(self, call: Call, leaving: Callable[[], Awaitable[None]]) -> bytes:
-        """The payload of the answer to an authorized request; `leaving` returns when nobody waits for it any more."""
+        """The payload of the answer to an authorized request; `leaving` returns when nobody waits
+        for it any more.
+        """
         check_hour(call.request, self.hour())
         drop = call.request.drop
         match call.request.operation, call.payload:
@@ -194,9 +198,10 @@ def _turn(home: Home, retention: Retention, clock: Clock, *, accept_clock: bool)
     if retention.leaps(now) and not accept_clock:
         hours = hour_of(now) - retention.highest
         message = (
-            f"the clock is {hours} hours ahead of the last hour this relay saw: it was off that long, or the clock is "
-            "wrong. Whatever expires in between is destroyed for good when it starts"
+            f"the clock is {hours} hours ahead of the last hour this relay saw: it was off for so "
+            "long, or the clock is wrong; what expired by this clock is destroyed at the start"
         )
-        next_ = f"compare the clock; if it is right: backchannel-relay serve --data {home.path} --accept-clock"
+        command = f"backchannel-relay serve --data {home.path} --accept-clock"
+        next_ = f"compare the clock; if it is right: {command}"
         raise OperatorError(message, next_=next_, code=exits.REFUSED)
     retention.advance(now)

@@ -1,6 +1,7 @@
 """Every question to the store and every change of it, over one connection inside one transaction.
 
-Plain statements rather than mapped objects: an append costs four of them and is the relay's hot path. Decides nothing.
+Plain statements rather than mapped objects: an append costs four of them and is the relay's hot
+path. Decides nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -120,14 +121,16 @@ class Repository:
         return self._changed(delete(Voucher).where(Voucher.digest == digest)) == 1
 
     def count(self, drop: DropId, following: int) -> int:
-        """How many blocks stand in a drop whose next position is `following`: they expire from the oldest on."""
+        """How many blocks stand in a drop whose next position is `following`: they expire from the
+        oldest on.
+        """
         oldest = self._connection.scalar(_OLDEST, {"drop": drop})
         return 0 if oldest is None else following - int(oldest)
 
     def held(self, drop: DropId, digests: Sequence[bytes]) -> list[Held]:
         """Those of `digests` that stand in the drop, expired or not."""
         rows = self._connection.execute(_HELD, {"drop": drop, "digests": digests})
-        return [Held(*row) for row in rows]
+        return [Held(d, p, Hour(h), Hour(e)) for d, p, h, e in rows]
 
     def add_blocks(self, drop: DropId, rows: Sequence[BlockRow]) -> None:
         """Append; `rows` continue the drop's positions."""
@@ -141,7 +144,8 @@ class Repository:
     def page(self, drop: DropId, first: int, since: Hour, now: Hour, most: int) -> list[BlockRow]:
         """The first `most` rows from a position and an hour on that are not expired."""
         bound = {"drop": drop, "first": first, "since": since, "now": now, "most": most}
-        return [BlockRow(*row) for row in self._connection.execute(_PAGE, bound)]
+        rows = self._connection.execute(_PAGE, bound)
+        return [BlockRow(p, Hour(h), Hour(e), d, s) for p, h, e, d, s in rows]
 
     def delete_expired(self, now: Hour, most: int) -> int:
         """Delete up to `most` expired rows; how many."""

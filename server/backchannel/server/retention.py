@@ -1,7 +1,8 @@
 """How blocks are sealed while they are kept, and how they end: SPEC.md section 19.
 
-Owns the expiry keys, the store key and the relay's hour. A key is on the disk before anything is sealed under it, and off
-the disk before a row is deleted. Only the writer turns the hour and makes keys; readers may open at any time.
+Owns the expiry keys, the store key and the relay's hour. A key is on the disk before anything is
+sealed under it, and off the disk before a row is deleted. Only the writer turns the hour and makes
+keys; readers may open at any time.
 """
 
 import hmac
@@ -60,7 +61,9 @@ class Retention:
         return hour
 
     def advance(self, now: Timestamp) -> None:
-        """Destroy what is dead, however far the clock went: for `turn`, and when an operator said so."""
+        """Destroy what is dead, however far the clock went: for `turn`, and when an operator said
+        so.
+        """
         with self._lock:
             self._put(self._keys.advance(hour_of(now)))
 
@@ -79,7 +82,9 @@ class Retention:
     def open(
         self, drop: DropId, position: int, sealed: bytes, stored: Hour, expires: Hour, now: Hour
     ) -> Block:
-        """The block that came; `StaleError` once its hour has passed, whether or not a sweep has come by."""
+        """The block that came; `StaleError` once its hour has passed, whether or not a sweep has
+        come by.
+        """
         with self._lock:
             key = self._keys.get(stored, expires, now)
         return Block(open_item(item_key(self._store, key), sealed, _about(drop, position)))
@@ -88,7 +93,9 @@ class Retention:
         self._file.close()
 
     def _put(self, writes: list[Write]) -> None:
-        """After a failure nobody knows what stands on the disk: nothing is sealed again until a restart reads it."""
+        """After a failure nobody knows what stands on the disk: nothing is sealed again until a
+        restart reads it.
+        """
         if self._failed:
             raise StoreFailedError
         try:

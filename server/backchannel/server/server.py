@@ -1,5 +1,6 @@
 """Runs one relay as a process: socket, TLS, signals, and the line that says where it listens."""
 
+import resource
 import signal
 import socket
 import sys
@@ -13,12 +14,13 @@ from backchannel.server.app import build
 from backchannel.server.connection import patient
 from backchannel.server.errors import OperatorError
 from backchannel.server.home import Home
-from backchannel.server.limits import SHUTDOWN
+from backchannel.server.limits import DESCRIPTORS, KEEP_ALIVE, SHUTDOWN
 from backchannel.server.relay import Relay
 from backchannel.server.settings import Settings
 from backchannel.server.tls import check_certificate
 
 _BACKLOG = 512
+_OWN_DESCRIPTORS = 64  # the store, the keys, the log, and some to spare
 
 
 def serve(home: Home, settings: Settings, *, accept_clock: bool = False) -> None:
@@ -45,6 +47,14 @@ def listen(host: str, port: int) -> socket.socket:
         raise OperatorError(message, next_=next_, code=exits.NETWORK) from None
 
 
+def _room() -> int:
+    """How many connections this process may hold, once it asked for all the system grants."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(most - _OWN_DESCRIPTORS, 1)
+
+
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
@@ -56,7 +66,7 @@ class _Server(uvicorn.Server):
     def __init__(self, home: Home, relay: Relay, settings: Settings) -> None:
         config = uvicorn.Config(
             build(relay),
-            http=patient(settings.header_seconds),
+            http=patient(settings.header_seconds, _room()),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -64,6 +74,7 @@ class _Server(uvicorn.Server):
             server_header=False,
             date_header=False,
             proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=SHUTDOWN,
             ssl_certfile=settings.tls_cert or None,
             ssl_keyfile=settings.tls_key or None,

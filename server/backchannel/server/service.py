@@ -1,6 +1,7 @@
 """The rules of a drop, over one transaction of the store and an hour: SPEC.md section 18.
 
-Each rule decides before it writes, so that a refusal changes nothing. Knows no HTTP, no keys of clients, no clock.
+Each rule decides before it writes, so that a refusal changes nothing. Knows no HTTP, no keys of
+clients, no clock.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,9 @@ def mint(repository: Repository, count: int, entropy: Entropy) -> list[str]:
 
 
 def create(repository: Repository, drop: DropId, asked: Create) -> None:
-    """Make a drop for a voucher. Asked again with the same keys and class, the answer is the same and free."""
+    """Make a drop for a voucher. Asked again with the same keys and class, the answer is the same
+    and free.
+    """
     row = DropRow(asked.access.value, asked.close.value, asked.keep, sealed=False, following=1)
     found = repository.drop(drop)
     if found is not None:

@@ -1,6 +1,8 @@
-"""What an operator may choose: `relay.toml`, each key also as BACKCHANNEL_RELAY_<KEY>, which comes first.
+"""What an operator may choose: `relay.toml`, each key also as BACKCHANNEL_RELAY_<KEY>, which comes
+first.
 
-Owns defaults, bounds and the commented file that `init` writes. Knows nothing of what the choices do.
+Owns defaults, bounds and the commented file that `init` writes. Knows nothing of what the choices
+do.
 """
 
 import json
@@ -27,27 +29,31 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BACKCHANNEL_RELAY_", extra="ignore", frozen=True)
 
-    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(
-        8440, ge=0, le=65535, description="The port to listen on; 0 takes a free one."
+        default=8440, ge=0, le=65535, description="The port to listen on; 0 takes a free one."
     )
-    tls_cert: str = Field("", description="Certificate chain (PEM) for TLS; empty behind a proxy.")
-    tls_key: str = Field("", description="Private key (PEM) of that certificate.")
+    tls_cert: str = Field(
+        default="", description="Certificate chain (PEM) for TLS; empty behind a proxy."
+    )
+    tls_key: str = Field(default="", description="Private key (PEM) of that certificate.")
     quota: int = Field(
-        65_536, ge=1, description="The most blocks of 4,096 bytes that one drop holds."
+        default=65_536, ge=1, description="The most blocks of 4,096 bytes that one drop holds."
     )
     body_seconds: float = Field(
-        30.0, gt=0, le=600, description="How long a body may take to arrive."
+        default=60.0, gt=0, le=600, description="How long a body may take to arrive."
     )
     header_seconds: float = Field(
-        10.0, gt=0, le=600, description="How long a request's headers may take."
+        default=10.0, gt=0, le=600, description="How long a request's headers may take."
     )
-    most_requests: int = Field(512, ge=1, description="Requests in hand; the next are told `busy`.")
+    most_requests: int = Field(
+        default=512, ge=1, description="Requests in hand; the next are told `busy`."
+    )
     most_waiting: int = Field(
-        2048, ge=0, description="Reads that may wait; the next are answered at once."
+        default=2048, ge=0, description="Reads that may wait; the next are answered at once."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="No level ever shows an address, a drop or a size."
+        default="info", description="No level ever shows an address, a drop or a size."
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,5 @@
-"""The sweep: at each turn of the hour the keys of what died are destroyed first, then its rows, then the log of them.
+"""The sweep: at each turn of the hour the keys of what died are destroyed first, then its rows,
+then the log of them.
 
 Owns when that happens. What a key is, and what a row, others know.
 """
@@ -54,7 +55,9 @@ class Sweeper:
         self._poked.set()
 
     def soil(self) -> None:
-        """Rows were deleted between two turns of the hour: their remains leave the log at the next look."""
+        """Rows were deleted between two turns of the hour: their remains leave the log at the next
+        look.
+        """
         self._unclean = True
 
     async def sweep(self) -> None:
@@ -72,7 +75,7 @@ class Sweeper:
                 await self.sweep()
             except BusyError:
                 self._complain()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the next look may do better
                 LOG.exception("a sweep failed; no expired block is given out, but remains may stay")
             await self._wait()
 

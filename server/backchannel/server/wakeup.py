@@ -1,4 +1,5 @@
-"""Reads that wait for a block: rung awake when one is there, without asking the store again and again.
+"""Reads that wait for a block: rung awake when one is there, without asking the store again and
+again.
 
 Lives on the event loop. Knows no block and no store.
 """
@@ -49,7 +50,7 @@ class Wakeup:
 
     @contextmanager
     def listen(self, drop: DropId) -> Iterator[Bell]:
-        """A bell that rings for this drop; past `most` listeners one that never makes anybody wait."""
+        """A bell that rings for this drop; past `most` listeners one that lets nobody wait."""
         bell = Bell()
         if self._closed or self._count >= self._most:
             bell.ring(last=True)

@@ -1,6 +1,8 @@
-"""The one thread that writes. It takes what has queued up, does it in one transaction, and answers after the commit.
+"""The one thread that writes. It takes what has queued up, does it in one transaction, and answers
+after the commit.
 
-So an answer means that the disk has it, and a hundred clients share one sync. Knows nothing of what a job does.
+So an answer means that the disk has it, and a hundred clients share one sync. Knows nothing of what
+a job does.
 """
 
 import asyncio
@@ -39,7 +41,9 @@ class Done(NamedTuple, Generic[T]):
 def commit(
     connection: Connection, turn: Callable[[], Hour], jobs: list[Job[Any]]
 ) -> list[Done[Any]]:
-    """All jobs in one transaction; where that fails, each in its own, so that one cannot spoil the others."""
+    """All jobs in one transaction; where that fails, each in its own, so that one cannot spoil the
+    others.
+    """
     begun = False
     done = []
     try:

@@ -1,4 +1,5 @@
-"""Takes a body off the wire: never more of it than the operation allows, never slower than the operator allows.
+"""Takes a body off the wire: never more of it than the operation allows, never slower than the
+operator allows.
 
 Then cuts it apart. Authenticates nothing.
 """
@@ -20,7 +21,9 @@ from backchannel.server.relay import Call, Payload
 
 
 async def take(http: HttpRequest, most: int, seconds: float) -> bytes:
-    """The whole body; `TooLargeError` past `most` bytes, `MalformedError` when it does not come in time."""
+    """The whole body; `TooLargeError` past `most` bytes, `MalformedError` when it does not come in
+    time.
+    """
     if _declared(http) > DRAINED:
         raise TooLargeError
     try:
@@ -39,11 +42,13 @@ def read(operation: Operation, body: bytes) -> Call:
 def _declared(http: HttpRequest) -> int:
     """What the client says it will send; 0 where it does not say."""
     length = http.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else 0
+    return int(length) if length.isdecimal() and len(length) < 20 else 0
 
 
 async def _collect(http: HttpRequest, most: int) -> bytes:
-    """What is too much is read on for a while, but not kept: else its sender would not see the answer."""
+    """What is too much is read on for a while, but not kept: else its sender would not see the
+    answer.
+    """
     body, size = bytearray(), 0
     async for chunk in http.stream():
         size += len(chunk)

@@ -1,4 +1,5 @@
-"""One request from its bytes to its answer, the same way for all operations, and never with status 500.
+"""One request from its bytes to its answer, the same way for all operations, and never with status
+500.
 
 Knows the order of the steps; what they do stands elsewhere.
 """
@@ -31,6 +32,8 @@ async def carry_out(relay: Relay, http: HttpRequest, operation: Operation) -> Re
             call = bodies.read(operation, body)
             keys = await relay.authorize(call)
             return await _authorized(relay, http, call, keys)
+    except asyncio.CancelledError:  # the relay ends, and was patient with this one for long enough
+        return refused(errors.BUSY)
     except Exception as error:  # noqa: BLE001 - a relay has no bug that a client should see
         answer = told(error)
         if answer == errors.UNKNOWN_DROP:
@@ -58,8 +61,7 @@ def refused(answer: Answer) -> JSONResponse:
 
 async def _authorized(relay: Relay, http: HttpRequest, call: Call, keys: DropKeys) -> Response:
     async def leaving() -> None:
-        while (await http.receive())["type"] != "http.disconnect":
-            await asyncio.sleep(0)
+        await http.receive()  # the body is here, so the next that can come is the end
 
     try:
         status, payload = 200, await relay.perform(call, leaving)

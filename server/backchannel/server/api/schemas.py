@@ -1,4 +1,4 @@
-"""The JSON that a relay speaks, and how OpenAPI should describe the bytes that it speaks otherwise."""
+"""The JSON that a relay speaks, and for OpenAPI the bytes that it speaks otherwise."""
 
 from typing import Any
 
