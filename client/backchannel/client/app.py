@@ -15,9 +15,8 @@ from backchannel.client.ui import Ui
 from backchannel.protocol.types import Timestamp
 
 if TYPE_CHECKING:
-    from backchannel.client.relay import Relay
-
     from backchannel.client.entropy import SystemEntropy
+    from backchannel.client.relay import Description, Relay, Way
     from backchannel.client.vault.head import VaultKey
     from backchannel.client.vault.vault import Vault
     from backchannel.protocol.primitives import X25519Public
@@ -96,7 +95,16 @@ class App:
         """A pinned relay, for a `with`."""
         from backchannel.client.relay import Relay
 
-        return Relay(url, key, self.now, self.entropy, proxy=self.settings.proxy)
+        return Relay(url, key, self.now, self.entropy, **self._way())
+
+    def describe(self, url: str) -> "Description":
+        """Who answers at an address that is not pinned yet."""
+        from backchannel.client.relay import describe
+
+        return describe(url, **self._way())
+
+    def _way(self) -> "Way":
+        return {"proxy": self.settings.proxy, "allow_http": self.settings.allow_http}
 
     def _passphrase(self) -> str:
         return self._passphrase_of_file() or self.ui.ask_secret("Passphrase of the vault:")

@@ -57,10 +57,8 @@ def verb(name: str, **more: Any) -> Callable[[Command], click.Command]:
     """A command whose function is given the `App` first."""
 
     def make(function: Command) -> click.Command:
-        command: click.Command = click.command(name, context_settings=_SETTINGS, **more)(
-            common(click.pass_obj(function))
-        )
-        return command
+        shared = common(click.pass_obj(function))
+        return click.command(name, click.Command, context_settings=_SETTINGS, **more)(shared)
 
     return make
 
@@ -69,10 +67,8 @@ def verbs(name: str, **more: Any) -> Callable[[Command], click.Group]:
     """A verb with verbs of its own, as `channel new`; they are added with `group.add_command`."""
 
     def make(function: Command) -> click.Group:
-        group: click.Group = click.group(name, context_settings=_SETTINGS, **more)(
-            common(click.pass_obj(function))
-        )
-        return group
+        shared = common(click.pass_obj(function))
+        return click.command(name, click.Group, context_settings=_SETTINGS, **more)(shared)
 
     return make
 

@@ -12,7 +12,7 @@ from backchannel.client.errors import UsageMistake
 from backchannel.client.profile import Profile
 
 _PREFIX = "BACKCHANNEL_"
-_IN_FILE = {"passphrase-file", "proxy", "unlock-for"}
+_IN_FILE = {"passphrase-file", "proxy", "unlock-for", "allow-http"}
 
 
 @final
@@ -41,6 +41,11 @@ class Settings:
     def unlock_for(self) -> str:
         """How long an agent holds the key, unless `unlock` was told."""
         return self._find("unlock-for") or "15m"
+
+    @property
+    def allow_http(self) -> bool:
+        """Whether a relay elsewhere may be reached without TLS."""
+        return (self._find("allow-http") or "").lower() in {"1", "yes", "true"}
 
     def _find(self, name: str) -> str | None:
         variable = _PREFIX + name.upper().replace("-", "_")
