@@ -23,6 +23,8 @@ NAMED: Final = {
     "roster / card pieces": [limits.ROSTER_PIECES, limits.CARD_PIECES],
     "charter": [limits.CHARTER_BYTES],
     "topic": [limits.TOPIC],
+    "threads": [limits.THREADS],
+    "asks": [limits.ASKS],
 }
 COMPUTED: Final = {"group part / content", "line content", "intro payload"}
 
