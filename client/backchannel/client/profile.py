@@ -35,12 +35,15 @@ class Profile(NamedTuple):
         import platformdirs
 
         folders = platformdirs.PlatformDirs(_NAME, appauthor=False)
+        # Where the system has no such folder, not one in /tmp, whose name others can foresee.
+        has_runtime = bool(os.environ.get("XDG_RUNTIME_DIR"))
+        runtime = folders.user_runtime_path if has_runtime else folders.user_state_path / "run"
         return cls(
             folders.user_config_path,
             folders.user_data_path,
             folders.user_state_path,
             folders.user_cache_path,
-            folders.user_runtime_path,
+            runtime,
         )
 
     @property

@@ -125,7 +125,7 @@ class Relay:
         """Ask it who it is; `RelayKeyChanged` when that is not the pinned one."""
         found = _description(self._reads, self._patience)
         if found.key != self.key:
-            msg = f"{self.address} has another key than the one you trusted. Nothing was sent."
+            msg = f"{self.address} has another key than the one you trusted. Nothing was done."
             raise RelayKeyChanged(msg)
         return found
 

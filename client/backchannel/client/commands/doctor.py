@@ -1,0 +1,158 @@
+"""`doctor`: a line for each thing that can be wrong here, and how to mend it. Mends nothing."""
+
+import platform
+import resource
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from backchannel.client import clock, unlocked
+from backchannel.client.app import App
+from backchannel.client.errors import ClockApart, RelayKeyChanged, UnsafeFile, explain
+from backchannel.client.exits import Exit
+from backchannel.client.options import verb
+from backchannel.client.profile import Profile
+from backchannel.protocol.errors import BackchannelError
+from backchannel.protocol.types import hour_of
+
+_SWAPS = Path("/proc/swaps")
+_DAY = 24
+
+
+class Check(NamedTuple):
+    """One line."""
+
+    name: str
+    state: str
+    """`ok`, `note` or `bad`."""
+    text: str
+    next_step: str = ""
+    status: Exit = Exit.DONE
+
+
+@verb("doctor")
+def doctor(app: App) -> None:
+    """Check folders, vault, agent, clock and relays.
+
+    Asks for no passphrase: while the vault is locked, what is inside is not checked.
+    """
+    found = list(_checks(app))
+    document = [check._asdict() | {"status": int(check.status)} for check in found]
+    app.ui.show({"checks": document}, *map(_line, found))
+    click.get_current_context().exit(
+        next((check.status for check in found if check.state == "bad"), Exit.DONE)
+    )
+
+
+def _line(check: Check) -> str:
+    line = f"{check.state:<5}{check.name:<9} {check.text}"
+    return f"{line}\n{'':5}{'':9} next: {check.next_step}" if check.next_step else line
+
+
+def _checks(app: App) -> Iterator[Check]:
+    yield Check("versions", "ok", _versions())
+    profile = app.settings.profile
+    yield _folders(profile)
+    if not profile.has_vault:
+        yield Check("vault", "note", "none was made yet", "backchannel join URL")
+    else:
+        yield from _vault(app, profile)
+    yield _memory()
+    yield _swap()
+
+
+def _folders(profile: Profile) -> Check:
+    try:
+        profile.refuse_unless_private()
+    except UnsafeFile as error:
+        return _bad("folders", error)
+    return Check("folders", "ok", f"{profile.data} is private")
+
+
+def _versions() -> str:
+    from sqlcipher3 import dbapi2
+
+    python, sqlite = platform.python_version(), dbapi2.sqlite_version
+    return f"backchannel {version('backchannel')}, Python {python}, SQLite {sqlite}"
+
+
+def _vault(app: App, profile: Profile) -> Iterator[Check]:
+    yield _keys(profile)
+    left = unlocked.seconds_left(profile)
+    if left is None:
+        yield Check("agent", "ok", "none is running: the vault is locked")
+        yield Check("vault", "note", "locked, so not looked into", "backchannel unlock")
+        return
+    yield Check("agent", "ok", f"holds the key for {left} s more")
+    try:
+        with app.vault() as vault:
+            channels, owed = vault.channels.list(), vault.outbox.count()
+    except BackchannelError as error:
+        yield _bad("vault", error)
+        return
+    yield Check("vault", "ok", f"{len(channels)} channels, {owed} requests owed to relays")
+    relays = {tuple(relay) for row in channels for relay in row.summary.get("relays", [])}
+    for url, key in sorted(relays):
+        yield _relay(app, url, key)
+
+
+def _keys(profile: Profile) -> Check:
+    from backchannel.client.vault.expiry_file import ExpiryFile
+    from backchannel.client.vault.vault import KEYS
+
+    hour = hour_of(clock.now(profile))
+    try:
+        file = ExpiryFile(profile.vault / KEYS)
+        highest = file.keys.highest
+        file.close()
+    except (BackchannelError, OSError):
+        text = "the file of expiry keys is missing or damaged: what was kept is lost"
+        return Check("keys", "bad", text, "move the vault away and join anew", Exit.UNEXPECTED)
+    if highest > hour:
+        text = f"this machine's clock is {highest - hour} hours behind what it once said"
+        return Check("keys", "bad", text, "set the clock right", Exit.UNEXPECTED)
+    if hour - highest > _DAY:
+        return Check("keys", "note", f"last looked after {hour - highest} hours ago")
+    return Check("keys", "ok", "expiry keys are looked after")
+
+
+def _relay(app: App, url: str, key: str) -> Check:
+    try:
+        found = app.describe(url)
+        if found.key.value.hex() != key:
+            msg = f"{url} has another key than the one you trusted."
+            raise RelayKeyChanged(msg)
+        apart = found.hour - hour_of(app.now())
+        if abs(apart) > 1:
+            msg = f"{url} and this machine are {abs(apart)} hours apart."
+            raise ClockApart(msg)
+    except BackchannelError as error:
+        return _bad("relay", error)
+    return Check("relay", "ok", f"{url} answers, with the key you trusted, at the same hour")
+
+
+def _memory() -> Check:
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if 0 <= soft < resource.getpagesize():
+        text = "this system lets no memory be locked: the agent's key might be swapped out"
+        return Check("memory", "note", text, "ulimit -l 64")
+    return Check("memory", "ok", "core dumps are off, the agent's key is locked in memory")
+
+
+def _swap() -> Check:
+    try:
+        used = len(_SWAPS.read_text("ascii").splitlines()) > 1
+    except OSError:
+        return Check("swap", "note", "cannot be seen on this system")
+    if used:
+        text = "is in use: what you read may be written to disk"
+        return Check("swap", "note", text, "encrypt it, or switch it off")
+    return Check("swap", "ok", "is not in use")
+
+
+def _bad(name: str, error: BackchannelError) -> Check:
+    problem = explain(error)
+    return Check(name, "bad", problem.message, problem.next_step, problem.status)
