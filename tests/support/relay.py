@@ -178,10 +178,12 @@ class DropClient:
         return DropKeys.of_client(self.drop, self.close if closing else self.access, self.relay)
 
     def request(self, operation: Operation, payload: bytes) -> Request:
-        nonce = os.urandom(16)
-        return Request.write(
-            operation, self.drop, self.hour(), nonce, payload, self.keys(operation)
-        )
+        return self.request_at(operation, payload, self.hour(), self.keys(operation))
+
+    def request_at(
+        self, operation: Operation, payload: bytes, hour: Hour, keys: DropKeys
+    ) -> Request:
+        return Request.write(operation, self.drop, hour, os.urandom(16), payload, keys)
 
     def send(self, request: Request) -> bytes:
         """The payload of an authentic 200; `RefusedError` for a refusal, its MAC checked where it

@@ -4,12 +4,13 @@ WAL with synchronous=FULL lost nothing in 300 simulated power losses; with NORMA
 acknowledged rows and brought deleted ones back. Knows no table.
 """
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from sqlite3 import Connection as Driver
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
 from backchannel.server.limits import READERS
@@ -22,6 +23,9 @@ _PRAGMAS = (
     "temp_store = MEMORY",
     "trusted_schema = OFF",
 )
+TROUBLE = (OperationalError, sqlite3.OperationalError)
+"""What the store raises when it cannot: full, locked, or not readable for now."""
+
 _WAIT = 5.0  # seconds for the lock that `vouchers mint` or a checkpoint may hold
 
 
@@ -62,8 +66,8 @@ def _open(file: Path, begin: str, pragmas: tuple[str, ...]) -> Engine:
     return engine
 
 
-def _prepare(pragmas: tuple[str, ...]) -> Callable[[Driver, Any], None]:
-    def prepare(driver: Driver, _record: object) -> None:
+def _prepare(pragmas: tuple[str, ...]) -> Callable[[sqlite3.Connection, Any], None]:
+    def prepare(driver: sqlite3.Connection, _record: object) -> None:
         driver.isolation_level = (
             None  # the driver's own BEGIN comes too late and is never IMMEDIATE
         )

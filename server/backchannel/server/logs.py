@@ -78,5 +78,5 @@ warn_seldom = _seldom.warn
 
 def store_trouble(error: Exception) -> None:
     """The store did not take something. SQLite's own words for it hold no values."""
-    reason = getattr(error, "orig", None) or type(error).__name__
+    reason = getattr(error, "orig", error)
     warn_seldom(f"the store refuses: {reason}; next: backchannel-relay doctor")

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, final
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
+from backchannel.server.database import TROUBLE
 from backchannel.server.errors import BusyError
 from backchannel.server.limits import READERS
 from backchannel.server.logs import store_trouble
@@ -33,8 +33,8 @@ class Readers:
 
     def _ask(self, question: Callable[[Repository], T]) -> T:
         try:
-            with self._engine.connect() as connection:
+            with self._engine.begin() as connection:
                 return question(Repository(connection))
-        except OperationalError as error:
+        except TROUBLE as error:
             store_trouble(error)
             raise BusyError from None

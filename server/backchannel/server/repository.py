@@ -1,16 +1,18 @@
 """Every question to the store and every change of it, over one connection inside one transaction.
 
-Plain statements rather than mapped objects: an append costs four of them and is the relay's hot
-path. Decides nothing.
+What each append and read need goes past SQLAlchemy straight to the driver, as text compiled from
+the models once: measured, an append costs a sixth of what it costs otherwise. Decides nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from sqlite3 import Connection as Driver
 from typing import Any, NamedTuple, cast, final
 
 from sqlalchemy import (
     Connection,
     CursorResult,
-    Delete,
+    Executable,
     bindparam,
     delete,
     func,
@@ -19,6 +21,8 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql import ClauseElement
 
 from backchannel.protocol.types import DropId, Hour
 from backchannel.server.models import Drop, StoredBlock, Voucher
@@ -44,47 +48,42 @@ class BlockRow(NamedTuple):
     sealed: bytes
 
 
-class Held(NamedTuple):
-    """Where a block with a certain digest stands."""
-
-    digest: bytes
-    position: int
-    hour: Hour
-    expires: Hour
+def _text(statement: ClauseElement) -> str:
+    """For the driver: values are bound by name."""
+    return str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
 
 
-_DROP = select(Drop.access, Drop.close, Drop.keep, Drop.sealed, Drop.following).where(
-    Drop.id == bindparam("drop")
+_BLOCK = (
+    StoredBlock.position,
+    StoredBlock.hour,
+    StoredBlock.expires,
+    StoredBlock.digest,
+    StoredBlock.sealed,
 )
-_OLDEST = select(func.min(StoredBlock.position)).where(StoredBlock.drop_id == bindparam("drop"))
-_HELD = select(
-    StoredBlock.digest, StoredBlock.position, StoredBlock.hour, StoredBlock.expires
-).where(
-    StoredBlock.drop_id == bindparam("drop"),
-    StoredBlock.digest.in_(bindparam("digests", expanding=True)),
-)
-_PAGE = (
-    select(
-        StoredBlock.position,
-        StoredBlock.hour,
-        StoredBlock.expires,
-        StoredBlock.digest,
-        StoredBlock.sealed,
+_IN_DROP = StoredBlock.drop_id == bindparam("drop")
+
+_DROP = _text(
+    select(Drop.access, Drop.close, Drop.keep, Drop.sealed, Drop.following).where(
+        Drop.id == bindparam("drop")
     )
+)
+_OLDEST = _text(select(func.min(StoredBlock.position)).where(_IN_DROP))
+_HELD = _text(select(*_BLOCK).where(_IN_DROP, StoredBlock.digest == bindparam("digest")))
+_PAGE = _text(
+    select(*_BLOCK)
     .where(
-        StoredBlock.drop_id == bindparam("drop"),
+        _IN_DROP,
         StoredBlock.position >= bindparam("first"),
         StoredBlock.hour >= bindparam("since"),
         StoredBlock.expires > bindparam("now"),
     )
     .order_by(StoredBlock.position)
-    .limit(bindparam("most"))
 )
-_MOVE = update(Drop).where(Drop.id == bindparam("drop")).values(following=bindparam("to"))
-_ADD = insert(StoredBlock)
-_PLACE = tuple_(StoredBlock.drop_id, StoredBlock.position)
+_ADD = _text(insert(StoredBlock))
+_MOVE = _text(update(Drop).where(Drop.id == bindparam("drop")).values(following=bindparam("to")))
+_DELETE_BLOCK = _text(delete(StoredBlock).where(_IN_DROP, StoredBlock.position == bindparam("at")))
 _DELETE_EXPIRED = delete(StoredBlock).where(
-    _PLACE.in_(
+    tuple_(StoredBlock.drop_id, StoredBlock.position).in_(
         select(StoredBlock.drop_id, StoredBlock.position)
         .where(StoredBlock.expires <= bindparam("now"))
         .limit(bindparam("most"))
@@ -98,9 +97,10 @@ class Repository:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._driver = cast("Driver", connection.connection.driver_connection)
 
     def drop(self, drop: DropId) -> DropRow | None:
-        row = self._connection.execute(_DROP, {"drop": drop}).first()
+        row = self._driver.execute(_DROP, {"drop": drop}).fetchone()
         return DropRow(*row) if row else None
 
     def add_drop(self, drop: DropId, row: DropRow) -> None:
@@ -121,35 +121,36 @@ class Repository:
         return self._changed(delete(Voucher).where(Voucher.digest == digest)) == 1
 
     def count(self, drop: DropId, following: int) -> int:
-        """How many blocks stand in a drop whose next position is `following`: they expire from the
-        oldest on.
+        """How many blocks stand in a drop whose next position is `following`.
+
+        They came in order and are kept equally long, so those that stand are the newest.
         """
-        oldest = self._connection.scalar(_OLDEST, {"drop": drop})
+        (oldest,) = self._driver.execute(_OLDEST, {"drop": drop}).fetchone()
         return 0 if oldest is None else following - int(oldest)
 
-    def held(self, drop: DropId, digests: Sequence[bytes]) -> list[Held]:
-        """Those of `digests` that stand in the drop, expired or not."""
-        rows = self._connection.execute(_HELD, {"drop": drop, "digests": digests})
-        return [Held(d, p, Hour(h), Hour(e)) for d, p, h, e in rows]
+    def held(self, drop: DropId, digest: bytes) -> BlockRow | None:
+        """The block of that digest, expired or not."""
+        row = self._driver.execute(_HELD, {"drop": drop, "digest": digest}).fetchone()
+        return BlockRow(*row) if row else None
 
     def add_blocks(self, drop: DropId, rows: Sequence[BlockRow]) -> None:
         """Append; `rows` continue the drop's positions."""
-        self._connection.execute(_ADD, [{"drop_id": drop, **row._asdict()} for row in rows])
-        self._connection.execute(_MOVE, {"drop": drop, "to": rows[-1].position + 1})
+        bound = [{"drop_id": drop, **row._asdict()} for row in rows]
+        self._driver.executemany(_ADD, bound)
+        self._driver.execute(_MOVE, {"drop": drop, "to": rows[-1].position + 1})
 
     def delete_block(self, drop: DropId, position: int) -> None:
-        stands = (StoredBlock.drop_id == drop, StoredBlock.position == position)
-        self._connection.execute(delete(StoredBlock).where(*stands))
+        self._driver.execute(_DELETE_BLOCK, {"drop": drop, "at": position})
 
     def page(self, drop: DropId, first: int, since: Hour, now: Hour, most: int) -> list[BlockRow]:
         """The first `most` rows from a position and an hour on that are not expired."""
-        bound = {"drop": drop, "first": first, "since": since, "now": now, "most": most}
-        rows = self._connection.execute(_PAGE, bound)
-        return [BlockRow(p, Hour(h), Hour(e), d, s) for p, h, e, d, s in rows]
+        bound = {"drop": drop, "first": first, "since": since, "now": now}
+        with closing(self._driver.execute(_PAGE, bound)) as rows:
+            return [BlockRow(*row) for row in rows.fetchmany(most)]
 
     def delete_expired(self, now: Hour, most: int) -> int:
         """Delete up to `most` expired rows; how many."""
-        return self._changed(_DELETE_EXPIRED, {"now": now, "most": most})
+        return self._changed(_DELETE_EXPIRED, now=now, most=most)
 
-    def _changed(self, statement: Delete, bound: Mapping[str, int] | None = None) -> int:
+    def _changed(self, statement: Executable, **bound: int) -> int:
         return cast("CursorResult[Any]", self._connection.execute(statement, bound)).rowcount

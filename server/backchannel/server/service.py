@@ -116,7 +116,7 @@ def _known(
 ) -> dict[bytes, Stored]:
     """Those that stand there; what is expired and not yet swept makes room for its return."""
     known = {}
-    for held in repository.held(drop, digests):
+    for held in filter(None, (repository.held(drop, digest) for digest in digests)):
         if held.expires <= hour:
             repository.delete_block(drop, held.position)
         else:
