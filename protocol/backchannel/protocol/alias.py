@@ -6,6 +6,7 @@ from backchannel.protocol import limits
 from backchannel.protocol.errors import DecodeError
 
 _PUNCTUATION = frozenset(" -'.")
+_EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL"})  # written together
 
 
 def check_alias(text: str) -> str:
@@ -35,8 +36,10 @@ def _folded(text: str) -> str:
 
 
 def _allowed(character: str) -> bool:
-    return character in _PUNCTUATION or unicodedata.category(character)[0] in "LMN"
+    category = unicodedata.category(character)
+    return character in _PUNCTUATION or category[0] in "LM" or category == "Nd"
 
 
 def _script(letter: str) -> str:
-    return unicodedata.name(letter, "?").split(" ")[0]
+    first = unicodedata.name(letter, "?").split(" ")[0]
+    return "CJK" if first in _EAST_ASIAN else first

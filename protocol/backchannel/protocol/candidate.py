@@ -235,6 +235,7 @@ class Candidate:
             format=FORMAT,
             id=ChannelId(card.channel),
             name=card.name,
+            alias=self.state.alias or card.invited.alias,
             me=me,
             keys=keys,
             epoch=admission.epoch,

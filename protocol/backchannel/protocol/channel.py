@@ -103,6 +103,7 @@ class Channel:
             format=FORMAT,
             id=ChannelId(roster.channel),
             name=check_alias(name),
+            alias=founder.alias,
             me=Slot(0),
             keys=keys,
             epoch=0,

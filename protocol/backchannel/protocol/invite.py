@@ -116,6 +116,9 @@ class Card(Record, frozen=True, tag="card"):
             check_alias(name)
         check_alias(self.invited.alias)
         check_alias(self.invited.party)
+        if self.facilitator.role != "facilitator":
+            msg = "an invitation by somebody who is no facilitator"
+            raise DecodeError(msg)
         if len(self.charter.encode()) > limits.CHARTER_BYTES:
             msg = "a charter is too long"
             raise DecodeError(msg)

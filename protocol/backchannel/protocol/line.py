@@ -67,6 +67,8 @@ class Receiving(msgspec.Struct, frozen=True, array_like=True):
     chain: Chain
     base: int
     """Blocks of the chains before."""
+    previous: int
+    """What each header of this chain says of the one before."""
     replies: bool
     """Whether its first block is the reply."""
     hour: Hour
@@ -249,7 +251,21 @@ def send(
         reply_secret=reply or line.reply_secret,
         export_out=Export(_step(line.initiator, line.sent), export, head.hour),
     )
+    if reply is not None:
+        following = _promised(following, reply, head.hour)
     return following, Core(front + body_key.seal(padded, front))
+
+
+def _answered_export(first: ExportKey, reply: KemShared, hour: Hour) -> Export:
+    """The initiator's step 1: what it exported at step 0, confirmed by the reply."""
+    mixed = kdf(first.expose() + reply.expose(), b"", Label.ANSWERED)
+    return Export(Step(1), ExportKey(mixed), hour)
+
+
+def _promised(line: Line, reply: KemShared, hour: Hour) -> Line:
+    """The responder knows the initiator's step 1 as soon as it has made the reply."""
+    promised = _answered_export(line.exports_in[-1].key, reply, hour)
+    return msgspec.structs.replace(line, exports_in=(*line.exports_in, promised))
 
 
 def _step(initiator: bool, count: int) -> Step:
@@ -286,8 +302,14 @@ def _receiving_step(line: Line, header: Header, hour: Hour) -> Line:
     mirrored = None if line.initiator else line.reply_secret
     root, chain, following = _root_step(line.root, line.own.x, header.ratchet.x, mirrored)
     closed, base = line.receiving, 0
+    if not closed and header.previous:
+        msg = "a line's first chain has none before it"
+        raise RefusedError(msg)
     if closed:
         last = closed[-1]
+        if header.previous < last.chain.number:
+            msg = "a line's chain is shorter than was read of it"
+            raise RefusedError(msg)
         rest = last.chain.close(header.previous, limits.SKIPPED)
         closed = (*closed[:-1], msgspec.structs.replace(last, chain=rest))
         base = last.base + header.previous
@@ -297,6 +319,7 @@ def _receiving_step(line: Line, header: Header, hour: Hour) -> Line:
         peer=header.ratchet.x,
         chain=Chain(chain),
         base=base,
+        previous=header.previous,
         replies=line.initiator and not line.receiving,
         hour=hour,
     )
@@ -317,8 +340,8 @@ def _open_at(
     line: Line, place: int, header: Header, core: Core, clock: Clock, head: Head, identity: KemSeed
 ) -> Opened:
     chain = line.receiving[place]
-    if header.ratchet.x != chain.peer:
-        msg = "a block names another ratchet key than its chain's"
+    if (header.ratchet.x, header.previous) != (chain.peer, chain.previous):
+        msg = "a block's header is not of its chain"
         raise RefusedError(msg)
     rest, message = chain.chain.take(header.number, limits.SKIPPED)
     is_reply = chain.replies and header.number == 0
@@ -342,12 +365,11 @@ def _open_at(
 
 
 def _answered(line: Line, reply: KemShared, hour: Hour) -> Line:
-    mixed = kdf(line.export_out.key.expose() + reply.expose(), b"", Label.ANSWERED)
     return msgspec.structs.replace(
         line,
         answered=True,
         reply_secret=reply,
-        export_out=Export(Step(1), ExportKey(mixed), hour),
+        export_out=_answered_export(line.export_out.key, reply, hour),
     )
 
 

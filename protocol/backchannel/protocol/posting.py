@@ -47,7 +47,9 @@ class Posting:
         self.state = state
         self.clock = clock
         self.now = now
-        self.hour = hour_of(now)
+        since = state.roster.hour if state.roster else 0
+        self.hour = Hour(max(hour_of(now), since))
+        """Never below the roster's: a newcomer's clock begins there."""
         self.entropy = entropy
         self.effects: list[Effect] = []
         self.events: list[Event] = []
@@ -140,8 +142,8 @@ class Posting:
     # Sender keys.
 
     def generation(self) -> OwnGeneration:
-        """One's own generation; the first one is made when first needed."""
-        if self.state.own is None:
+        """One's own generation; the first one is made when first needed, another when its numbers are used."""
+        if self.state.own is None or self.state.own.number >= limits.POSTS:
             self.new_generation()
         assert self.state.own is not None  # noqa: S101 - made above
         return self.state.own
@@ -186,7 +188,7 @@ class Posting:
         """Say something to everybody: its id, the content hash of its first block, its order."""
         for slot in [slot for slot, peer in self.state.peers.items() if peer.reply_due]:
             self.reply(slot)
-        message, order = MessageId(self.entropy.draw(limits.ID)), self.state.transcript.order + 1
+        message, order = MessageId(self.entropy.draw(limits.ID)), self.state.transcript.next_order
         parts = contents.split(content, message, order)
         self.renew(len(parts))
         for slot in [slot for slot, peer in self.state.peers.items() if peer.line is None]:

@@ -30,7 +30,14 @@ from backchannel.protocol.errors import (
 from backchannel.protocol.identity import identity_hash
 from backchannel.protocol.outcome import Answered, Event, RosterAdopted, Said, ThreadBegan
 from backchannel.protocol.posting import side
-from backchannel.protocol.roster import Package, Role, Roster, open_piece, succeeds
+from backchannel.protocol.roster import (
+    Package,
+    Role,
+    Roster,
+    charter_hash,
+    open_piece,
+    succeeds,
+)
 from backchannel.protocol.sender_key import GroupHeader, KeyHeader
 from backchannel.protocol.state import Announced, ChannelState, Partial, Peer, ThreadState
 from backchannel.protocol.transcript import Post
@@ -131,6 +138,8 @@ class Reading:
         self._may_say(header, part)
         peer.generations = {**peer.generations, header.generation: following}
         post = Post(self.head.hour, part.order, version)
+        if self.state.roster is None:
+            self.state.transcript.first = version
         for lost in self.state.transcript.add(self.hash, post, header.parents):
             self.state.want("core", header.sender, lost, self.now)
         self.state.got("core", header.sender, self.hash)
@@ -268,9 +277,8 @@ class Reading:
         state = self.state
         if state.roster is not None:
             succeeds(roster, state.roster)
-        elif roster.hash != state.expected or roster.channel != state.id:
-            msg = "a roster is not the one I was admitted by"
-            raise RefusedError(msg)
+        else:
+            self._check_first(roster)
         hour = Hour(roster.hour)
         if hour > hour_of(self.now) + limits.CLOCK_SKEW:
             msg = "a roster of an hour that has not come"
@@ -288,14 +296,36 @@ class Reading:
             msg = "a roster gives somebody another identity"
             raise RefusedError(msg)
 
+    def _check_first(self, roster: Roster) -> None:
+        """A newcomer's roster is the one of its intro, and says what the card said."""
+        state = self.state
+        agrees = (
+            roster.hash == state.expected
+            and roster.channel == state.id
+            and roster.epoch == state.epoch
+            and roster.relays == state.relays
+            and roster.policy.lifetime == state.lifetime
+            and roster.charter == charter_hash(state.charter)
+            and roster.disclosure == state.disclosure.hash
+            and roster.entry(state.me).alias == state.alias
+            and roster.entry(roster.issuer).role == "facilitator"
+        )
+        if not agrees:
+            msg = "a roster is not the one I was admitted by"
+            raise RefusedError(msg)
+
     # Lines and sender keys.
 
     def _key_block(self) -> None:
         header = KeyHeader.read(self.core)
         peer = self._peer(header.sender)
-        if header.roster not in self.state.versions:
+        version = self.state.versions.get(header.roster)
+        if version is None:
             msg = "a key block under a roster that has not come"
             raise UnknownError(msg)
+        if version < self.state.transcript.first:
+            msg = "a key block from before my time"
+            raise StaleError(msg)
         if header.generation in peer.generations:
             return
         step = sender_key.wrapped_step(self.core, self.state.me)

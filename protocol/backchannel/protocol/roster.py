@@ -98,6 +98,9 @@ class Roster(Record, frozen=True):
     def parse(cls, data: bytes) -> Self:
         """`DecodeError` unless a roster that could be one: slots rise, names differ, keys parse."""
         roster = decode(data, cls, limits.ROSTER_BYTES)
+        if (roster.version == 1) != (roster.previous == bytes(limits.HASH)):
+            msg = "the first roster alone has none before it"
+            raise DecodeError(msg)
         slots = [entry.slot for entry in roster.entries]
         if slots != sorted(set(slots)):
             msg = "slots of a roster rise without a repeat"

@@ -131,6 +131,8 @@ class ChannelState(msgspec.Struct, array_like=True):
     format: int
     id: ChannelId
     name: str
+    alias: str
+    """One's own."""
     me: Slot
     keys: BundleKeys
     epoch: int

@@ -10,6 +10,9 @@ from backchannel.protocol.sender_key import Parent
 from backchannel.protocol.types import ContentHash, Hour
 
 
+_MOST = 2**32 - 1
+
+
 class Post(msgspec.Struct, frozen=True, array_like=True):
     """What the record keeps of one accepted core."""
 
@@ -28,8 +31,6 @@ class Transcript(msgspec.Struct, array_like=True):
     heads: list[ContentHash] = msgspec.field(default_factory=list)
     missing: dict[ContentHash, Hour] = msgspec.field(default_factory=dict)
     """Named by an accepted post of that hour, and not here."""
-    order: int = 0
-    """The highest seen."""
 
     def __contains__(self, core: ContentHash) -> bool:
         return core in self.posts
@@ -37,7 +38,6 @@ class Transcript(msgspec.Struct, array_like=True):
     def add(self, core: ContentHash, post: Post, parents: tuple[Parent, ...]) -> list[ContentHash]:
         """Accept a core; returns the parents that are newly missing."""
         self.posts[core] = post
-        self.order = max(self.order, post.order)
         named = {parent.hash for parent in parents}
         self.heads = [head for head in self.heads if head not in named]
         if self.missing.pop(core, None) is None:
@@ -51,6 +51,11 @@ class Transcript(msgspec.Struct, array_like=True):
         ]
         self.missing.update(dict.fromkeys(lost, post.hour))
         return lost
+
+    @property
+    def next_order(self) -> int:
+        """One more than the highest of the record; a liar's extreme goes with its post."""
+        return min(1 + max((post.order for post in self.posts.values()), default=0), _MOST)
 
     def parents(self, version: int) -> tuple[Parent, ...]:
         """What a new post under roster `version` names: at most four heads, the newest by order."""
