@@ -1,6 +1,6 @@
 """The encrypted database: opening it, and changing it only inside a transaction. Knows no table.
 
-SQLCipher through its own driver: an object mapper would cost every command 0.4 s; the record
+SQLCipher through its own driver: an object mapper would cost every command 0.2 to 0.6 s; the record
 `0002-vault-without-sqlalchemy` in protocol/decisions has the figures.
 """
 

@@ -35,12 +35,13 @@ class ExpiryFile:
     """An open file of expiry keys. Whoever writes holds the vault's lock."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._file = path.open("r+b", buffering=0)
+        self._descriptor = self._file.fileno()
         self._keys: ExpiryKeys | None = None
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._descriptor)
+        self._file.close()
 
     @property
     def keys(self) -> "ExpiryKeys":

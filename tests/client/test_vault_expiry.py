@@ -1,0 +1,190 @@
+"""What expires opens no more: not after a restart, not by another clock, not from old copies."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from backchannel.client.profile import Profile
+from backchannel.client.vault.database import Database
+from backchannel.client.vault.head import VaultKey
+from backchannel.client.vault.vault import DATABASE, KEYS, Vault, expire
+from backchannel.protocol.errors import AuthenticationError, StaleError
+from backchannel.protocol.expiry import item_key, open_item
+from backchannel.protocol.secret import ClockValue, ExpiryKey, StoreKey
+from backchannel.protocol.types import ContentHash, Core, Hour, Timestamp
+from tests.support.people import ENTROPY, NOON, NORTH, message
+
+Made = tuple[Profile, VaultKey]
+DAY = 24 * 3600
+AFTER = Timestamp(NOON + DAY)
+SECRET = "the bridge at four"
+CONTENT = ContentHash(b"c" * 32)
+
+
+@pytest.fixture
+def kept(made: Made, vault: Vault) -> Made:
+    """A vault that holds one message and one core for a day, and one message for a week; closed."""
+    with vault.exclusive(NOON), vault.transaction():
+        vault.messages.add(message(1, text=SECRET), NOON, ENTROPY)
+        vault.messages.add(message(2, lifetime=168, text="next week"), NOON, ENTROPY)
+        vault.cores.add(NORTH, CONTENT, Core(bytes(4056)), Hour(500_024), NOON, ENTROPY)
+    vault.close()
+    return made
+
+
+def texts(made: Made, now: Timestamp) -> list[bytes]:
+    with Vault(*made, now) as vault:
+        return [row.plain for row in vault.messages.list(NORTH, now)]
+
+
+def test_a_message_is_there_until_its_hour_and_not_in_it(kept: Made) -> None:
+    assert texts(kept, Timestamp(AFTER - 1)) == [SECRET.encode(), b"next week"]
+    assert texts(kept, AFTER) == [b"next week"]
+
+
+def test_a_message_vanishes_from_an_open_vault_before_any_sweep(kept: Made) -> None:
+    with Vault(*kept, NOON) as vault:
+        assert len(vault.messages.list(NORTH, NOON)) == 2
+        assert len(vault.messages.list(NORTH, AFTER)) == 1
+        assert vault.cores.get(NORTH, CONTENT, NOON) is not None
+        assert vault.cores.get(NORTH, CONTENT, AFTER) is None
+
+
+def test_attack_25_27_what_died_while_the_program_was_off_is_erased_before_anything_is_read(
+    kept: Made,
+) -> None:
+    profile, key = kept
+    before = (profile.vault / KEYS).read_bytes()
+    Vault(profile, key, AFTER).close()
+    after = (profile.vault / KEYS).read_bytes()
+    changed = [
+        at // 512 for at in range(0, len(before), 512) if before[at:][:512] != after[at:][:512]
+    ]
+    assert len(changed) == 2  # the header's hour, and the key that is gone
+    assert changed[0] == 0
+
+
+def test_attack_28_a_clock_that_is_set_back_opens_nothing_again(kept: Made) -> None:
+    assert texts(kept, AFTER) == [b"next week"]
+    assert texts(kept, NOON) == [b"next week"]
+    with Vault(*kept, NOON) as vault:
+        assert vault.hour(NOON) == 500_024
+        assert vault.cores.get(NORTH, CONTENT, NOON) is None
+
+
+def test_attack_28_what_is_stored_after_the_clock_was_set_back_does_not_live_longer(
+    kept: Made,
+) -> None:
+    with Vault(*kept, AFTER) as vault, vault.exclusive(NOON), vault.transaction():
+        with pytest.raises(StaleError):
+            vault.messages.add(message(3), NOON, ENTROPY)
+        assert not vault.messages.list(NORTH, NOON)[1:]
+
+
+def test_attack_26_storing_late_does_not_restart_the_timer(kept: Made) -> None:
+    late = Timestamp(NOON + 23 * 3600)
+    with Vault(*kept, late) as vault:
+        with vault.exclusive(late), vault.transaction():
+            vault.messages.add(message(3), late, ENTROPY)
+        assert len(vault.messages.list(NORTH, late)) == 3
+        assert len(vault.messages.list(NORTH, AFTER)) == 1
+
+
+def opened_by(key: VaultKey, database: Path, keys: bytes) -> list[bytes]:
+    """Every item that a thief opens who has the database, its key and a file of expiry keys."""
+    stolen = Database(database, key)
+    rows = stolen.all("SELECT content, item FROM messages")
+    (store,) = stolen.all("SELECT key FROM store")
+    stolen.close()
+    found = []
+    for content, item in rows:
+        for at in range(0, len(keys), 512):
+            opener = item_key(StoreKey(store[0]), ExpiryKey(keys[at + 33 : at + 65]))
+            try:
+                found.append(open_item(opener, item, NORTH + content))
+            except AuthenticationError:
+                continue
+    return found
+
+
+def test_attack_31_34_an_expired_item_opens_for_nobody_who_has_vault_and_passphrase(
+    kept: Made, tmp_path: Path
+) -> None:
+    profile, key = kept
+    old = tmp_path / "old-copy.db"
+    shutil.copy(profile.vault / DATABASE, old)
+    keys = (profile.vault / KEYS).read_bytes()
+    assert sorted(opened_by(key, old, keys)) == [b"next week", SECRET.encode()]
+    Vault(profile, key, AFTER).close()
+    assert opened_by(key, old, (profile.vault / KEYS).read_bytes()) == [b"next week"]
+
+
+def test_attack_34_the_keys_are_overwritten_where_they_stood(kept: Made) -> None:
+    profile, key = kept
+    path = profile.vault / KEYS
+    before, inode = path.read_bytes(), path.stat().st_ino
+    Vault(profile, key, AFTER).close()
+    after = path.read_bytes()
+    assert path.stat().st_ino == inode
+    assert len(after) == len(before)
+    gone = [
+        before[at + 33 : at + 65]
+        for at in range(512, len(before), 512)
+        if before[at] and not after[at]
+    ]
+    assert len(gone) == 1
+    assert gone[0] not in b"".join(file.read_bytes() for file in profile.vault.iterdir())
+
+
+def test_a_timer_without_the_passphrase_destroys_and_opens_nothing(kept: Made) -> None:
+    profile, key = kept
+    expire(profile, AFTER)
+    assert opened_by(key, profile.vault / DATABASE, (profile.vault / KEYS).read_bytes()) == [
+        b"next week"
+    ]
+    assert texts(kept, NOON) == [b"next week"]
+
+
+def test_a_timer_moves_epoch_clocks(kept: Made) -> None:
+    profile, key = kept
+    name = b"clock".ljust(16)
+    with Vault(profile, key, NOON) as vault, vault.exclusive(NOON):
+        vault.set_clock(name, Hour(500_000), ClockValue(bytes(32)), 24)
+    expire(profile, Timestamp(AFTER + DAY))
+    with Vault(profile, key, NOON) as vault:
+        hour, value = vault.clock(name)
+    assert hour == 500_000 + 48 - 24 - 2
+    assert value != ClockValue(bytes(32))
+    assert bytes(32) + b"clock" not in (profile.vault / KEYS).read_bytes()
+
+
+def test_a_laptop_that_was_closed_for_a_weekend_just_works(kept: Made) -> None:
+    assert texts(kept, Timestamp(NOON + 3 * DAY)) == [b"next week"]
+
+
+def test_a_sweep_deletes_rows_and_empties_the_log(kept: Made) -> None:
+    profile, key = kept
+    with Vault(profile, key, AFTER) as vault:
+        assert vault.sweep(AFTER) == (1, 1, True)
+        assert vault.sweep(AFTER) == (0, 0, True)
+        assert (profile.vault / f"{DATABASE}-wal").stat().st_size == 0
+        assert not vault.cores.has(NORTH, CONTENT)
+
+
+def test_a_torn_last_place_is_not_taken_for_damage(kept: Made) -> None:
+    profile, _ = kept
+    with (profile.vault / KEYS).open("ab") as file:
+        file.write(b"\2" * 100)
+    assert len(texts(kept, NOON)) == 2
+
+
+def test_a_key_that_moved_to_another_row_opens_nothing(kept: Made) -> None:
+    """An item is bound to its channel and content hash."""
+    profile, key = kept
+    database = Database(profile.vault / DATABASE, key)
+    with database.transaction():
+        database.change("UPDATE messages SET content = ? WHERE author = 1 AND rank = 1", b"x" * 32)
+    database.close()
+    with Vault(profile, key, NOON) as vault, pytest.raises(AuthenticationError):
+        vault.messages.list(NORTH, NOON)

@@ -1,0 +1,86 @@
+"""Homes and vaults of people who do not exist, and the client run as a program."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from backchannel.client.entropy import SystemEntropy
+from backchannel.client.profile import Profile
+from backchannel.client.vault.head import Cost, VaultKey
+from backchannel.client.vault.sealed import Message
+from backchannel.client.vault.vault import Vault
+from backchannel.protocol.types import (
+    MAIN_THREAD,
+    ChannelId,
+    ContentHash,
+    Hour,
+    MessageId,
+    Slot,
+    Timestamp,
+    hour_of,
+)
+
+PROGRAM = (sys.executable, "-c", "from backchannel.client.cli import main; main()")
+PASSPHRASE = "four plain words here"
+CHEAP = Cost(64, 1)
+"""The least that a header may ask for: one guess costs 50 ms, not 500."""
+ENTROPY = SystemEntropy()
+NOON = Timestamp(500_000 * 3600)
+NORTH = ChannelId(b"north".ljust(16, b"."))
+
+
+def make_vault(home: Path, now: Timestamp = NOON) -> tuple[Profile, VaultKey]:
+    """A fresh vault that opens with `PASSPHRASE`."""
+    profile = Profile.at(home)
+    return profile, Vault.create(profile, PASSPHRASE, now, ENTROPY, CHEAP)
+
+
+def add_channel(vault: Vault, now: Timestamp = NOON) -> None:
+    """The channel `north`."""
+    with vault.exclusive(now), vault.transaction():
+        vault.channels.add(NORTH, "north", b"clock".ljust(16), b"state 0", {"count": 0})
+
+
+def message(number: int, now: Timestamp = NOON, lifetime: int = 24, text: str = "hello") -> Message:
+    """The `number`-th message of slot 1, in `north`'s own thread."""
+    hour = hour_of(now)
+    return Message(
+        channel=NORTH,
+        content=ContentHash(number.to_bytes(32)),
+        id=MessageId(number.to_bytes(16)),
+        author=Slot(1),
+        thread=MAIN_THREAD,
+        hour=hour,
+        order=number,
+        expires=Hour(hour + lifetime),
+        plain=text.encode(),
+    )
+
+
+def program(
+    *arguments: str,
+    home: Path,
+    give: str | None = None,
+    env: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """One command of `backchannel`, to its end."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("BACKCHANNEL_")}
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        input=give,
+        env={**inherited, "BACKCHANNEL_HOME": str(home), **(env or {})},
+        start_new_session=True,  # no terminal to ask at
+    )
+
+
+def passphrase_file(folder: Path, text: str = PASSPHRASE) -> Path:
+    """A private file that holds a passphrase."""
+    path = folder / "passphrase"
+    path.touch(0o600)
+    path.write_text(text + "\n")
+    return path
