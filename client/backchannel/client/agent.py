@@ -112,6 +112,8 @@ def _end(*_: object) -> None:
 
 def main() -> None:
     """Arguments: the numbers of the inherited listener and pair, and the socket's path."""
+    if os.fork():
+        os._exit(0)  # so that it is nobody's child, and leaves no zombie to whoever unlocked
     harden()
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

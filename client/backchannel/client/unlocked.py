@@ -107,7 +107,7 @@ def _reachable(path: Path) -> Iterator[str]:
 
 def _spawn(listener: socket.socket, pair: socket.socket, path: Path) -> None:
     numbers = (listener.fileno(), pair.fileno())
-    subprocess.Popen(  # noqa: S603 - this interpreter and our own module
+    process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
         [sys.executable, "-P", "-m", _MODULE, *map(str, numbers), str(path)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,  # a script that captures our output would wait for it
@@ -119,3 +119,4 @@ def _spawn(listener: socket.socket, pair: socket.socket, path: Path) -> None:
             name: value for name, value in os.environ.items() if not name.startswith("BACKCHANNEL_")
         },
     )
+    process.wait(_PATIENCE)  # for its first half: see `agent.main`

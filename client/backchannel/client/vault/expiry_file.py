@@ -6,12 +6,14 @@ only bytes overwritten in place are gone from the disk.
 """
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from backchannel.protocol.labels import Label
 from backchannel.protocol.types import Hour
 
 if TYPE_CHECKING:
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
     from backchannel.protocol.expiry import ExpiryKeys, Write
 
 PLACES = 256  # ready from the start, so that most keys overwrite zeros in place
-_PLACE = 512
-_HOUR = slice(25, 29)  # of the header: SPEC.md section 19
+_PLACE = 512  # SPEC.md section 19, also what follows
+_TWINS = (0, _PLACE)  # where the headers stand
+_HOUR = slice(25, 29)  # of a header
+_SUMMED = 480
 
 
 def new_file(hour: Hour, entropy: "Entropy") -> bytes:
@@ -56,28 +60,33 @@ class ExpiryFile:
 
     def behind(self, hour: Hour) -> bool:
         """Whether `advance` has something to do. Costs one read, and imports no cryptography."""
-        header = os.pread(self._descriptor, _PLACE, 0)
-        return int.from_bytes(header[_HOUR]) < hour
+        headers = [os.pread(self._descriptor, _PLACE, at) for at in _TWINS]
+        return all(int.from_bytes(each[_HOUR]) < hour for each in headers if _whole(each))
 
     def advance(self, hour: Hour) -> None:
         """Erase what is dead at `hour` and move the clocks."""
         self.apply(self.keys.advance(hour))
 
     def apply(self, writes: list["Write"]) -> None:
-        """Put writes in place and sync, before a key is used or anything is called erased.
-
-        The header goes last: once it names an hour, all that dies in that hour is erased already.
+        """Put writes in place, each synced before the next that leans on it, and all before a key
+        is used or anything is called erased. After an `OSError` the file is read anew.
         """
-        body = [write for write in writes if write.offset > 0]
+        from backchannel.protocol.expiry import synced
+
         with self._held(fcntl.LOCK_EX):
-            for batch in (body, [write for write in writes if write.offset == 0]):
-                self._put(batch)
+            try:
+                for group in synced(writes):
+                    self._put(group)
+            except OSError:
+                self.forget()
+                raise
 
     def _put(self, writes: list["Write"]) -> None:
         for write in writes:
-            os.pwrite(self._descriptor, write.data, write.offset)
-        if writes:
-            os.fsync(self._descriptor)
+            if os.pwrite(self._descriptor, write.data, write.offset) != len(write.data):
+                msg = "a place was written in part"
+                raise OSError(msg)
+        os.fsync(self._descriptor)
 
     def _read(self) -> "ExpiryKeys":
         from backchannel.protocol.expiry import ExpiryKeys
@@ -94,3 +103,8 @@ class ExpiryFile:
             yield
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+
+def _whole(place: bytes) -> bool:
+    """Whether a place was not torn: a torn header names no hour."""
+    return hashlib.sha256(Label.PLACE.prefix + place[:_SUMMED]).digest() == place[_SUMMED:]

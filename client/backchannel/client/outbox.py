@@ -1,0 +1,133 @@
+"""What is owed to relays: effects become requests that the vault keeps until a relay has them, in order.
+
+Sending twice does no harm: blocks are known by their hash, a drop that stands is not paid for again. So a process may
+die at any point, and whoever comes next sends the rest. Knows no channel.
+"""
+
+from collections.abc import Callable
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple, final
+
+from backchannel.client.errors import ClientError, NoVoucher, RelayError, RelayKeyChanged, UnknownDrop, VoucherRefused
+from backchannel.client.relays import Relays
+from backchannel.client.vault.outbox import Owed
+from backchannel.protocol import limits
+from backchannel.protocol.drop import Create, Operation, read_stored
+from backchannel.protocol.outcome import Append, DeleteDrop, OpenDrop
+from backchannel.protocol.primitives import X25519Public, x25519_public
+from backchannel.protocol.types import Hour, Timestamp
+
+if TYPE_CHECKING:
+    from backchannel.client.vault.vault import Vault
+
+LASTING, PASSING = "channel", "lobby"
+"""Labels: whether the request is for a channel's own drop, or for a lobby, which may be gone by now."""
+
+_VOUCHER = slice(0, 16)  # of a request to create
+
+
+def owe(
+    vault: "Vault", owner: bytes, effect: OpenDrop | Append | DeleteDrop, label: str, hour: Hour
+) -> int:
+    """Keep what an effect asks for, in the caller's transaction; the request's number."""
+    drop, access = effect.drop, effect.drop.access
+    match effect:
+        case OpenDrop():
+            voucher = vault.vouchers.take(effect.relay)
+            if voucher is None:
+                msg = f"There is no voucher left for {effect.relay}. Nothing was done."
+                raise NoVoucher(msg)
+            operation = Operation.CREATE
+            payload = Create(voucher, x25519_public(access), effect.close, effect.keep).pack()
+        case Append():
+            operation, payload = Operation.APPEND, bytes(effect.block)
+        case DeleteDrop():
+            operation, payload, access = Operation.DELETE, b"", effect.close
+    key = drop.relay.value
+    return vault.outbox.add(
+        Owed(owner, effect.relay, key, drop.id, access, operation, payload, label, hour)
+    )
+
+
+class Delivered(NamedTuple):
+    """What became of a delivery."""
+
+    sent: int
+    problem: ClientError | None
+    """Why something is still owed."""
+
+
+@final
+class Delivery:
+    """One attempt to send everything that is owed."""
+
+    def __init__(self, vault: "Vault", relays: Relays, now: Callable[[], Timestamp]) -> None:
+        self._vault = vault
+        self._relays = relays
+        self._now = now
+        self._stuck: set[tuple[str, bytes]] = set()
+        self._problem: ClientError | None = None
+
+    def run(self, owner: bytes | None = None) -> Delivered:
+        """Send in order; what fails holds up only its own drop, a relay that is down all of its."""
+        sent = 0
+        while batch := self._next(owner):
+            if self._send(batch):
+                sent += len(batch)
+        return Delivered(sent, self._problem)
+
+    def _next(self, owner: bytes | None) -> list[Owed]:
+        """One request, or as many blocks for one drop as a relay takes at once."""
+        rows = [row for row in self._vault.outbox.pending(owner) if not self._is_stuck(row)]
+        if not rows or rows[0].operation != Operation.APPEND:
+            return rows[:1]
+        return list(takewhile(lambda row: _same(row, rows[0]), rows))[: limits.MOST_BLOCKS]
+
+    def _is_stuck(self, row: Owed) -> bool:
+        return bool({(row.relay, b""), (row.relay, row.drop)} & self._stuck)
+
+    def _send(self, batch: list[Owed]) -> bool:
+        first = batch[0]
+        try:
+            self._exchange(batch)
+        except UnknownDrop as error:
+            if first.label != PASSING and first.operation != Operation.DELETE:
+                return self._hold_up(batch, error)
+        except VoucherRefused as error:
+            if not self._pay_again(first):
+                return self._hold_up(batch, error)
+            return False
+        except ClientError as error:
+            return self._hold_up(batch, error)
+        with self._vault.exclusive(self._now()), self._vault.transaction():
+            self._vault.outbox.done(*(row.id for row in batch))
+        return True
+
+    def _exchange(self, batch: list[Owed]) -> None:
+        first = batch[0]
+        relay = self._relays.get(first.relay, X25519Public(first.relay_key))
+        operation, payload = Operation(first.operation), b"".join(row.payload for row in batch)
+        answer = relay.exchange(operation, first.drop, first.access, payload)
+        if operation is Operation.APPEND:
+            relay.decode(lambda: read_stored(answer, len(batch)))
+
+    def _pay_again(self, row: Owed) -> bool:
+        """Put another voucher in place of one that the relay does not take."""
+        with self._vault.exclusive(self._now()), self._vault.transaction():
+            voucher = self._vault.vouchers.take(row.relay)
+            if voucher is not None:
+                self._vault.outbox.replace(row.id, voucher + row.payload[_VOUCHER.stop :])
+        return voucher is not None
+
+    def _hold_up(self, batch: list[Owed], error: ClientError) -> bool:
+        first = batch[0]
+        whole_relay = isinstance(error, RelayError | RelayKeyChanged)
+        self._stuck.add((first.relay, b"" if whole_relay else first.drop))
+        self._problem = self._problem or error
+        with self._vault.exclusive(self._now()), self._vault.transaction():
+            self._vault.outbox.tried(first.id)
+        return False
+
+
+def _same(row: Owed, first: Owed) -> bool:
+    return (row.relay, row.drop, row.operation) == (first.relay, first.drop, first.operation)

@@ -1,0 +1,57 @@
+"""How hours and lifetimes are said to people. Hours are UTC: the wire knows nothing finer."""
+
+from datetime import UTC, datetime
+
+from backchannel.client.ui import iso
+from backchannel.protocol.types import Hour, start_of
+
+_DAY = 24
+
+
+def lifetime(hours: int) -> str:
+    """`7 days`, `36 hours`, `1 hour`."""
+    days, rest = divmod(hours, _DAY)
+    if not rest and days > 1:
+        return f"{days} days"
+    return f"{hours} hour{'s' if hours != 1 else ''}"
+
+
+def left(expires: Hour, now: Hour) -> str:
+    """`6 days 23 h left`, `under 1 h left`."""
+    days, hours = divmod(max(0, expires - now), _DAY)
+    parts = [f"{days} day{'s' if days != 1 else ''}"] if days else []
+    parts += [f"{hours} h"] if hours else []
+    if parts in ([], ["1 h"]):
+        return "under 1 h left"
+    return f"{' '.join(parts)} left"
+
+
+def date(hour: Hour) -> str:
+    """`2 July 2026`."""
+    moment = _moment(hour)
+    return f"{moment.day} {moment.strftime('%B %Y')}"
+
+
+def hour_of_day(hour: Hour) -> str:
+    """`Thursday 2 July, 14:00 UTC`."""
+    moment = _moment(hour)
+    return f"{moment.strftime('%A')} {moment.day} {moment.strftime('%B, %H:00')} UTC"
+
+
+def stamp(hour: Hour) -> str:
+    """`2026-07-02T14:00Z`."""
+    return iso(start_of(hour))
+
+
+def count(number: int, noun: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def sentence(text: str) -> str:
+    """A library's lower-case clause as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
+def _moment(hour: Hour) -> datetime:
+    return datetime.fromtimestamp(start_of(hour), UTC)

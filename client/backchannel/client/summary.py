@@ -1,0 +1,53 @@
+"""What the vault says of a channel without opening its state: counts, names, hours. Imports next to nothing.
+
+`status` on an unlocked vault reads only this. Who writes it is `session`.
+"""
+
+from typing import Any, NamedTuple
+
+from backchannel.client.vault.channels import Summary
+from backchannel.protocol.types import Hour
+
+
+class Unread(NamedTuple):
+    """Messages that nobody has looked at on this machine."""
+
+    waiting: int
+    expired: int
+    next_to_expire: Hour | None
+
+
+def fresh(since: Hour, *, founded: bool) -> Summary:
+    """Of a channel that begins here."""
+    return {
+        "since": since,
+        "founded": founded,
+        "unread": {},
+        "expired_unread": 0,
+        "refused": 0,
+        "missed": 0,
+        "synced_at": 0,
+    }
+
+
+def unread(summary: Summary, now: Hour) -> Unread:
+    """Which of them still open at `now`."""
+    alive = [Hour(expires) for expires in summary["unread"].values() if expires > now]
+    expired = summary["expired_unread"] + len(summary["unread"]) - len(alive)
+    return Unread(len(alive), expired, min(alive, default=None))
+
+
+def settle(summary: Summary, now: Hour) -> None:
+    """Count what has expired unread, and let go of its name."""
+    left = {name: expires for name, expires in summary["unread"].items() if expires > now}
+    summary["expired_unread"] += len(summary["unread"]) - len(left)
+    summary["unread"] = left
+
+
+def pins(summaries: list[Summary]) -> dict[str, str]:
+    """The relay keys, in hex, that were trusted before: by address."""
+    known: dict[str, str] = {}
+    for summary in summaries:
+        relays: list[list[Any]] = summary.get("relays", [])
+        known.update((str(url), str(key)) for url, key in relays)
+    return known
