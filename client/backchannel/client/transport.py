@@ -46,11 +46,13 @@ class Transport:
     def __init__(self, address: Address, proxy: str | None = None) -> None:
         self._address = address
         self._deadline = _Deadline()
-        self._pool = _pool(address, proxy, _Backend(self._deadline))
+        self._backend = _Backend(self._deadline)
+        self._pool = _pool(address, proxy, self._backend)
 
     def close(self) -> None:
         """Hang up."""
         self._pool.close()
+        self._backend.close()
 
     def exchange(self, method: str, path: str, body: bytes, most: int, seconds: float) -> Answer:
         """One request and its answer of at most `most` bytes, within `seconds` from now."""
@@ -159,6 +161,12 @@ class _Backend(httpcore.NetworkBackend):
     def __init__(self, deadline: _Deadline) -> None:
         self._deadline = deadline
         self._inner = httpcore.SyncBackend()
+        self._latest: httpcore.NetworkStream | None = None
+
+    def close(self) -> None:
+        """A stream that a proxy refused is not closed by the library."""
+        if self._latest is not None:
+            self._latest.close()
 
     def connect_tcp(
         self,
@@ -170,8 +178,10 @@ class _Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         del timeout
         left = self._deadline.left(httpcore.ConnectTimeout)
+        self.close()  # one connection at a time: the one before is done with
         stream = self._inner.connect_tcp(host, port, left, local_address, socket_options)
-        return _Stream(stream, self._deadline)
+        self._latest = _Stream(stream, self._deadline)
+        return self._latest
 
 
 @final

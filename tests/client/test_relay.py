@@ -1,0 +1,387 @@
+"""Relays that are down, slow, strange or not themselves: told apart, and not believed."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+import time_machine
+
+from backchannel.client import clock
+from backchannel.client.errors import (
+    ClientError,
+    ClockApart,
+    DropFull,
+    DropSealed,
+    RateLimited,
+    RelayDown,
+    RelayGarbage,
+    RelayKeyChanged,
+    RelaySlow,
+    UnknownDrop,
+    UsageMistake,
+    VoucherRefused,
+)
+from backchannel.client.exits import Exit
+from backchannel.client.relay import Relay, describe
+from backchannel.protocol.drop import Drop, DropKeys, Operation, Page, Request, Stored
+from backchannel.protocol.primitives import X25519Public, x25519_public
+from backchannel.protocol.secret import DropSecret, X25519Private
+from backchannel.protocol.types import Block, Hour, Timestamp
+from tests.support.liar import Liar, Script, http
+from tests.support.people import ENTROPY, NOON
+
+PRIVATE = X25519Private(hashlib.sha256(b"relay").digest())
+KEY = x25519_public(PRIVATE)
+OTHER = x25519_public(X25519Private(hashlib.sha256(b"another relay").digest()))
+DROP = Drop(DropSecret(bytes(range(32))), KEY)
+CLOSE = X25519Private(hashlib.sha256(b"close").digest())
+BLOCK = Block(bytes(4096))
+PATIENCE = 0.3
+
+
+def description(key: X25519Public = KEY, **more: object) -> bytes:
+    found = {
+        "protocol": "backchannel/1",
+        "static_key": key.value.hex(),
+        "hour": 500_000,
+        "classes": [24, 72],
+        "max_blocks": 64,
+    }
+    return http(200, json.dumps(found | more).encode())
+
+
+def says(*pieces: bytes, key: X25519Public = KEY) -> Script:
+    """Describes itself, and answers everything else with `pieces`."""
+    return lambda request: [description(key)] if request.startswith(b"GET") else pieces
+
+
+def honest(status: int, payload: bytes) -> Script:
+    """Answers every request with an authentic status and payload."""
+
+    def answer(raw: bytes) -> Iterable[bytes]:
+        line, _, rest = raw.partition(b"\r\n")
+        operation = Operation[line.split()[1].rsplit(b"/", 1)[1].decode().upper()]
+        request = Request.read(operation, rest.partition(b"\r\n\r\n")[2])
+        private = CLOSE if operation in {Operation.SEAL, Operation.DELETE} else DROP.access
+        keys = DropKeys.of_relay(request.drop, x25519_public(private), PRIVATE, KEY)
+        request.verify(keys)
+        yield http(status, request.answer(status, payload, keys))
+
+    return answer
+
+
+def relay(url: str, patience: float = 10) -> Relay:
+    return Relay(url, KEY, lambda: NOON, ENTROPY, patience=patience)
+
+
+def failure(script: Script, patience: float = 10) -> ClientError:
+    """What an append to such a relay raises."""
+    with (
+        Liar(script) as liar,
+        relay(liar.url, patience) as asked,
+        pytest.raises(ClientError) as caught,
+    ):
+        asked.append(DROP, [BLOCK])
+    return caught.value
+
+
+def test_a_relay_describes_itself() -> None:
+    with Liar(says()) as liar:
+        assert describe(liar.url) == (KEY, 500_000, (24, 72), 64)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(200, b"<html>welcome</html>"),
+        http(200, b"[" * 10_000),
+        http(200, b"null"),
+        http(200, b"{}"),
+        http(404, b"{}"),
+        description(protocol="backchannel/2"),
+        description(static_key="00"),
+        description(static_key="ff" * 32),
+        description(static_key=7),
+        description(hour="soon"),
+        description(classes=7),
+        b"\x00\x01\x02 what is this\r\n\r\n",
+        b"",
+        http(301, b"", "Location: https://elsewhere.example/"),
+    ],
+)
+def test_something_else_is_not_taken_for_a_relay(answer: bytes) -> None:
+    with Liar(lambda _: [answer]) as liar, pytest.raises(RelayGarbage) as caught:
+        describe(liar.url)
+    assert caught.value.status is Exit.RELAY
+
+
+def test_requests_carry_nothing_that_tells_people_apart() -> None:
+    """No user agent, no cookie, no language: every request of every client looks the same."""
+    cookie = http(200, b"", "Set-Cookie: who=you")
+    with Liar(says(cookie)) as liar, relay(liar.url) as asked:
+        for _ in range(2):
+            with pytest.raises(RelayGarbage):
+                asked.append(DROP, [BLOCK])
+        heads = [raw.partition(b"\r\n\r\n")[0].decode().split("\r\n") for raw in liar.requests]
+    names = {line.partition(":")[0].lower() for head in heads for line in head[1:]}
+    assert names == {"host", "content-type", "content-length"}
+    assert {head[0] for head in heads} == {"POST /v1/append HTTP/1.1", "GET /v1/relay HTTP/1.1"}
+
+
+def test_no_two_requests_are_the_same() -> None:
+    with Liar(honest(200, b"")) as liar, relay(liar.url) as asked:
+        asked.seal(DROP.id, CLOSE)
+        asked.seal(DROP.id, CLOSE)
+        first, second = liar.requests
+    assert first != second
+
+
+def test_authentic_answers_are_read() -> None:
+    where = Stored(7, Hour(500_000))
+    page = Page(9, more=True, rows=(where._replace(block=BLOCK),))
+    with Liar(honest(200, where.pack())) as liar, relay(liar.url) as asked:
+        assert asked.append(DROP, [BLOCK]) == (where,)
+    with Liar(honest(200, page.pack())) as liar, relay(liar.url) as asked:
+        assert asked.read(DROP, 1, Hour(0)) == page
+    with Liar(honest(200, b"")) as liar, relay(liar.url) as asked:
+        asked.create(DROP, x25519_public(CLOSE), bytes(16), 0)
+        asked.delete(DROP.id, CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "exit_code"),
+    [
+        (403, b"voucher-refused", VoucherRefused, Exit.REFUSED),
+        (409, b"wrong-hour", ClockApart, Exit.RELAY),
+        (409, b"sealed", DropSealed, Exit.GONE),
+        (507, b"quota", DropFull, Exit.REFUSED),
+    ],
+)
+def test_an_authentic_refusal_is_believed(
+    status: int, code: bytes, kind: type[ClientError], exit_code: Exit
+) -> None:
+    error = failure(honest(status, code))
+    assert type(error) is kind
+    assert error.status is exit_code
+    assert error.next_step
+
+
+@pytest.mark.parametrize("status", [200, 403, 409, 507])
+def test_a_status_that_is_not_authentic_is_not_believed(status: int) -> None:
+    assert type(failure(says(http(status, bytes(32) + b"sealed")))) is RelayGarbage
+    assert type(failure(says(http(status, b"")))) is RelayGarbage
+
+
+def test_an_authentic_answer_to_another_request_is_not_believed() -> None:
+    """A replayed "nothing new" (attack 73)."""
+    said: list[bytes] = []
+
+    def replay(raw: bytes) -> Iterable[bytes]:
+        said.extend(honest(200, Page(1, more=False, rows=()).pack())(raw))
+        return [said[0]]
+
+    script: Script = lambda raw: says()(raw) if raw.startswith(b"GET") else replay(raw)  # noqa: E731
+    with Liar(script) as liar, relay(liar.url) as asked:
+        assert asked.read(DROP, 1, Hour(0)).rows == ()
+        with pytest.raises(RelayGarbage):
+            asked.read(DROP, 1, Hour(0))
+
+
+@pytest.mark.parametrize("payload", [b"", bytes(11), bytes(24), Stored(1, Hour(1)).pack() + b"x"])
+def test_an_authentic_answer_that_is_not_the_protocol_is_garbage(payload: bytes) -> None:
+    assert type(failure(honest(200, payload))) is RelayGarbage
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 413, 422, 500, 502])
+def test_redirects_and_strange_answers_are_not_followed(status: int) -> None:
+    with Liar(says(http(200, b""))) as elsewhere:
+        error = failure(says(http(status, b"", f"Location: {elsewhere.url}/v1/append")))
+        assert elsewhere.requests == []
+    assert type(error) is RelayGarbage
+    assert str(status) in error.message
+
+
+def test_an_unknown_drop_is_gone() -> None:
+    error = failure(says(http(404, b'{"code": "unknown-drop"}')))
+    assert type(error) is UnknownDrop
+    assert error.status is Exit.GONE
+
+
+@pytest.mark.parametrize("status", [200, 403, 404, 500])
+def test_a_relay_with_another_key_is_told_apart_whatever_it_answers(status: int) -> None:
+    error = failure(says(http(status, bytes(100)), key=OTHER))
+    assert type(error) is RelayKeyChanged
+    assert error.status is Exit.KEY_CHANGED
+    assert "by voice" in error.next_step
+
+
+def test_describing_a_pinned_relay_checks_its_key() -> None:
+    with Liar(says(key=OTHER)) as liar, relay(liar.url) as asked, pytest.raises(RelayKeyChanged):
+        asked.describe()
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (["Retry-After: 7"], 7),
+        ([], 30),
+        (["Retry-After: Wed, 21 Oct 2026 07:28:00 GMT"], 30),
+        (["Retry-After: 99999999999999999999"], 86_400),
+        (["Retry-After: -5"], 30),
+    ],
+)
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_busy_relay_says_when_to_come_back(status: int, headers: list[str], seconds: int) -> None:
+    error = failure(says(http(status, b'{"code": "busy"}', *headers)))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == seconds
+    assert error.next_step == f"try again in {seconds} s"
+
+
+def test_a_relay_that_is_down_is_down() -> None:
+    with Liar(says()) as liar:
+        url = liar.url
+    with relay(url) as asked, pytest.raises(RelayDown):
+        asked.append(DROP, [BLOCK])
+
+
+def slowly(liar: list[Liar], piece: bytes) -> Callable[[bytes], Iterator[bytes]]:
+    """One byte after another, for as long as the test lasts."""
+
+    def answer(_: bytes) -> Iterator[bytes]:
+        for byte in itertools.cycle(piece):
+            if liar[0].over.wait(0.01):
+                return
+            yield bytes([byte])
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"]
+)
+def test_a_relay_that_answers_a_byte_at_a_time_holds_nobody_up(start: bytes) -> None:
+    """Attack 51 turned round: each byte is in time, the whole is not."""
+    liars: list[Liar] = []
+    drip = slowly(liars, b"X-Slow: y\r\n")
+
+    def script(request: bytes) -> Iterator[bytes]:
+        yield start
+        yield from drip(request)
+
+    with Liar(script) as liar, relay(liar.url, PATIENCE) as asked:
+        liars.append(liar)
+        before = clock.elapsed()
+        with pytest.raises(RelaySlow):
+            asked.append(DROP, [BLOCK])
+        assert clock.elapsed() - before < 10 * PATIENCE
+
+
+def test_a_relay_that_never_answers_is_slow() -> None:
+    liars: list[Liar] = []
+
+    def script(_: bytes) -> Iterator[bytes]:
+        liars[0].over.wait(30)
+        yield b""
+
+    with Liar(script) as liar, relay(liar.url, PATIENCE) as asked:
+        liars.append(liar)
+        with pytest.raises(RelaySlow):
+            asked.append(DROP, [BLOCK])
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_an_answer_larger_than_any_is_cut_off(declared: bool) -> None:
+    sent = 0
+
+    def script(_: bytes) -> Iterator[bytes]:
+        nonlocal sent
+        yield b"HTTP/1.1 200 OK\r\n"
+        yield b"Content-Length: 1000000000\r\n\r\n" if declared else b"\r\n"
+        for _ in range(15_000):
+            sent += 65_536
+            yield bytes(65_536)
+
+    assert type(failure(script)) is RelayGarbage
+    assert sent < 50_000_000
+
+
+def test_attack_45_what_claims_to_be_compressed_is_not_unpacked() -> None:
+    import gzip
+
+    bomb = gzip.compress(bytes(10_000_000))
+    assert type(failure(says(http(200, bomb, "Content-Encoding: gzip")))) is RelayGarbage
+
+
+def test_a_kept_connection_that_the_relay_closed_is_made_anew() -> None:
+    """The liar hangs up after each answer without saying so."""
+    with Liar(honest(200, b"")) as liar, relay(liar.url) as asked:
+        for _ in range(3):
+            asked.seal(DROP.id, CLOSE)
+        assert len(liar.requests) == 3
+
+
+def test_the_hour_of_a_request_is_the_clocks_at_that_moment() -> None:
+    with Liar(honest(200, b"")) as liar, time_machine.travel(NOON, tick=False) as travel:
+        import time
+
+        now = lambda: Timestamp(int(time.time()))  # noqa: E731, TID251 - a person's clock
+        with Relay(liar.url, KEY, now, ENTROPY) as asked:
+            asked.seal(DROP.id, CLOSE)
+            travel.shift(3600)
+            asked.seal(DROP.id, CLOSE)
+        hours = [raw.partition(b"\r\n\r\n")[2][16:20] for raw in liar.requests]
+    assert [int.from_bytes(hour) for hour in hours] == [500_000, 500_001]
+
+
+def test_an_onion_address_is_not_asked_of_the_ordinary_internet() -> None:
+    with pytest.raises(UsageMistake, match="only through Tor"):
+        relay("http://" + "a" * 56 + ".onion")
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5h://", "127.0.0.1:9050"])
+def test_a_proxy_is_socks_or_a_mistake(proxy: str) -> None:
+    with pytest.raises(UsageMistake, match="not the address of a proxy"):
+        Relay("https://relay.example", KEY, lambda: NOON, ENTROPY, proxy=proxy)
+
+
+def test_through_a_proxy_the_name_is_resolved_there_and_reads_and_writes_are_kept_apart() -> None:
+    """A SOCKS server that writes down what it is told, and refuses."""
+    import socket
+    import threading
+
+    server = socket.create_server(("127.0.0.1", 0))
+    told: list[tuple[bytes, bytes]] = []
+
+    def serve() -> None:
+        for _ in range(2):
+            line, _ = server.accept()
+            with line:
+                line.recv(64)
+                line.sendall(b"\x05\x02")
+                name = line.recv(64)
+                line.sendall(b"\x01\x00")
+                told.append((name, line.recv(256)))
+                line.sendall(b"\x05\x05\x00\x01" + bytes(6))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    proxy = f"socks5h://127.0.0.1:{server.getsockname()[1]}"
+    with Relay("https://relay.example", KEY, lambda: NOON, ENTROPY, proxy=proxy) as asked:
+        with pytest.raises(RelayDown, match="proxy"):
+            asked.append(DROP, [BLOCK])
+        with pytest.raises(RelayDown, match="proxy"):
+            asked.read(DROP, 1, Hour(0))
+    thread.join(10)
+    server.close()
+    assert all(b"relay.example" in target for _, target in told)
+    assert told[0][0] != told[1][0]
+
+
+def test_secrets_of_a_drop_are_never_in_a_message() -> None:
+    secrets = {DROP.access.expose().hex(), CLOSE.expose().hex(), DROP.id.hex()}
+    errors = [failure(honest(507, b"quota")), failure(says(http(500, b"")))]
+    shown = " ".join(error.message + error.next_step for error in errors)
+    assert not any(secret in shown for secret in secrets)
