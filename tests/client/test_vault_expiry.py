@@ -188,3 +188,15 @@ def test_a_key_that_moved_to_another_row_opens_nothing(kept: Made) -> None:
     database.close()
     with Vault(profile, key, NOON) as vault, pytest.raises(AuthenticationError):
         vault.messages.list(NORTH, NOON)
+
+
+@pytest.mark.parametrize("twin", [0, 512])
+def test_attack_30_a_torn_header_does_not_pass_for_a_later_hour(kept: Made, twin: int) -> None:
+    """Power was lost while the hour was raised: what is dead is erased at the next start."""
+    profile, key = kept
+    path = profile.vault / KEYS
+    data = bytearray(path.read_bytes())
+    data[twin + 25 : twin + 29] = b"\xff" * 4
+    path.write_bytes(data)
+    assert texts(kept, AFTER) == [b"next week"]
+    assert opened_by(key, profile.vault / DATABASE, path.read_bytes()) == [b"next week"]

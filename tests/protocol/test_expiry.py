@@ -1,5 +1,6 @@
 """Expiry keys: SPEC.md section 19. Places, items, and a file driven against a model."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     consumes,
     invariant,
-    precondition,
     rule,
 )
 
@@ -21,7 +21,15 @@ from backchannel.protocol.errors import (
     StaleError,
     StateError,
 )
-from backchannel.protocol.expiry import PLACE, ExpiryKeys, Place, PlaceKind, Write
+from backchannel.protocol.expiry import (
+    MOST_LEAP,
+    PLACE,
+    ExpiryKeys,
+    Place,
+    PlaceKind,
+    Write,
+    synced,
+)
 from backchannel.protocol.labels import Label
 from backchannel.protocol.primitives import hash_, kdf
 from backchannel.protocol.secret import ClockValue, ExpiryKey, ItemKey, StoreKey, ThreadKey
@@ -31,6 +39,8 @@ from tests.support.entropy import ScriptedEntropy
 START = Hour(489_936)  # the first hour of a day
 STORE = StoreKey(bytes(range(32)))
 NAME = bytes(range(16))
+MAGIC = b"backchannel/1 expiry" + bytes(4)
+FIRST = 2 * PLACE  # behind the headers
 EMPTY = Place(PlaceKind.EMPTY, bytes(24), Hour(0), 0, bytes(32))
 
 
@@ -53,13 +63,24 @@ def torn(old: bytes, new: bytes, at: int, *, tail: bool) -> bytes:
 
 # --- Places ---------------------------------------------------------------------------------------
 
-PLACES = st.builds(
-    Place,
-    st.sampled_from([kind for kind in PlaceKind if kind is not PlaceKind.EMPTY]),
-    st.binary(min_size=24, max_size=24),
-    st.integers(0, 2**32 - 1).map(Hour),
-    st.integers(0, 2**32 - 1),
-    st.binary(min_size=32, max_size=32),
+HOURS = st.integers(0, 2**32 - 1).map(Hour)
+VALUES = st.binary(min_size=32, max_size=32)
+
+
+def named(kind: PlaceKind, name: bytes, extra: int = 0) -> st.SearchStrategy[Place]:
+    return st.builds(Place, st.just(kind), st.just(name), HOURS, st.just(extra), VALUES)
+
+
+def of_day(day: int, place: Place) -> Place:
+    name = day.to_bytes(4) + place.hour.to_bytes(4)
+    return place._replace(kind=PlaceKind.EXPIRY, name=name.ljust(24, b"\0"))
+
+
+NAMES = st.binary(min_size=16, max_size=16).map(lambda name: name.ljust(24, b"\0"))
+THREADS = NAMES.flatmap(lambda name: named(PlaceKind.THREAD, name))
+CLOCKS = st.tuples(NAMES, HOURS).flatmap(lambda both: named(PlaceKind.CLOCK, *both))
+PLACES = st.one_of(
+    named(PlaceKind.HEADER, MAGIC), THREADS, CLOCKS, st.builds(of_day, HOURS, THREADS)
 )
 
 
@@ -96,6 +117,30 @@ def test_what_was_never_written_is_empty(data: bytes) -> None:
 def test_a_place_of_an_unknown_kind_is_empty(kind: int) -> None:
     body = bytes([kind]) + bytes(479)
     assert Place.read(body + hash_(Label.PLACE, body)) == EMPTY
+
+
+@given(PLACES, st.integers(65, 479))
+def test_a_place_with_filler_is_not_read(place: Place, at: int) -> None:
+    body = bytearray(place.pack()[:480])
+    body[at] = 1
+    assert Place.read(bytes(body) + hash_(Label.PLACE, bytes(body))) == EMPTY
+
+
+@pytest.mark.parametrize("kind", PlaceKind)
+@given(place=PLACES, name=st.binary(min_size=24, max_size=24))
+def test_a_place_of_a_name_that_is_not_its_own_is_not_read(
+    kind: PlaceKind, place: Place, name: bytes
+) -> None:
+    other = place._replace(kind=kind, name=name[:23] + b"\1")
+    assert Place.read(other.pack()) == EMPTY
+
+
+@pytest.mark.parametrize("kind", [PlaceKind.HEADER, PlaceKind.EXPIRY, PlaceKind.THREAD])
+def test_only_a_clock_has_a_lifetime(kind: PlaceKind) -> None:
+    name = {PlaceKind.HEADER: MAGIC}.get(kind, bytes(24))
+    place = Place(kind, name, Hour(0), 0, bytes(32))
+    assert Place.read(place.pack()) == place
+    assert Place.read(place._replace(extra=1).pack()) == EMPTY
 
 
 def test_nothing_of_a_key_is_shown() -> None:
@@ -158,11 +203,12 @@ def test_two_items_of_one_text_differ() -> None:
 def test_a_fresh_file() -> None:
     disk, keys = fresh(4)
     header = Place.read(bytes(disk[:PLACE]))
-    assert len(disk) == 5 * PLACE
-    assert header.name == b"backchannel/1 expiry" + bytes(4)
+    assert len(disk) == 6 * PLACE
+    assert header.name == MAGIC
     assert header.value == ScriptedEntropy("file").draw(32)
     assert keys.highest == START
-    assert disk[PLACE:] == EMPTY.pack() * 4
+    assert disk[PLACE:FIRST] == disk[:PLACE]
+    assert disk[FIRST:] == EMPTY.pack() * 4
 
 
 @pytest.mark.parametrize(
@@ -175,7 +221,8 @@ def test_a_fresh_file() -> None:
         fresh()[0][1:],
         fresh()[0][: PLACE - 1],
         Place(PlaceKind.HEADER, bytes(24), START, 0, bytes(32)).pack(),
-        Place(PlaceKind.CLOCK, b"backchannel/1 expiry" + bytes(4), START, 0, bytes(32)).pack(),
+        Place(PlaceKind.CLOCK, MAGIC, START, 0, bytes(32)).pack(),
+        bytes(FIRST) + fresh()[0][:PLACE],
     ],
 )
 def test_what_is_no_file_is_refused(data: bytes) -> None:
@@ -183,12 +230,49 @@ def test_what_is_no_file_is_refused(data: bytes) -> None:
         ExpiryKeys(bytes(data))
 
 
-def test_one_name_twice_is_refused() -> None:
+def test_one_expiry_key_twice_is_refused() -> None:
     """Erasing would take one of them and leave the other."""
     disk, keys = fresh()
-    put(disk, keys.add_thread(NAME, START, ScriptedEntropy())[1])
+    put(disk, keys.add(START, Hour(START + 1), ScriptedEntropy())[1])
     with pytest.raises(StateError, match="one name twice"):
-        ExpiryKeys(bytes(disk + disk[PLACE : 2 * PLACE]))
+        ExpiryKeys(bytes(disk + disk[FIRST : FIRST + PLACE]))
+
+
+@pytest.mark.parametrize("twin", [0, 1])
+def test_one_header_is_enough(twin: int) -> None:
+    disk, keys = fresh()
+    key, writes = keys.add(START, Hour(START + 50), ScriptedEntropy())
+    put(disk, writes)
+    disk[twin * PLACE : (twin + 1) * PLACE] = bytes(PLACE)
+    keys = ExpiryKeys(bytes(disk))
+    assert keys.highest == START
+    for hour in (Hour(START + 1), Hour(START + 2)):
+        put(disk, keys.advance(hour))
+        assert ExpiryKeys(bytes(disk)).highest == hour
+    assert ExpiryKeys(bytes(disk)).get(START, Hour(START + 50), START) == key
+    assert all(Place.read(bytes(disk[at:][:PLACE])).name == MAGIC for at in (0, PLACE))
+
+
+def test_a_file_of_one_header_alone() -> None:
+    disk, _ = fresh(0)
+    keys = ExpiryKeys(bytes(disk[:PLACE]))
+    _, (write,) = keys.add(START, Hour(START + 1), ScriptedEntropy())
+    assert write.offset == FIRST
+
+
+def test_a_header_elsewhere_is_cleared_and_never_believed() -> None:
+    disk, _ = fresh(1)
+    disk[FIRST:] = Place(PlaceKind.HEADER, MAGIC, Hour(START + 9), 0, bytes(32)).pack()
+    keys = ExpiryKeys(bytes(disk))
+    assert keys.highest == START
+    assert keys.advance(START) == [Write(FIRST, EMPTY.pack())]
+
+
+def test_a_key_where_a_header_belongs_is_not_read() -> None:
+    disk, keys = fresh()
+    _, (write,) = keys.add(START, Hour(START + 1), ScriptedEntropy())
+    put(disk, [Write(PLACE, write.data)])
+    assert ExpiryKeys(bytes(disk)).find(START, Hour(START + 1)) is None
 
 
 @pytest.mark.parametrize("size", range(0, PLACE + 1, 64))
@@ -200,17 +284,18 @@ def test_a_file_that_grew_by_half_a_place_still_reads(size: int) -> None:
     assert again.find(START, Hour(START + 5)) == (key if size == PLACE else None)
 
 
-def test_a_torn_header_is_no_file() -> None:
-    """Loud, and never another hour: a person restores it, nobody guesses."""
+def test_attack_30_a_torn_header_leaves_its_twin() -> None:
     disk, keys = fresh(0)
-    (write,) = keys.advance(Hour(START + 0x1234))
-    for at in range(PLACE + 1):
-        data = torn(bytes(disk), write.data, at, tail=False)
-        if data in (bytes(disk), write.data):
-            assert ExpiryKeys(data).highest in (START, START + 0x1234)
-        else:
-            with pytest.raises(StateError):
-                ExpiryKeys(data)
+    for hour in (Hour(START + 0x1234), Hour(START + 0x3456)):
+        (write,) = keys.advance(hour)
+        before = ExpiryKeys(bytes(disk)).highest
+        old = bytes(disk[write.offset :][:PLACE])
+        for at in range(PLACE + 1):
+            for tail in (False, True):
+                half = bytearray(disk)
+                put(half, [Write(write.offset, torn(old, write.data, at, tail=tail))])
+                assert ExpiryKeys(bytes(half)).highest in (before, hour)
+        put(disk, [write])
 
 
 def test_places_are_filled_again() -> None:
@@ -219,7 +304,7 @@ def test_places_are_filled_again() -> None:
         now = Hour(START + 24 * day)
         put(disk, keys.advance(now))
         put(disk, keys.add(now, Hour(now + 24), ScriptedEntropy(day))[1])
-    assert len(disk) == 2 * PLACE
+    assert len(disk) == 3 * PLACE
 
 
 def test_one_key_a_day_and_hour_of_expiry() -> None:
@@ -272,13 +357,47 @@ def test_attack_57_a_leap_of_the_clock_is_noticed(ahead: int, leaps: bool) -> No
     assert fresh()[1].leaps(Hour(START + ahead)) is leaps
 
 
+@pytest.mark.parametrize("ahead", [MOST_LEAP, MOST_LEAP + 1, 2**32, 2**64])
+def test_attack_57_an_absurd_hour_changes_nothing_and_costs_nothing(ahead: int) -> None:
+    disk, keys = fresh()
+    put(disk, keys.add(START, Hour(START + 5), ScriptedEntropy())[1])
+    if ahead == MOST_LEAP:
+        put(disk, keys.advance(Hour(START + ahead)))
+    else:
+        with pytest.raises(StateError, match="no hour"):
+            keys.advance(Hour(START + ahead))
+        assert keys.find(START, Hour(START + 5)) is not None
+    assert ExpiryKeys(bytes(disk)).highest == keys.highest
+
+
+def test_a_clock_of_an_absurd_hour_is_refused() -> None:
+    _, keys = fresh()
+    value, first = ClockValue(bytes(32)), Hour(START - MOST_LEAP)
+    with pytest.raises(LocalProtocolError, match="no clock"):
+        keys.set_clock(NAME, Hour(first - 1), value, 24)
+    assert len(keys.set_clock(NAME, first, value, 24)) == 1
+
+
 def test_a_thread_lives_as_long_as_its_last_post() -> None:
     disk, keys = fresh()
     key, writes = keys.add_thread(NAME, Hour(START + 5), ScriptedEntropy())
-    assert keys.prolong_thread(NAME, Hour(START + 5)) == []
-    assert keys.prolong_thread(NAME, Hour(START + 4)) == []
-    put(disk, writes + keys.prolong_thread(NAME, Hour(START + 9)) + keys.advance(Hour(START + 5)))
+    assert keys.prolong_thread(NAME, Hour(START + 5), START) == []
+    assert keys.prolong_thread(NAME, Hour(START + 4), START) == []
+    writes += keys.prolong_thread(NAME, Hour(START + 9), Hour(START + 4))
+    put(disk, writes + keys.advance(Hour(START + 5)))
     assert ExpiryKeys(bytes(disk)).thread(NAME, Hour(START + 8)) == key
+
+
+@pytest.mark.parametrize("dead", [0, 1, 50])
+def test_a_dead_thread_is_not_revived_by_prolonging_it(dead: int) -> None:
+    disk, keys = fresh()
+    _, writes = keys.add_thread(NAME, Hour(START + 5), ScriptedEntropy())
+    put(disk, writes)
+    with pytest.raises(StaleError, match="has expired"):
+        keys.prolong_thread(NAME, Hour(START + 99), Hour(START + 5 + dead))
+    put(disk, keys.advance(Hour(START + 5)))
+    with pytest.raises(StaleError, match="has expired"):
+        keys.prolong_thread(NAME, Hour(START + 99), START)
 
 
 def test_a_thread_has_one_key() -> None:
@@ -291,9 +410,10 @@ def test_a_thread_has_one_key() -> None:
 def test_what_is_not_there() -> None:
     _, keys = fresh()
     assert keys.erase(PlaceKind.THREAD, NAME) == []
-    for ask in (lambda: keys.clock(NAME), lambda: keys.prolong_thread(NAME, START)):
-        with pytest.raises(StaleError, match="that key is gone"):
-            ask()
+    with pytest.raises(StaleError, match="that key is gone"):
+        keys.clock(NAME)
+    with pytest.raises(StaleError):
+        keys.prolong_thread(NAME, Hour(START + 5), START)
     with pytest.raises(StaleError):
         keys.thread(NAME, START)
 
@@ -334,7 +454,7 @@ def test_a_clock_moves_as_derived_and_only_forwards(first: int, ahead: int, life
     assert keys.set_clock(NAME, Hour(kept - 1), value, lifetime) == []
     assert keys.set_clock(NAME, kept, value, lifetime) == []
     assert keys.clock(NAME) == (kept, moved)
-    assert len(keys.set_clock(NAME, Hour(kept + 1), value, lifetime)) == 1
+    assert len(keys.set_clock(NAME, Hour(kept + 1), value, lifetime)) == 2
     assert keys.clock(NAME) == (kept + 1, value)
 
 
@@ -376,18 +496,88 @@ def test_attack_30_half_an_erasure_is_finished_later(at: int, tail: bool) -> Non
     key, writes = keys.add(START, Hour(START + 1), ScriptedEntropy())
     put(disk, writes)
     erasing = keys.advance(Hour(START + 1))[0]
-    half = torn(bytes(disk[PLACE:]), erasing.data, at, tail=tail)
-    put(disk, [Write(PLACE, half)])
+    half = torn(bytes(disk[FIRST:]), erasing.data, at, tail=tail)
+    put(disk, [Write(FIRST, half)])
     put(disk, ExpiryKeys(bytes(disk)).advance(Hour(START + 1)))
-    assert disk[PLACE:] == EMPTY.pack()
+    assert disk[FIRST:] == EMPTY.pack()
     assert key.expose()[-4:] not in bytes(disk)
     assert ExpiryKeys(bytes(disk)).advance(Hour(START + 1)) == []
+
+
+def states(disk: bytes, writes: list[Write], cuts: tuple[int, ...]) -> list[bytes]:
+    """The disk after a loss of power at each of `cuts` bytes within each write, in order."""
+    found, done = [disk], bytearray(disk)
+    for write in writes:
+        done.extend(bytes(max(0, write.offset + PLACE - len(done))))
+        old = bytes(done[write.offset :][:PLACE])
+        for at in cuts:
+            for tail in (False, True):
+                half = bytearray(done)
+                put(half, [Write(write.offset, torn(old, write.data, at, tail=tail))])
+                found.append(bytes(half))
+        put(done, [write])
+    return [*found, bytes(done)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda keys: keys.advance(Hour(START + 60)),
+        lambda keys: keys.set_clock(NAME, Hour(START + 1), ClockValue(b"\7" * 32), 24),
+        lambda keys: keys.prolong_thread(NAME, Hour(START + 99), START),
+    ],
+)
+def test_attack_30_a_clock_or_thread_that_moves_is_never_lost(
+    change: Callable[[ExpiryKeys], list[Write]],
+) -> None:
+    """At any byte of any write: the old or the new, whole."""
+    disk, keys = fresh(3)
+    put(disk, keys.set_clock(NAME, START, ClockValue(b"\5" * 32), 24))
+    put(disk, keys.add_thread(NAME, Hour(START + 90), ScriptedEntropy())[1])
+    thread, before = keys.thread(NAME, START), keys.clock(NAME)
+    writes = change(keys)
+    after = keys.clock(NAME)
+    assert len(writes) >= 2
+    for state in states(bytes(disk), writes, tuple(range(PLACE + 1))):
+        again = ExpiryKeys(state)
+        assert again.clock(NAME) in (before, after)
+        assert again.thread(NAME, START) == thread
+
+
+def test_what_was_moved_from_is_emptied_by_whoever_comes_next() -> None:
+    disk, keys = fresh(3)
+    put(disk, keys.set_clock(NAME, START, ClockValue(b"\5" * 32), 24))
+    fill, erase = keys.set_clock(NAME, Hour(START + 1), ClockValue(b"\6" * 32), 24)
+    put(disk, [fill])
+    asks: list[Callable[[ExpiryKeys], list[Write]]] = [
+        lambda again: again.advance(START),
+        lambda again: again.erase(PlaceKind.THREAD, NAME),
+        lambda again: again.set_clock(NAME, Hour(START + 2), ClockValue(b"\7" * 32), 24),
+    ]
+    for ask in asks:
+        again = ExpiryKeys(bytes(disk))
+        assert again.clock(NAME) == (START + 1, ClockValue(b"\6" * 32))
+        assert erase in ask(again)
+
+
+def test_erasures_share_a_sync_and_nothing_else_does() -> None:
+    gone, kept = EMPTY.pack(), fresh()[0][:PLACE]
+    writes = [
+        Write(number, bytes(kept if kind == "k" else gone)) for number, kind in enumerate("kkeekee")
+    ]
+    assert [[write.offset for write in group] for group in synced(writes)] == [
+        [0],
+        [1],
+        [2, 3],
+        [4],
+        [5, 6],
+    ]
+    assert list(synced([])) == []
 
 
 # --- Against a model ------------------------------------------------------------------------------
 
 AHEAD = st.integers(1, 80)
-TEAR = st.tuples(st.integers(0, PLACE), st.booleans())
 
 
 class ExpiryFile(RuleBasedStateMachine):
@@ -414,13 +604,22 @@ class ExpiryFile(RuleBasedStateMachine):
     def put(self, writes: list[Write]) -> None:
         put(self.disk, writes)
 
-    def put_torn(self, write: Write, tear: tuple[int, bool]) -> None:
-        """Lose power within one write, and start again."""
-        at, tail = tear
-        self.disk.extend(bytes(max(0, write.offset + PLACE - len(self.disk))))
-        old = bytes(self.disk[write.offset : write.offset + PLACE])
-        self.put([Write(write.offset, torn(old, write.data, at, tail=tail))])
+    def lose_power(self, writes: list[Write], data: st.DataObject) -> None:
+        """Within any group of writes, each of that group torn on its own; then start again."""
+        groups = list(synced(writes))
+        done = data.draw(st.integers(0, len(groups)))
+        self.put([write for group in groups[:done] for write in group])
+        for write in [write for group in groups[done : done + 1] for write in group]:
+            at, tail = data.draw(st.tuples(st.integers(0, PLACE), st.booleans()))
+            self.disk.extend(bytes(max(0, write.offset + PLACE - len(self.disk))))
+            old = bytes(self.disk[write.offset :][:PLACE])
+            self.put([Write(write.offset, torn(old, write.data, at, tail=tail))])
         self.reopen()
+
+    def clean(self) -> None:
+        """What a shell does after a restart."""
+        self.put(self.keys.advance(self.now))
+        self.settle()
 
     @rule()
     def reopen(self) -> None:
@@ -443,16 +642,15 @@ class ExpiryFile(RuleBasedStateMachine):
         assert len(writes) == (name not in self.live)
         assert self.live.setdefault(name, key) == key
 
-    @rule(ahead=AHEAD, tear=TEAR)
-    def add_and_lose_power(self, ahead: int, tear: tuple[int, bool]) -> None:
+    @rule(ahead=AHEAD, data=st.data())
+    def add_and_lose_power(self, ahead: int, data: st.DataObject) -> None:
         expires = Hour(self.hour + ahead)
         key, writes = self.keys.add(self.now, expires, self.entropy)
-        for write in writes:
-            self.put_torn(write, tear)
-            found = self.keys.find(self.now, expires)
-            assert found in (None, key)
-            if found:
-                self.live[Hour(self.hour // 24), expires] = found
+        self.lose_power(writes, data)
+        found = self.keys.find(self.now, expires)
+        assert found in (None, key)
+        if found:
+            self.live[Hour(self.hour // 24), expires] = found
 
     @rule(target=threads_made, ahead=AHEAD)
     def add_thread(self, ahead: int) -> bytes:
@@ -464,15 +662,53 @@ class ExpiryFile(RuleBasedStateMachine):
 
     @rule(name=threads_made, ahead=AHEAD)
     def prolong_thread(self, name: bytes, ahead: int) -> None:
-        if name in self.threads:
+        wanted = Hour(self.hour + ahead)
+        if self.lives(name):
             expires, key = self.threads[name]
-            longer = max(expires, Hour(self.hour + ahead))
-            self.put(self.keys.prolong_thread(name, Hour(self.hour + ahead)))
+            self.put(self.keys.prolong_thread(name, wanted, self.now))
+            self.threads[name] = (max(expires, wanted), key)
+        else:
+            with pytest.raises(StaleError):
+                self.keys.prolong_thread(name, wanted, self.now)
+
+    @rule(name=threads_made, ahead=AHEAD, data=st.data())
+    def prolong_thread_and_lose_power(self, name: bytes, ahead: int, data: st.DataObject) -> None:
+        if self.lives(name):
+            expires, key = self.threads[name]
+            wanted = max(expires, Hour(self.hour + ahead))
+            self.lose_power(self.keys.prolong_thread(name, wanted, self.now), data)
+            assert self.keys.thread(name, self.now) == key
+            longer = self.until(name)
+            assert longer in (expires, wanted)
             self.threads[name] = (longer, key)
+            self.clean()
+
+    def lives(self, name: bytes) -> bool:
+        return name in self.threads and self.threads[name][0] > self.hour
+
+    def until(self, name: bytes) -> Hour:
+        """The hour when a thread that lives will die, as the keys have it."""
+        first = self.hour
+        while True:
+            try:
+                self.keys.thread(name, first)
+            except StaleError:
+                return first
+            first = Hour(first + 1)
 
     @rule(name=consumes(threads_made))
     def erase_thread(self, name: bytes) -> None:
         self.put(self.keys.erase(PlaceKind.THREAD, name))
+        self.forget_thread(name)
+
+    @rule(name=consumes(threads_made), data=st.data())
+    def erase_thread_and_lose_power(self, name: bytes, data: st.DataObject) -> None:
+        """Nobody was told that it is erased; whoever comes back does it again."""
+        self.lose_power(self.keys.erase(PlaceKind.THREAD, name), data)
+        self.put(self.keys.erase(PlaceKind.THREAD, name))
+        self.forget_thread(name)
+
+    def forget_thread(self, name: bytes) -> None:
         if name in self.threads:
             self.dead.add(self.threads.pop(name)[1].expose())
 
@@ -486,52 +722,47 @@ class ExpiryFile(RuleBasedStateMachine):
 
     @rule(name=clocks_made, ahead=st.integers(-10, 10))
     def set_clock(self, name: bytes, ahead: int) -> None:
-        if name not in self.clocks:
-            return
         hour, value, lifetime = self.clocks[name]
         moved = epoch.advance(value, max(0, ahead))
         self.put(self.keys.set_clock(name, Hour(hour + ahead), moved, lifetime))
         self.move_clock(name, Hour(hour + max(0, ahead)))
 
+    @rule(name=clocks_made, ahead=st.integers(1, 10), data=st.data())
+    def set_clock_and_lose_power(self, name: bytes, ahead: int, data: st.DataObject) -> None:
+        hour, value, lifetime = self.clocks[name]
+        old, new = (hour, value), (Hour(hour + ahead), epoch.advance(value, ahead))
+        self.lose_power(self.keys.set_clock(name, *new, lifetime), data)
+        found = self.keys.clock(name)
+        assert found in (old, new)
+        self.move_clock(name, found[0])
+        self.clean()
+
     @rule()
     def advance(self) -> None:
-        self.put(self.keys.advance(self.now))
-        self.settle()
+        self.clean()
 
-    @precondition(lambda self: self.now > self.highest)
-    @rule(tear=TEAR, data=st.data())
-    def advance_and_lose_power(self, tear: tuple[int, bool], data: st.DataObject) -> None:
-        *writes, _ = self.keys.advance(self.now)
-        done = data.draw(st.integers(0, len(writes)))
-        self.put(writes[:done])
-        for write in writes[done : done + 1]:
-            self.put_torn(write, tear)
-        self.reopen()
-        self.put(self.keys.advance(self.now))
-        self.settle(may_be_lost=True)
+    @rule(data=st.data())
+    def advance_and_lose_power(self, data: st.DataObject) -> None:
+        """All that was there is old or new, and it ends as if nothing had happened."""
+        self.lose_power(self.keys.advance(self.now), data)
+        assert self.keys.highest in (self.highest, self.hour)
+        for name, (hour, _, lifetime) in self.clocks.items():
+            moved = Hour(max(hour, self.hour - lifetime - 2))
+            assert self.keys.clock(name)[0] in (hour, moved)
+        if data.draw(st.booleans()):
+            self.lose_power(self.keys.advance(self.now), data)
+        self.clean()
 
-    def settle(self, *, may_be_lost: bool = False) -> None:
-        """What the model says after an `advance`. Only a clock may be lost to a torn write."""
+    def settle(self) -> None:
+        """What the model says after an `advance`."""
         self.highest = self.hour
         for day in [day for day in self.live if day[1] <= self.highest]:
             self.dead.add(self.live.pop(day).expose())
-        for name, (expires, key) in list(self.threads.items()):
+        for name, (expires, _) in list(self.threads.items()):
             if expires <= self.highest:
-                self.dead.add(key.expose())
-                del self.threads[name]
-        for name, (hour, value, lifetime) in list(self.clocks.items()):
-            if may_be_lost and self.is_lost(name):
-                self.dead.add(value.expose())
-                del self.clocks[name]
-            else:
-                self.move_clock(name, Hour(max(hour, self.highest - lifetime - 2)))
-
-    def is_lost(self, name: bytes) -> bool:
-        try:
-            self.keys.clock(name)
-        except StaleError:
-            return True
-        return False
+                self.forget_thread(name)
+        for name, (hour, _, lifetime) in list(self.clocks.items()):
+            self.move_clock(name, Hour(max(hour, self.highest - lifetime - 2)))
 
     def move_clock(self, name: bytes, hour: Hour) -> None:
         """Every value below `hour` is dead, derived here one by one."""

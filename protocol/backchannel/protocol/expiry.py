@@ -1,11 +1,15 @@
 """Expiry keys: SPEC.md section 19. One module for the relay's store and for the vault.
 
 Owns the places of one small file, which keys stand in them and when they die. Does no I/O: every
-change gives `Write`s, which the shell puts in place with `pwrite`, in order, and syncs *before* it
-uses a key or calls anything erased. Where a write fails, the shell reads the file anew.
+change gives `Write`s, which the shell puts in place with `pwrite`, in order, each *synced before
+the next* (`synced` says which may share a sync), and all before it uses a key or calls anything
+erased. Then a loss of power at any byte leaves every header, clock and thread key as it was or as
+it will be. Where a write fails, the shell reads the file anew.
 """
 
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import groupby
 from typing import NamedTuple, final
 
 from backchannel.protocol import limits
@@ -20,7 +24,9 @@ from backchannel.protocol.types import Hour
 PLACE = 512
 _SUMMED = PLACE - limits.HASH
 _MAGIC = b"backchannel/1 expiry".ljust(24, b"\0")
+_TWINS = (0, 1)  # places of the headers: raising one leaves the other
 _LEAP = 24  # hours that a highest hour may move on one reading before a person is asked
+MOST_LEAP = 24 * 366 * 20  # hours: 20 years of a clock are half a second; no absence is longer
 
 
 class Write(NamedTuple):
@@ -69,15 +75,43 @@ class Place(NamedTuple):
 
     @classmethod
     def read(cls, data: bytes) -> "Place":
-        """What stands in 512 bytes; an empty place for a torn write."""
+        """What stands in 512 bytes; an empty place for a torn write and for what is not read."""
         body, checksum = data[:_SUMMED], data[_SUMMED:]
         if not same(hash_(Label.PLACE, body), checksum) or body[0] > max(PlaceKind):
             return _EMPTY
         hour, extra = int.from_bytes(body[25:29]), int.from_bytes(body[29:33])
-        return cls(PlaceKind(body[0]), body[1:25], Hour(hour), extra, body[33:65])
+        place = cls(PlaceKind(body[0]), body[1:25], Hour(hour), extra, body[33:65])
+        return place if not any(body[65:]) and place._holds() else _EMPTY
+
+    def _holds(self) -> bool:
+        """Whether name, hour and extra agree with the kind."""
+        match self.kind:
+            case PlaceKind.EMPTY:
+                return self == _EMPTY
+            case PlaceKind.HEADER:
+                return self.name == _MAGIC and not self.extra
+            case PlaceKind.EXPIRY:
+                return self.name[4:] == self.hour.to_bytes(4) + bytes(16) and not self.extra
+            case PlaceKind.THREAD:
+                return not any(self.name[16:]) and not self.extra
+            case _:  # a clock
+                return not any(self.name[16:])
 
 
 _EMPTY = Place(PlaceKind.EMPTY, bytes(24), Hour(0), 0, bytes(32))
+
+
+def synced(writes: Iterable[Write]) -> Iterator[list[Write]]:
+    """The same writes in the groups that may share one sync; a shell syncs after each group.
+
+    Erasures side by side do not lean on one another. Every other write stands alone.
+    """
+    erased = _EMPTY.pack()
+    for erasing, run in groupby(writes, lambda write: write.data == erased):
+        if erasing:
+            yield list(run)
+        else:
+            yield from ([write] for write in run)
 
 
 def item_key(store: StoreKey, expiry: ExpiryKey, thread: ThreadKey | None = None) -> ItemKey:
@@ -105,34 +139,51 @@ class ExpiryKeys:
         """Read a whole file; `StateError` when it is none. A last place cut short is empty."""
         cut = [data[at : at + PLACE] for at in range(0, len(data), PLACE)]
         self._places = [Place.read(place) for place in cut]
-        # A torn write can leave parts of a key in a place that reads as empty: `advance` clears it.
-        self._torn = {
+        self._index: dict[tuple[PlaceKind, bytes], int] = {}
+        # What a loss of power left behind, cleared with the next erasure: parts of a key in a place
+        # that reads as empty, and what was moved from and not yet emptied.
+        self._left = {
             number
-            for number, place in enumerate(self._places)
-            if place.kind is PlaceKind.EMPTY and cut[number] != _EMPTY.pack()
+            for number in range(len(_TWINS), len(cut))
+            if self._places[number].kind in {PlaceKind.EMPTY, PlaceKind.HEADER}
+            and cut[number] != _EMPTY.pack()
         }
-        if not self._places or self._places[0][:2] != (PlaceKind.HEADER, _MAGIC):
+        headers = [n for n in _TWINS if self._at(n).kind is PlaceKind.HEADER]
+        if not headers:
             msg = "not an expiry-key file"
             raise StateError(msg)
-        self._index: dict[tuple[PlaceKind, bytes], int] = {
-            (place.kind, place.name): number
-            for number, place in enumerate(self._places)
-            if place.kind is not PlaceKind.EMPTY
-        }
-        if len(self._index) != sum(place.kind is not PlaceKind.EMPTY for place in self._places):
+        self._header = max(headers, key=lambda number: self._places[number].hour)
+        for number in range(len(_TWINS), len(cut)):
+            self._enter(number)
+
+    def _at(self, number: int) -> Place:
+        return self._places[number] if number < len(self._places) else _EMPTY
+
+    def _enter(self, number: int) -> None:
+        """Index a place just read; of two under one name the later hour counts."""
+        place = self._places[number]
+        if place.kind in {PlaceKind.EMPTY, PlaceKind.HEADER}:
+            return
+        other = self._index.setdefault((place.kind, place.name), number)
+        if other == number:
+            return
+        if place.kind is PlaceKind.EXPIRY:
             msg = "an expiry-key file holds one name twice"
             raise StateError(msg)
+        older, newer = sorted((other, number), key=lambda each: self._places[each].hour)
+        self._index[place.kind, place.name] = newer
+        self._left.add(older)
 
     @staticmethod
     def new(hour: Hour, places: int, entropy: Entropy) -> bytes:
-        """A fresh file of `places` empty places behind its header."""
+        """A fresh file of `places` empty places behind its headers."""
         header = Place(PlaceKind.HEADER, _MAGIC, hour, 0, entropy.draw(32))
-        return header.pack() + _EMPTY.pack() * places
+        return header.pack() * len(_TWINS) + _EMPTY.pack() * places
 
     @property
     def highest(self) -> Hour:
         """The highest hour seen: time never goes back below it."""
-        return self._places[0].hour
+        return self._places[self._header].hour
 
     def hour(self, now: Hour) -> Hour:
         """The hour to go by: `now`, or the highest seen if that is later."""
@@ -194,22 +245,30 @@ class ExpiryKeys:
             raise StaleError(msg)
         return ThreadKey(self._places[number].value)
 
-    def prolong_thread(self, name: bytes, expires: Hour) -> list[Write]:
+    def prolong_thread(self, name: bytes, expires: Hour, now: Hour) -> list[Write]:
         """Let a thread's key live until `expires`, if that is later.
 
-        `advance` first: a key that is dead but not yet erased would come back.
+        `StaleError` for a thread that is dead or gone: what has expired does not come back.
         """
-        number = self._number(PlaceKind.THREAD, name)
+        self.thread(name, now)
+        number = self._index[PlaceKind.THREAD, _padded(name)]
         place = self._places[number]
-        return [self._put(number, place._replace(hour=expires))] if expires > place.hour else []
+        return self._move(place._replace(hour=expires)) if expires > place.hour else []
 
     def set_clock(self, name: bytes, hour: Hour, value: ClockValue, lifetime: int) -> list[Write]:
-        """Keep an epoch clock under a random name of 16 bytes; over an older value, never back."""
+        """Keep an epoch clock under a random name of 16 bytes; over an older value, never back.
+
+        `LocalProtocolError` for an hour over `MOST_LEAP` before the highest: `advance` could not
+        move it in reasonable time.
+        """
+        if self.highest - hour > MOST_LEAP:
+            msg = "a clock of an hour so long ago is no clock"
+            raise LocalProtocolError(msg)
         place = Place(PlaceKind.CLOCK, _padded(name), hour, lifetime, value.expose())
         number = self._index.get((PlaceKind.CLOCK, place.name))
         if number is None:
             return [self._fill(place)]
-        return [self._put(number, place)] if self._places[number].hour < hour else []
+        return self._move(place) if self._places[number].hour < hour else []
 
     def clock(self, name: bytes) -> tuple[Hour, ClockValue]:
         """An epoch clock's oldest hour and value."""
@@ -217,27 +276,51 @@ class ExpiryKeys:
         return place.hour, ClockValue(place.value)
 
     def erase(self, kind: PlaceKind, name: bytes) -> list[Write]:
-        """Overwrite one thread key or clock; nothing where there is none."""
+        """Overwrite one thread key or clock, with all that lost power left of any."""
         number = self._index.pop((kind, _padded(name)), None)
-        return [] if number is None else [self._put(number, _EMPTY)]
+        if number is not None:
+            self._left.add(number)
+        return self._clear()
 
     def advance(self, now: Hour) -> list[Write]:
-        """Erase what is dead at `now`, move the clocks, raise the highest hour."""
+        """Erase what is dead at `now`, move the clocks, raise the highest hour, in this order.
+
+        Once a header names an hour, all that dies in it is erased. `StateError`, and nothing
+        changes, for an hour over `MOST_LEAP` ahead.
+        """
         now = self.hour(now)
-        writes = []
-        for number, place in enumerate(self._places):
-            if place.kind in {PlaceKind.EXPIRY, PlaceKind.THREAD} and place.hour <= now:
-                del self._index[place.kind, place.name]
-                writes.append(self._put(number, _EMPTY))
-            elif number in self._torn:
-                writes.append(self._put(number, _EMPTY))
-            elif place.kind is PlaceKind.CLOCK and place.hour < now - place.extra - KEPT_BEHIND:
-                kept = Hour(now - place.extra - KEPT_BEHIND)
-                value = advance(ClockValue(place.value), kept - place.hour)
-                writes.append(self._put(number, place._replace(hour=kept, value=value.expose())))
+        if now - self.highest > MOST_LEAP:
+            msg = "an hour so far ahead is no hour"
+            raise StateError(msg)
+        self._left.update(self._bury(now))
+        writes = self._clear()
+        writes += [self._fill(clock) for clock in self._moved(now)]
+        writes += self._clear()
         if now > self.highest:
-            writes.append(self._put(0, self._places[0]._replace(hour=now)))
+            writes.append(self._raise(now))
         return writes
+
+    def _bury(self, now: Hour) -> list[int]:
+        """Take what is dead out of the index; its places."""
+        mortal = {PlaceKind.EXPIRY, PlaceKind.THREAD}
+        dead = [name for name, at in self._index.items() if self._places[at].hour <= now]
+        return [self._index.pop(name) for name in dead if name[0] in mortal]
+
+    def _moved(self, now: Hour) -> list[Place]:
+        """Each clock that is behind, as it is to stand."""
+        moved = []
+        for number in self._index.values():
+            place = self._places[number]
+            kept = Hour(now - place.extra - KEPT_BEHIND)
+            if place.kind is PlaceKind.CLOCK and place.hour < kept:
+                value = advance(ClockValue(place.value), kept - place.hour)
+                moved.append(place._replace(hour=kept, value=value.expose()))
+        return moved
+
+    def _raise(self, now: Hour) -> Write:
+        header = self._places[self._header]._replace(hour=now)
+        self._header = next(number for number in _TWINS if number != self._header)
+        return self._put(self._header, header)
 
     def _get(self, name: bytes, now: Hour) -> ExpiryKey | None:
         number = self._index.get((PlaceKind.EXPIRY, name))
@@ -252,17 +335,28 @@ class ExpiryKeys:
             msg = "that key is gone"
             raise StaleError(msg) from None
 
+    def _move(self, place: Place) -> list[Write]:
+        """Fill another place, then empty the old one: no torn write loses both."""
+        return [self._fill(place), *self._clear()]
+
     def _fill(self, place: Place) -> Write:
-        free = (n for n, held in enumerate(self._places) if held.kind is PlaceKind.EMPTY)
-        number = next(free, len(self._places))
-        if number == len(self._places):
-            self._places.append(_EMPTY)
+        """Put `place` where nothing stands; what stood under its name is left to be cleared."""
+        free = range(len(_TWINS), len(self._places))
+        empty = (n for n in free if self._places[n].kind is PlaceKind.EMPTY)
+        number = next(empty, max(len(self._places), len(_TWINS)))
+        older = self._index.get((place.kind, place.name))
+        if older is not None:
+            self._left.add(older)
         self._index[place.kind, place.name] = number
         return self._put(number, place)
 
+    def _clear(self) -> list[Write]:
+        return [self._put(number, _EMPTY) for number in sorted(self._left)]
+
     def _put(self, number: int, place: Place) -> Write:
+        self._places += [_EMPTY] * (number + 1 - len(self._places))
         self._places[number] = place
-        self._torn.discard(number)
+        self._left.discard(number)
         return Write(number * PLACE, place.pack())
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import final
 
-from backchannel.protocol.expiry import Write
+from backchannel.protocol.expiry import Write, synced
 
 
 @final
@@ -25,12 +25,15 @@ class PlacesFile:
         return os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
 
     def put(self, writes: Iterable[Write]) -> None:
-        """On the disk when this returns; `OSError` when that is in doubt."""
-        for write in writes:
-            if os.pwrite(self._descriptor, write.data, write.offset) != len(write.data):
-                msg = "a place was written in part"
-                raise OSError(msg)
-        os.fsync(self._descriptor)
+        """On the disk when this returns, each write before the next that leans on it; `OSError`
+        when that is in doubt.
+        """
+        for group in synced(writes):
+            for write in group:
+                if os.pwrite(self._descriptor, write.data, write.offset) != len(write.data):
+                    msg = "a place was written in part"
+                    raise OSError(msg)
+            os.fsync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)
