@@ -2,6 +2,7 @@
 move its clock.
 """
 
+import atexit
 import contextlib
 import os
 import selectors
@@ -37,6 +38,11 @@ _READY = 20.0  # seconds
 _AUTHENTIC = {200, 403, 409, 507}
 
 
+# One for all: making one reads the system's certificates, which takes longer than most tests.
+HTTP = httpx.Client(timeout=70, trust_env=False)
+atexit.register(HTTP.close)
+
+
 class RefusedError(Exception):
     """What a relay said instead of 200."""
 
@@ -67,6 +73,7 @@ class RelayProcess:
     process: subprocess.Popen[str] | None = None
     url: str = ""
     log: Path = field(init=False)
+    _minted: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.log = self.data.parent / f"{self.data.name}.log"
@@ -138,14 +145,20 @@ class RelayProcess:
         assert done.returncode == 0, done.stderr
         return [read_voucher(line) for line in done.stdout.splitlines()]
 
+    def voucher(self) -> bytes:
+        """One, out of a batch: each run of the command takes most of a second."""
+        if not self._minted:
+            self._minted = self.mint(40)
+        return self._minted.pop()
+
 
 @contextlib.contextmanager
-def running_relay(*options: str) -> Iterator[RelayProcess]:
-    """A fresh relay that serves, in a folder of its own."""
+def running_relay(*options: str, start: bool = True) -> Iterator[RelayProcess]:
+    """A fresh relay that serves, in a folder of its own; without `start` the caller starts it."""
     with tempfile.TemporaryDirectory(prefix="relay-") as folder:
         relay = RelayProcess.make(Path(folder) / "relay", *options)
         try:
-            yield relay.start()
+            yield relay.start() if start else relay
         finally:
             relay.stop()
 
@@ -156,6 +169,7 @@ class DropClient:
 
     http: httpx.Client
     relay: X25519Public
+    url: str
     drop: DropId = field(default_factory=lambda: DropId(os.urandom(16)))
     access: X25519Private = field(default_factory=lambda: X25519Private(os.urandom(32)))
     close: X25519Private = field(default_factory=lambda: X25519Private(os.urandom(32)))
@@ -164,14 +178,13 @@ class DropClient:
 
     @classmethod
     def connect(cls, url: str) -> "DropClient":
-        """With a connection of its own."""
-        http = httpx.Client(base_url=url, timeout=70, trust_env=False)
-        key = http.get("/v1/relay").json()["static_key"]
-        return cls(http, X25519Public(bytes.fromhex(key)))
+        """A stranger with fresh keys; `create` makes its drop."""
+        key = HTTP.get(f"{url}/v1/relay").json()["static_key"]
+        return cls(HTTP, X25519Public(bytes.fromhex(key)), url)
 
     def hour(self) -> Hour:
         """The relay's, as it says, or this client's own idea of it."""
-        return Hour(self.http.get("/v1/relay").json()["hour"] + self.ahead)
+        return Hour(self.http.get(f"{self.url}/v1/relay").json()["hour"] + self.ahead)
 
     def keys(self, operation: Operation) -> DropKeys:
         closing = operation in {Operation.SEAL, Operation.DELETE}
@@ -189,8 +202,8 @@ class DropClient:
         """The payload of an authentic 200; `RefusedError` for a refusal, its MAC checked where it
         has one.
         """
-        path = f"/v1/{request.operation.name.lower()}"
-        answer = self.http.post(path, content=request.pack())
+        url = f"{self.url}/v1/{request.operation.name.lower()}"
+        answer = self.http.post(url, content=request.pack())
         if answer.status_code not in _AUTHENTIC:
             raise RefusedError(answer.status_code, answer.json()["code"])
         assert len(answer.content) >= MAC

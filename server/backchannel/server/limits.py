@@ -33,5 +33,6 @@ SWEEP_EVERY: Final = 60  # seconds between two looks at the clock
 PLACES: Final = (
     4096  # one per hour and class is 3,480: a full disk can then not stop a key from being made
 )
+MOST_POSITION: Final = 2**63 - 1  # what the store can compare with; no drop gets there
 VOUCHERS: Final = 10_000  # of one mint
 FREE_DISK: Final = 256 << 20  # bytes under which doctor complains

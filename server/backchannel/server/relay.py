@@ -104,7 +104,7 @@ class Relay:
         os.close(self._lock)
 
     def hour(self) -> Hour:
-        """The relay's hour; `ClockLeapError` while its clock is not believed."""
+        """The relay's hour; `ClockLeapError` while its clock is not believed. On the loop only."""
         hour = self.retention.hour(self.clock.now())
         if hour > self.retention.highest:
             self.sweeper.poke()
@@ -145,7 +145,8 @@ class Relay:
         self, drop: DropId, asked: Read, leaving: Callable[[], Awaitable[None]]
     ) -> Page:
         def question(store: Repository) -> Page:
-            return service.page(store, self.retention, drop, asked, self.hour())
+            hour = self.retention.hour(self.clock.now())
+            return service.page(store, self.retention, drop, asked, hour)
 
         with self.wakeup.listen(drop) as bell:
             if not asked.wait:

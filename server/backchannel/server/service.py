@@ -16,6 +16,7 @@ from backchannel.server.errors import (
     UnknownDropError,
     VoucherRefusedError,
 )
+from backchannel.server.limits import MOST_POSITION
 from backchannel.server.logs import warn_seldom
 from backchannel.server.repository import BlockRow, DropRow, Repository
 from backchannel.server.retention import Retention, expires_at
@@ -72,7 +73,8 @@ def page(
 ) -> Page:
     """What stands in the drop from a position and an hour on, and is not expired."""
     row = _existing(repository, drop)
-    found = repository.page(drop, asked.position, asked.hour, hour, asked.most + 1)
+    first = min(asked.position, MOST_POSITION)
+    found = repository.page(drop, first, asked.hour, hour, asked.most + 1)
     rows, more = found[: asked.most], len(found) > asked.most
     opened = tuple(_opened(retention, drop, rows, hour))
     return Page(rows[-1].position + 1 if more else row.following, more, opened)
