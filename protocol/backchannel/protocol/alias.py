@@ -1,4 +1,7 @@
-"""Names that people choose, and when two look alike: SPEC.md section 17. An alias belongs to one channel."""
+"""Names that people choose, and when two look alike: SPEC.md section 17.
+
+An alias belongs to one channel. Knows no roster.
+"""
 
 import unicodedata
 
@@ -7,11 +10,23 @@ from backchannel.protocol.errors import DecodeError
 
 _PUNCTUATION = frozenset(" -'.")
 _EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL"})  # written together
+_INVISIBLE = (
+    (0x034F, 0x034F),  # combining grapheme joiner
+    (0x115F, 0x1160),  # Hangul fillers
+    (0x17B4, 0x17B5),  # Khmer inherent vowels
+    (0x180B, 0x180F),  # Mongolian variation selectors
+    (0x3164, 0x3164),  # Hangul filler
+    (0xFE00, 0xFE0F),  # variation selectors
+    (0xFFA0, 0xFFA0),  # halfwidth Hangul filler
+    (0xE0100, 0xE01EF),  # variation selectors supplement
+)
+"""Letters and marks of Unicode's Default_Ignorable_Code_Point: two names would differ unseen."""
 
 
 def check_alias(text: str) -> str:
-    """The alias itself; `DecodeError` for one that could be taken for another or trouble a screen."""
-    if not 1 <= len(text) <= limits.ALIAS or len(text.encode("utf-8", "replace")) > limits.ALIAS_BYTES:
+    """The alias itself; `DecodeError` for one that misleads a reader or troubles a screen."""
+    size = len(text.encode("utf-8", "replace"))
+    if not 1 <= len(text) <= limits.ALIAS or size > limits.ALIAS_BYTES:
         msg = f"a name has 1 to {limits.ALIAS} characters"
         raise DecodeError(msg)
     if unicodedata.normalize("NFC", text) != text or text != " ".join(text.split()):
@@ -37,7 +52,8 @@ def _folded(text: str) -> str:
 
 def _allowed(character: str) -> bool:
     category = unicodedata.category(character)
-    return character in _PUNCTUATION or category[0] in "LM" or category == "Nd"
+    visible = not any(first <= ord(character) <= last for first, last in _INVISIBLE)
+    return character in _PUNCTUATION or (visible and (category[0] in "LM" or category == "Nd"))
 
 
 def _script(letter: str) -> str:

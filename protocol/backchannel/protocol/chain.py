@@ -1,4 +1,7 @@
-"""A symmetric chain: SPEC.md section 13, "chain". Each step gives a message key and forgets the step before."""
+"""A symmetric chain: SPEC.md section 13, "chain".
+
+Each step gives a message key and forgets the step before. Knows neither headers nor ciphertexts.
+"""
 
 import msgspec
 
@@ -26,31 +29,33 @@ class Chain(msgspec.Struct, frozen=True, array_like=True):
     def take(self, number: int, most: int) -> tuple["Chain", MessageKey]:
         """The chain after reading `number`, and its key.
 
-        `ReplayError` for a number that was used, `GapTooLargeError` for a jump over more than `most`.
+        `ReplayError` for a number that was used or is beyond a closed chain's end,
+        `GapTooLargeError` for a jump over more than `most`.
         """
         if number in self.skipped:
             rest = {n: key for n, key in self.skipped.items() if n != number}
             return msgspec.structs.replace(self, skipped=rest), self.skipped[number]
+        key, skipped = self._skip_to(number, most)
+        key, message = step(key)
+        return Chain(key, number + 1, skipped), message
+
+    def close(self, length: int, most: int) -> "Chain":
+        """The chain after its sender said that it has `length` numbers and no more.
+
+        `ReplayError` for a chain that is closed, or shorter than what was read of it.
+        """
+        _, skipped = self._skip_to(length, most)
+        return Chain(None, length, skipped)
+
+    def _skip_to(self, number: int, most: int) -> tuple[ChainKey, dict[int, MessageKey]]:
+        """The chain key at `number`, and the keys put aside on the way there."""
         if self.key is None or number < self.number:
             msg = "that number was used"
             raise ReplayError(msg)
-        ahead = self.skip_to(number, most)
-        assert ahead.key is not None  # noqa: S101 - an open chain stays open
-        key, message = step(ahead.key)
-        return Chain(key, number + 1, ahead.skipped), message
-
-    def skip_to(self, number: int, most: int) -> "Chain":
-        """The chain with the keys below `number` put aside."""
         if number - self.number > most:
             msg = "a jump over too many keys"
             raise GapTooLargeError(msg)
         key, skipped = self.key, dict(self.skipped)
         for passed in range(self.number, number):
-            if key is None:
-                break
             key, skipped[passed] = step(key)
-        return Chain(key, max(number, self.number), skipped)
-
-    def close(self, length: int, most: int) -> "Chain":
-        """The chain after its sender said that it has `length` numbers and no more."""
-        return msgspec.structs.replace(self.skip_to(length, most), key=None)
+        return key, skipped

@@ -1,8 +1,9 @@
-"""What people and their programs say: SPEC.md section 15, and the content of line blocks (section 13).
+"""What people and their programs say: SPEC.md section 15; content of line blocks: section 13.
 
 ```
 part = message id 16 | order 4 | index 1 | count 1 | piece, at most 2,758
 ```
+Knows what may be said, not who may say it.
 """
 
 import unicodedata

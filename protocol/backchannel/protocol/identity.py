@@ -11,11 +11,20 @@ import msgspec
 
 from backchannel.protocol import limits
 from backchannel.protocol.entropy import Entropy
-from backchannel.protocol.errors import DecodeError
+from backchannel.protocol.errors import AuthenticationError, DecodeError
 from backchannel.protocol.labels import Label
-from backchannel.protocol.primitives import KemPublic, X25519Public, hash_, kem_public, x25519_public
+from backchannel.protocol.primitives import (
+    KemPublic,
+    X25519Public,
+    dh,
+    hash_,
+    kem_public,
+    x25519_public,
+)
 from backchannel.protocol.secret import KemSeed, X25519Private
 from backchannel.protocol.types import IdentityHash, PrekeyId
+
+_ANY = X25519Private(bytes(limits.X25519))
 
 
 class HybridPublic(msgspec.Struct, frozen=True, array_like=True):
@@ -26,11 +35,16 @@ class HybridPublic(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """From 1,216 bytes; `DecodeError` for any other size and for keys that are not canonical."""
+        """From 1,216 bytes; `DecodeError` for another size, a key not canonical, or of low order.
+
+        Whoever keeps such a key would fail only later, when it has something to send to its owner.
+        """
         if len(data) != limits.IDENTITY:
             msg = "a pair of public keys has 1,216 bytes"
             raise DecodeError(msg)
-        return cls(X25519Public(data[: limits.X25519]), KemPublic(data[limits.X25519 :]))
+        x = X25519Public(data[: limits.X25519])
+        _check_order(x)
+        return cls(x, KemPublic(data[limits.X25519 :]))
 
     def pack(self) -> bytes:
         """1,216 bytes."""
@@ -61,7 +75,7 @@ class Bundle(NamedTuple):
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """From 2,432 bytes; `DecodeError` for any other size and for keys that are not canonical."""
+        """From 2,432 bytes; `DecodeError` for another size and as `HybridPublic.parse`."""
         if len(data) != limits.BUNDLE:
             msg = "a bundle has 2,432 bytes"
             raise DecodeError(msg)
@@ -87,6 +101,15 @@ class BundleKeys(msgspec.Struct, frozen=True, array_like=True):
     def public(self) -> Bundle:
         """The bundle that others see."""
         return Bundle(self.identity.public(), self.prekey.public())
+
+
+def _check_order(x: X25519Public) -> None:
+    """Every private key is a multiple of eight: any one of them finds the points of low order."""
+    try:
+        dh(_ANY, x)
+    except AuthenticationError:
+        msg = "an X25519 public key is of low order"
+        raise DecodeError(msg) from None
 
 
 def identity_hash(identity: HybridPublic) -> IdentityHash:

@@ -2,16 +2,18 @@
 
 ```
 intro core
-  21 slot of A 1 | slot of B 1 | roster hash 32 | prekey id of B 16 | ekA 32 | KEM ciphertexts 2 x 1088
+  21   slot of A 1 | slot of B 1 | roster hash 32 | prekey id of B 16
+  71   ekA 32 | KEM ciphertext to B's identity 1088 | KEM ciphertext to B's prekey 1088
   2279 commitment 32 | AEAD 1745 of pad(payload, 1729)
 ```
-Either side alone can make the whole: nothing here proves anything to a third.
+Either side alone can make the whole: nothing here proves anything to a third. Knows no procedure;
+which intro stands between two entries is `reading`'s matter.
 """
 
 from typing import NamedTuple, Self
 
 from backchannel.protocol import limits
-from backchannel.protocol.core import HEAD, Clock, CoreKey, Head, Kind
+from backchannel.protocol.core import HEAD, Clock, CoreKey, Head
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.errors import DecodeError, RefusedError
 from backchannel.protocol.identity import (
@@ -66,7 +68,7 @@ _ADMITTING = 1
 
 
 class Side(NamedTuple):
-    """One party of an intro as the roster (in a lobby, the card and the roster to come) names it."""
+    """One party of an intro, as the roster names it (in a lobby: card and roster to come)."""
 
     slot: Slot
     role: int
@@ -83,7 +85,10 @@ class Setting(NamedTuple):
 
 
 class Seeds(NamedTuple):
-    """A sender's generation as it stands now, for one reader: `generation id 16 | u8 number | chain key 32`."""
+    """A sender's generation as it stands now, for one reader.
+
+    `generation id 16 | u8 number | chain key 32`
+    """
 
     generation: GenerationId
     number: int
@@ -100,7 +105,10 @@ class Seeds(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """What lets a newcomer into the epoch: `u8 1 | u32 epoch | epoch secret 32 | E(core hour) 32`."""
+    """What lets a newcomer into the epoch.
+
+    `u8 1 | u32 epoch | epoch secret 32 | E(core hour) 32`
+    """
 
     epoch: int
     secret: EpochSecret
@@ -108,7 +116,12 @@ class Admission(NamedTuple):
 
     def pack(self) -> bytes:
         """69 bytes."""
-        return bytes([_ADMITTING]) + self.epoch.to_bytes(4) + self.secret.expose() + self.clock.expose()
+        return (
+            bytes([_ADMITTING])
+            + self.epoch.to_bytes(4)
+            + self.secret.expose()
+            + self.clock.expose()
+        )
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -170,6 +183,29 @@ class Envelope(NamedTuple):
         )
 
 
+class Payload(NamedTuple):
+    """What only B reads: `A's first ratchet keys 1216 | seeds 49 | in a lobby, admission 69`."""
+
+    ratchet: HybridPublic
+    seeds: Seeds
+    admission: Admission | None
+
+    def pack(self) -> bytes:
+        """1,265 or 1,334 bytes."""
+        admission = self.admission.pack() if self.admission else b""
+        return self.ratchet.pack() + self.seeds.pack() + admission
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """`DecodeError` for any other size and for keys that are not canonical."""
+        if len(data) < _PLAIN:
+            msg = "an intro's payload is too short"
+            raise DecodeError(msg)
+        ratchet, seeds, rest = data[:_SEEDS_AT], data[_SEEDS_AT:_PLAIN], data[_PLAIN:]
+        admission = Admission.parse(rest) if rest else None
+        return cls(HybridPublic.parse(ratchet), Seeds.parse(seeds), admission)
+
+
 class Started(NamedTuple):
     """A's side of a new intro."""
 
@@ -188,33 +224,6 @@ class Accepted(NamedTuple):
     admission: Admission | None
 
 
-def _session(
-    shared: tuple[bytes, ...], key: IntroKey, setting: Setting, identity: HybridPublic, bundle: Bundle, envelope: Envelope
-) -> SessionKeys:
-    transcript = hash_(
-        Label.INTRO_TRANSCRIPT,
-        setting.channel
-        + setting.roster
-        + bytes([*setting.a, *setting.b])
-        + identity.pack()
-        + bundle.pack()
-        + envelope.ephemeral
-        + envelope.to_identity
-        + envelope.to_prekey,
-    )
-    intro = kdf(b"".join(shared), key.expose(), Label.INTRO, transcript)
-    keys = kdf(intro, b"", Label.INTRO_KEYS, length=192)
-    parts = [keys[at : at + 32] for at in range(0, 192, 32)]
-    return SessionKeys(
-        RootKey(parts[0]),
-        HeaderKey(parts[1]),
-        HeaderKey(parts[2]),
-        ExportKey(parts[3]),
-        ExportKey(parts[4]),
-        CoreSecret(parts[5]),
-    )
-
-
 def start(
     setting: Setting,
     own: BundleKeys,
@@ -228,30 +237,37 @@ def start(
 ) -> Started:
     """A's intro to the owner of `bundle`."""
     ephemeral = X25519Private(entropy.draw(limits.X25519))
-    to_identity, identity_ciphertext = entropy.encapsulate(bundle.identity.kem)
-    to_prekey, prekey_ciphertext = entropy.encapsulate(bundle.prekey.kem)
-    envelope = Envelope(
+    identity_kem, to_identity = entropy.encapsulate(bundle.identity.kem)
+    prekey_kem, to_prekey = entropy.encapsulate(bundle.prekey.kem)
+    envelope = _envelope(setting, bundle, ephemeral, to_identity, to_prekey)
+    agreed = (
+        dh(own.identity.x, bundle.prekey.x)
+        + dh(ephemeral, bundle.identity.x)
+        + dh(ephemeral, bundle.prekey.x)
+    )
+    bound = transcript(setting, own.identity.public(), bundle, envelope)
+    keys = session(agreed, (identity_kem, prekey_kem), key, bound)
+    ratchet = HybridPrivate.draw(entropy)
+    payload = Payload(ratchet.public(), seeds, admission)
+    return Started(seal(payload, envelope, keys, clock, head), keys, ratchet)
+
+
+def _envelope(
+    setting: Setting,
+    bundle: Bundle,
+    ephemeral: X25519Private,
+    to_identity: bytes,
+    to_prekey: bytes,
+) -> Envelope:
+    return Envelope(
         setting.a.slot,
         setting.b.slot,
         setting.roster,
         prekey_id(bundle.prekey),
         x25519_public(ephemeral).value,
-        identity_ciphertext,
-        prekey_ciphertext,
+        to_identity,
+        to_prekey,
     )
-    shared = (
-        dh(own.identity.x, bundle.prekey.x),
-        dh(ephemeral, bundle.identity.x),
-        dh(ephemeral, bundle.prekey.x),
-        to_identity.expose(),
-        to_prekey.expose(),
-    )
-    keys = _session(shared, key, setting, own.identity.public(), bundle, envelope)
-    ratchet = HybridPrivate.draw(entropy)
-    payload = ratchet.public().pack() + seeds.pack() + (admission.pack() if admission else b"")
-    core_key = CoreKey(keys.payload, clock, head)
-    front = head.pack() + envelope.pack() + core_key.commitment
-    return Started(Core(front + core_key.seal(pad(payload, _PADDED), front)), keys, ratchet)
 
 
 def accept(
@@ -265,36 +281,78 @@ def accept(
 ) -> Accepted:
     """B's reading of an intro from the owner of `identity`.
 
-    `RefusedError` for a prekey that is not B's, `AuthenticationError` where it does not open, `DecodeError` for a
-    payload that is none.
+    `RefusedError` for a prekey that is not B's, `AuthenticationError` where it does not open,
+    `DecodeError` for an envelope or payload that is none.
     """
-    envelope = Envelope.read(core)
-    bundle = own.public()
+    envelope, bundle = Envelope.read(core), own.public()
     if envelope.prekey != prekey_id(bundle.prekey):
         msg = "an intro names a prekey that is not here"
         raise RefusedError(msg)
+    keys = answering_keys(envelope, setting, own, identity, key)
+    payload = _open(core, keys, clock, head)
+    return Accepted(keys, payload.ratchet, payload.seeds, payload.admission)
+
+
+def answering_keys(
+    envelope: Envelope, setting: Setting, own: BundleKeys, identity: HybridPublic, key: IntroKey
+) -> SessionKeys:
+    """What B derives for any envelope from A's public identity and its own keys alone.
+
+    That B can do so before A has said anything is what makes an intro deniable.
+    """
     ephemeral = X25519Public(envelope.ephemeral)
-    kems: list[KemShared] = [
-        decapsulate(own.identity.kem, envelope.to_identity),
-        decapsulate(own.prekey.kem, envelope.to_prekey),
-    ]
-    shared = (
-        dh(own.prekey.x, identity.x),
-        dh(own.identity.x, ephemeral),
-        dh(own.prekey.x, ephemeral),
-        *(kem.expose() for kem in kems),
+    agreed = (
+        dh(own.prekey.x, identity.x) + dh(own.identity.x, ephemeral) + dh(own.prekey.x, ephemeral)
     )
-    keys = _session(shared, key, setting, identity, bundle, envelope)
-    core_key = CoreKey(keys.payload, clock, head)
-    core_key.check(core[_COMMITMENT_AT:_SEALED_AT])
-    payload = unpad(core_key.open(core[_SEALED_AT:], core[:_SEALED_AT]))
-    if len(payload) < _PLAIN:
-        msg = "an intro's payload is too short"
-        raise DecodeError(msg)
-    rest = payload[_PLAIN:]
-    return Accepted(
-        keys,
-        HybridPublic.parse(payload[:_SEEDS_AT]),
-        Seeds.parse(payload[_SEEDS_AT:_PLAIN]),
-        Admission.parse(rest) if rest else None,
+    identity_kem = decapsulate(own.identity.kem, envelope.to_identity)
+    prekey_kem = decapsulate(own.prekey.kem, envelope.to_prekey)
+    bound = transcript(setting, identity, own.public(), envelope)
+    return session(agreed, (identity_kem, prekey_kem), key, bound)
+
+
+def transcript(
+    setting: Setting, identity: HybridPublic, bundle: Bundle, envelope: Envelope
+) -> bytes:
+    """T, 32 bytes: everything that both sides must see alike."""
+    return hash_(
+        Label.INTRO_TRANSCRIPT,
+        setting.channel
+        + setting.roster
+        + bytes([*setting.a, *setting.b])
+        + identity.pack()
+        + bundle.pack()
+        + envelope.ephemeral
+        + envelope.to_identity
+        + envelope.to_prekey,
     )
+
+
+def session(
+    agreed: bytes, kems: tuple[KemShared, KemShared], key: IntroKey, bound: bytes
+) -> SessionKeys:
+    """The keys of an intro from three X25519 results 96, two KEM secrets, intro key and T."""
+    ikm = agreed + b"".join(kem.expose() for kem in kems)
+    intro = kdf(ikm, key.expose(), Label.INTRO, bound)
+    keys = kdf(intro, b"", Label.INTRO_KEYS, length=192)
+    parts = [keys[at : at + 32] for at in range(0, 192, 32)]
+    return SessionKeys(
+        RootKey(parts[0]),
+        HeaderKey(parts[1]),
+        HeaderKey(parts[2]),
+        ExportKey(parts[3]),
+        ExportKey(parts[4]),
+        CoreSecret(parts[5]),
+    )
+
+
+def seal(payload: Payload, envelope: Envelope, keys: SessionKeys, clock: Clock, head: Head) -> Core:
+    """The core of an intro whose keys are agreed."""
+    key = CoreKey(keys.payload, clock, head)
+    front = head.pack() + envelope.pack() + key.commitment
+    return Core(front + key.seal(pad(payload.pack(), _PADDED), front))
+
+
+def _open(core: Core, keys: SessionKeys, clock: Clock, head: Head) -> Payload:
+    key = CoreKey(keys.payload, clock, head)
+    key.check(core[_COMMITMENT_AT:_SEALED_AT])
+    return Payload.parse(unpad(key.open(core[_SEALED_AT:], core[:_SEALED_AT])))

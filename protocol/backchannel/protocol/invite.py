@@ -1,16 +1,18 @@
-"""An invite's words become a lobby: SPEC.md section 11. Owns the lobby's keys and its card, marker and join cores.
+"""An invite's words become a lobby: SPEC.md section 11.
 
-Knows the shapes, not the procedure; who may be admitted and what burns an invite is `lobby`'s matter.
+Owns the lobby's keys and its card, marker and join cores. Knows the shapes, not the procedure; who
+may be admitted and what burns an invite is `lobby`'s matter.
 """
 
 from typing import Annotated, NamedTuple, Self
+from unicodedata import is_normalized
 
 from msgspec import Meta
 
 from backchannel.protocol import limits
 from backchannel.protocol.alias import check_alias
 from backchannel.protocol.codec import Record, decode, encode
-from backchannel.protocol.core import HEAD, Clock, CoreKey, Head, Kind
+from backchannel.protocol.core import HEAD, CoreKey, Head, Kind
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.errors import DecodeError, RefusedError
@@ -112,20 +114,27 @@ class Card(Record, frozen=True, tag="card"):
 
     def check(self) -> "Card":
         """The card itself; `DecodeError` where a name, key or length is not allowed."""
-        for name in (self.name, self.facilitator.alias, self.facilitator.party):
-            check_alias(name)
-        check_alias(self.invited.alias)
-        check_alias(self.invited.party)
+        for person in (self.facilitator, self.invited):
+            check_alias(person.alias)
+            check_alias(person.party)
+        check_alias(self.name)
         if self.facilitator.role != "facilitator":
             msg = "an invitation by somebody who is no facilitator"
             raise DecodeError(msg)
         if len(self.charter.encode()) > limits.CHARTER_BYTES:
             msg = "a charter is too long"
             raise DecodeError(msg)
+        if not all(is_normalized("NFC", text) for text in self._texts()):
+            msg = "a text is not in the form NFC"
+            raise DecodeError(msg)
         Bundle.parse(self.bundle)
         for relay in self.relays:
             _ = relay.public
         return self
+
+    def _texts(self) -> tuple[str, ...]:
+        own = self.disclosure
+        return (self.charter, own.convened_by, own.funded_by, own.relay_run_by)
 
 
 class Marker(Record, frozen=True, tag="marker"):
@@ -151,9 +160,7 @@ class Piece(NamedTuple):
     data: bytes
 
 
-def seal_card(
-    card: Card | Marker, lobby: Lobby, hour: Hour, entropy: Entropy
-) -> tuple[Core, ...]:
+def seal_card(card: Card | Marker, lobby: Lobby, hour: Hour, entropy: Entropy) -> tuple[Core, ...]:
     """The card cores of a card or marker; `DecodeError` for a card over eight pieces."""
     data = encode(card)
     pieces = [data[at : at + _CARD_PIECE] for at in range(0, len(data), _CARD_PIECE)]
@@ -206,7 +213,10 @@ def seal_join(join: Join, bundle: Bundle, lobby: Lobby, hour: Hour, entropy: Ent
 
 
 def open_join(core: Core, head: Head, keys: BundleKeys, lobby: Lobby) -> Join:
-    """The inverse, with the private keys of the card's bundle; refuses names and keys that are not allowed."""
+    """The inverse, with the private keys of the card's bundle.
+
+    `AuthenticationError` where it does not verify, `DecodeError` for a name or key that may not be.
+    """
     ephemeral = X25519Public(core[HEAD:_EPHEMERAL_END])
     kem = decapsulate(keys.prekey.kem, core[_EPHEMERAL_END:_CIPHERTEXT_END])
     shared = (dh(keys.identity.x, ephemeral), dh(keys.prekey.x, ephemeral), kem.expose())
@@ -224,5 +234,3 @@ def check_accepted(join: Join, card: Card) -> None:
     if join.charter != charter_hash(card.charter) or join.disclosure != card.disclosure.hash:
         msg = "a newcomer accepted another charter or disclosure"
         raise RefusedError(msg)
-
-

@@ -1,13 +1,15 @@
-"""A pairwise session: SPEC.md section 13. Hybrid double ratchet with encrypted headers, begun by the intro's responder.
+"""A pairwise session: SPEC.md section 13. A hybrid double ratchet with encrypted headers.
 
 ```
 line core
-  21 header commitment 32 | AEAD 2360 of the header | body commitment 32 | [reply: ciphertext 1088] | AEAD of the body
+  21   header commitment 32 | AEAD 2360 of the header
+  2413 body commitment 32 | [reply: ciphertext 1088] | AEAD of the body
 ```
-A `Line` is a value: sending and opening give the next one, and a refused block gives none.
+Begun by the intro's responder. A `Line` is a value: sending and opening give the next one, and a
+refused block gives none. Knows not what is said on it.
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,7 +21,16 @@ from backchannel.protocol.errors import LocalProtocolError, RefusedError
 from backchannel.protocol.identity import HybridPrivate, HybridPublic
 from backchannel.protocol.intro import SessionKeys
 from backchannel.protocol.labels import Label
-from backchannel.protocol.primitives import KemPublic, X25519Public, decapsulate, dh, kdf, pad, unpad, x25519_public
+from backchannel.protocol.primitives import (
+    KemPublic,
+    decapsulate,
+    dh,
+    kdf,
+    pad,
+    unpad,
+    x25519_public,
+)
+from backchannel.protocol.ratchet import HEADER, Header, body_keys, root_step
 from backchannel.protocol.secret import (
     ChainKey,
     CoreSecret,
@@ -27,15 +38,13 @@ from backchannel.protocol.secret import (
     HeaderKey,
     KemSeed,
     KemShared,
-    MessageKey,
     RootKey,
     X25519Private,
 )
 from backchannel.protocol.types import Core, Hour, Step
 
-_HEADER = limits.IDENTITY + limits.X25519 + limits.KEM_CIPHERTEXT + 8
 _HEADER_AT = HEAD + limits.HASH
-_COMMITMENT_AT = _HEADER_AT + _HEADER + limits.TAG
+_COMMITMENT_AT = _HEADER_AT + HEADER + limits.TAG
 _BODY_AT = _COMMITMENT_AT + limits.HASH
 _REPLY_AT = _BODY_AT + limits.KEM_CIPHERTEXT
 CONTENT = limits.CORE - _BODY_AT - limits.TAG - 1
@@ -63,7 +72,7 @@ class Receiving(msgspec.Struct, frozen=True, array_like=True):
 
     header: HeaderKey
     own: HybridPrivate
-    peer: X25519Public
+    peer: HybridPublic
     chain: Chain
     base: int
     """Blocks of the chains before."""
@@ -72,40 +81,7 @@ class Receiving(msgspec.Struct, frozen=True, array_like=True):
     replies: bool
     """Whether its first block is the reply."""
     hour: Hour
-    """Of the latest block read."""
-
-
-class Header(NamedTuple):
-    """The encrypted header of one block, 2,344 bytes."""
-
-    ratchet: HybridPublic
-    fresh: X25519Public
-    ciphertext: bytes
-    previous: int
-    number: int
-
-    def pack(self) -> bytes:
-        """2,344 bytes."""
-        return (
-            self.ratchet.pack()
-            + self.fresh.value
-            + self.ciphertext
-            + self.previous.to_bytes(4)
-            + self.number.to_bytes(4)
-        )
-
-    @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """`DecodeError` for keys that are not canonical."""
-        fresh_at = limits.IDENTITY
-        sealed_at = fresh_at + limits.X25519
-        return cls(
-            HybridPublic.parse(data[:fresh_at]),
-            X25519Public(data[fresh_at:sealed_at]),
-            data[sealed_at:-8],
-            int.from_bytes(data[-8:-4]),
-            int.from_bytes(data[-4:]),
-        )
+    """Of the latest block read; once closed, of the block that closed it: none can be later."""
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -129,6 +105,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     """Whether the reply was sent (responder) or read (initiator)."""
     export_out: Export
     exports_in: tuple[Export, ...]
+    """Steps rise."""
 
     @property
     def ready(self) -> bool:
@@ -185,22 +162,6 @@ def answer(keys: SessionKeys, peer: HybridPublic, hour: Hour) -> Line:
     )
 
 
-def _root_step(
-    root: RootKey, own: X25519Private, peer: X25519Public, reply: KemShared | None
-) -> tuple[RootKey, ChainKey, HeaderKey]:
-    mixed = dh(own, peer) + (reply.expose() if reply else b"")
-    out = kdf(mixed, root.expose(), Label.RATCHET_ROOT, length=96)
-    return RootKey(out[:32]), ChainKey(out[32:64]), HeaderKey(out[64:])
-
-
-def _body_keys(
-    message: MessageKey, shared: bytes, kem: KemShared, reply: KemShared | None
-) -> tuple[CoreSecret, ExportKey]:
-    mixed = message.expose() + shared + kem.expose() + (reply.expose() if reply else b"")
-    both = kdf(mixed, b"", Label.LINE_BODY, length=64)
-    return CoreSecret(both[:32]), ExportKey(both[32:])
-
-
 def _sending_step(line: Line, entropy: Entropy) -> Line:
     if line.sending is not None:
         return line
@@ -209,7 +170,7 @@ def _sending_step(line: Line, entropy: Entropy) -> Line:
         raise LocalProtocolError(msg)
     own = HybridPrivate.draw(entropy)
     mirrored = line.reply_secret if line.initiator else None
-    root, chain, following = _root_step(line.root, own.x, line.peer.x, mirrored)
+    root, chain, following = root_step(line.root, own.x, line.peer.x, mirrored)
     return msgspec.structs.replace(
         line,
         root=root,
@@ -223,37 +184,57 @@ def _sending_step(line: Line, entropy: Entropy) -> Line:
 def send(
     line: Line, content: bytes, identity: KemPublic, clock: Clock, head: Head, entropy: Entropy
 ) -> tuple[Line, Core]:
-    """The next line, and a block's core; a responder's first is the reply, sealed to the peer's `identity` too.
+    """The next line, and a block's core; a responder's first is the reply.
 
-    `LocalProtocolError` while an initiator has no reply; `ValueError` for content over 1,594 bytes, in the reply 506.
+    `identity` is the peer's identity KEM key, which the reply is sealed to. `LocalProtocolError`
+    while an initiator has no reply; `ValueError` for content over 1,594 bytes, in the reply 506.
     """
     line = _sending_step(line, entropy)
-    sending, own, peer = line.sending, line.own, line.peer
-    assert sending is not None and own is not None and peer is not None  # noqa: S101, PT018 - after the step
+    assert line.sending is not None  # noqa: S101 - after the step
+    front, shared = _seal_header(line, line.sending, clock, head, entropy)
     is_reply = not line.initiator and line.sent == 0
+    reply, ciphertext = entropy.encapsulate(identity) if is_reply else (None, b"")
+    chain, message = step(line.sending.chain)
+    secret, key = body_keys(message, shared, reply)
+    core = _seal_body(front, ciphertext, content, CoreKey(secret, clock, head, b"body"))
+    sending = msgspec.structs.replace(line.sending, chain=chain, number=line.sending.number + 1)
+    export = Export(_step(line.sent, initiator=line.initiator), key, head.hour)
+    return _sent(line, sending, export, reply), core
+
+
+def _seal_header(
+    line: Line, sending: Sending, clock: Clock, head: Head, entropy: Entropy
+) -> tuple[bytes, bytes]:
+    """The core up to its body's commitment, and the block's own secrets 64."""
+    assert line.own is not None  # noqa: S101 - both stand once a sending step was made
+    assert line.peer is not None  # noqa: S101
     fresh = X25519Private(entropy.draw(limits.X25519))
-    kem, ciphertext = entropy.encapsulate(peer.kem)
-    reply, reply_ciphertext = entropy.encapsulate(identity) if is_reply else (None, b"")
-    chain, message = step(sending.chain)
-    header = Header(own.public(), x25519_public(fresh), ciphertext, line.previous, sending.number)
-    header_key = CoreKey(sending.header, clock, head, b"header")
-    front = head.pack() + header_key.commitment
-    front += header_key.seal(header.pack(), front)
-    secret, export = _body_keys(message, dh(fresh, peer.x), kem, reply)
-    body_key = CoreKey(secret, clock, head, b"body")
-    front += body_key.commitment + reply_ciphertext
-    padded = pad(content, limits.CORE - len(front) - limits.TAG)
+    kem, ciphertext = entropy.encapsulate(line.peer.kem)
+    public = x25519_public(fresh)
+    header = Header(line.own.public(), public, ciphertext, line.previous, sending.number)
+    key = CoreKey(sending.header, clock, head, b"header")
+    front = head.pack() + key.commitment
+    return front + key.seal(header.pack(), front), dh(fresh, line.peer.x) + kem.expose()
+
+
+def _seal_body(front: bytes, ciphertext: bytes, content: bytes, key: CoreKey) -> Core:
+    front += key.commitment + ciphertext
+    return Core(front + key.seal(pad(content, limits.CORE - len(front) - limits.TAG), front))
+
+
+def _sent(line: Line, sending: Sending, export: Export, reply: KemShared | None) -> Line:
     following = msgspec.structs.replace(
         line,
-        sending=Sending(sending.header, chain, sending.number + 1),
+        sending=sending,
         sent=line.sent + 1,
         answered=True,
         reply_secret=reply or line.reply_secret,
-        export_out=Export(_step(line.initiator, line.sent), export, head.hour),
+        export_out=export,
     )
-    if reply is not None:
-        following = _promised(following, reply, head.hour)
-    return following, Core(front + body_key.seal(padded, front))
+    if reply is None:
+        return following
+    promised = _answered_export(line.exports_in[-1].key, reply, export.hour)
+    return msgspec.structs.replace(following, exports_in=(*line.exports_in, promised))
 
 
 def _answered_export(first: ExportKey, reply: KemShared, hour: Hour) -> Export:
@@ -262,37 +243,54 @@ def _answered_export(first: ExportKey, reply: KemShared, hour: Hour) -> Export:
     return Export(Step(1), ExportKey(mixed), hour)
 
 
-def _promised(line: Line, reply: KemShared, hour: Hour) -> Line:
-    """The responder knows the initiator's step 1 as soon as it has made the reply."""
-    promised = _answered_export(line.exports_in[-1].key, reply, hour)
-    return msgspec.structs.replace(line, exports_in=(*line.exports_in, promised))
-
-
-def _step(initiator: bool, count: int) -> Step:
+def _step(count: int, *, initiator: bool) -> Step:
     """Step of the block that has `count` before it in its direction: section 13, "Steps"."""
     return Step(count + (2 if initiator else 1))
+
+
+class _Sealed(NamedTuple):
+    """A block being opened: made for it, and gone with it."""
+
+    core: Core
+    clock: Clock
+    head: Head
+    identity: KemSeed
+
+    def header(self, key: HeaderKey) -> Header | None:
+        """None where the header is under another key."""
+        opener = CoreKey(key, self.clock, self.head, b"header")
+        if not opener.matches(self.core[HEAD:_HEADER_AT]):
+            return None
+        sealed = self.core[_HEADER_AT:_COMMITMENT_AT]
+        return Header.parse(opener.open(sealed, self.core[:_HEADER_AT]))
+
+    def reply(self) -> KemShared:
+        """The secret of a reply's ciphertext."""
+        return decapsulate(self.identity, self.core[_BODY_AT:_REPLY_AT])
+
+    def body(self, secret: CoreSecret, at: int) -> bytes:
+        """The content of a body whose ciphertext stands at `at`."""
+        key = CoreKey(secret, self.clock, self.head, b"body")
+        key.check(self.core[_COMMITMENT_AT:_BODY_AT])
+        return unpad(key.open(self.core[at:], self.core[:at]))
 
 
 def open_(line: Line, core: Core, clock: Clock, head: Head, identity: KemSeed) -> Opened | None:
     """What a block of this line says; None when it is of another line.
 
-    `identity` is the reader's identity KEM key, which the reply is sealed to. Raises `RemoteProtocolError`s for a
-    block of this line that does not open; the line given stays good.
+    `identity` is the reader's identity KEM key, which the reply is sealed to. Raises a
+    `RemoteProtocolError` for a block of this line that does not open; the line given stays good.
     """
+    sealed = _Sealed(core, clock, head, identity)
     for place, chain in enumerate(line.receiving):
-        key = CoreKey(chain.header, clock, head, b"header")
-        if key.matches(core[HEAD:_HEADER_AT]):
-            return _open_at(line, place, _header(core, key), core, clock, head, identity)
-    key = CoreKey(line.next_receiving, clock, head, b"header")
-    if not key.matches(core[HEAD:_HEADER_AT]):
+        header = sealed.header(chain.header)
+        if header is not None:
+            return _open_at(line, place, header, sealed)
+    header = sealed.header(line.next_receiving)
+    if header is None:
         return None
-    header = _header(core, key)
     stepped = _receiving_step(line, header, head.hour)
-    return _open_at(stepped, len(stepped.receiving) - 1, header, core, clock, head, identity)
-
-
-def _header(core: Core, key: CoreKey) -> Header:
-    return Header.parse(key.open(core[_HEADER_AT:_COMMITMENT_AT], core[:_HEADER_AT]))
+    return _open_at(stepped, len(stepped.receiving) - 1, header, sealed)
 
 
 def _receiving_step(line: Line, header: Header, hour: Hour) -> Line:
@@ -300,68 +298,67 @@ def _receiving_step(line: Line, header: Header, hour: Hour) -> Line:
         msg = "a line's peer moved before it was answered"
         raise RefusedError(msg)
     mirrored = None if line.initiator else line.reply_secret
-    root, chain, following = _root_step(line.root, line.own.x, header.ratchet.x, mirrored)
-    closed, base = line.receiving, 0
-    if not closed and header.previous:
-        msg = "a line's first chain has none before it"
-        raise RefusedError(msg)
-    if closed:
-        last = closed[-1]
-        if header.previous < last.chain.number:
-            msg = "a line's chain is shorter than was read of it"
-            raise RefusedError(msg)
-        rest = last.chain.close(header.previous, limits.SKIPPED)
-        closed = (*closed[:-1], msgspec.structs.replace(last, chain=rest))
-        base = last.base + header.previous
+    root, chain, following = root_step(line.root, line.own.x, header.ratchet.x, mirrored)
+    closed = _close(line.receiving, header.previous, hour)
     opened = Receiving(
         header=line.next_receiving,
         own=line.own,
-        peer=header.ratchet.x,
+        peer=header.ratchet,
         chain=Chain(chain),
-        base=base,
+        base=closed[-1].base + header.previous if closed else 0,
         previous=header.previous,
-        replies=line.initiator and not line.receiving,
+        replies=line.initiator and not closed,
         hour=hour,
     )
-    sending = line.sending
     return msgspec.structs.replace(
         line,
         root=root,
         peer=header.ratchet,
         sending=None,
-        previous=sending.number if sending else line.previous,
+        previous=line.sending.number if line.sending else line.previous,
         next_receiving=following,
         receiving=(*closed, opened),
         reply_secret=line.reply_secret if line.initiator else None,
     )
 
 
-def _open_at(
-    line: Line, place: int, header: Header, core: Core, clock: Clock, head: Head, identity: KemSeed
-) -> Opened:
+def _close(chains: tuple[Receiving, ...], length: int, hour: Hour) -> tuple[Receiving, ...]:
+    """The chains after the peer began another, and said how long its last one is."""
+    if not chains:
+        if length:
+            msg = "a line's first chain has none before it"
+            raise RefusedError(msg)
+        return ()
+    last = chains[-1]
+    rest = last.chain.close(length, limits.SKIPPED)
+    return (*chains[:-1], msgspec.structs.replace(last, chain=rest, hour=max(last.hour, hour)))
+
+
+def _open_at(line: Line, place: int, header: Header, sealed: _Sealed) -> Opened:
     chain = line.receiving[place]
-    if (header.ratchet.x, header.previous) != (chain.peer, chain.previous):
+    if (header.ratchet, header.previous) != (chain.peer, chain.previous):
         msg = "a block's header is not of its chain"
         raise RefusedError(msg)
     rest, message = chain.chain.take(header.number, limits.SKIPPED)
-    is_reply = chain.replies and header.number == 0
-    reply = decapsulate(identity, core[_BODY_AT:_REPLY_AT]) if is_reply else None
-    shared = dh(chain.own.x, header.fresh)
-    secret, export_key = _body_keys(message, shared, decapsulate(chain.own.kem, header.ciphertext), reply)
-    body_at = _REPLY_AT if is_reply else _BODY_AT
-    key = CoreKey(secret, clock, head, b"body")
-    key.check(core[_COMMITMENT_AT:_BODY_AT])
-    content = unpad(key.open(core[body_at:], core[:body_at]))
-    read = msgspec.structs.replace(chain, chain=rest, hour=max(chain.hour, head.hour))
-    export = Export(_step(not line.initiator, chain.base + header.number), export_key, head.hour)
-    following = msgspec.structs.replace(
+    reply = sealed.reply() if chain.replies and header.number == 0 else None
+    secret, key = body_keys(message, header.shared(chain.own), reply)
+    content = sealed.body(secret, _REPLY_AT if reply else _BODY_AT)
+    hour = sealed.head.hour
+    export = Export(_step(chain.base + header.number, initiator=not line.initiator), key, hour)
+    read = msgspec.structs.replace(chain, chain=rest, hour=max(chain.hour, hour))
+    following = _took(line, place, read, export)
+    if reply is not None:
+        following = _answered(following, reply, hour)
+    return Opened(following, content, export, reply is not None)
+
+
+def _took(line: Line, place: int, read: Receiving, export: Export) -> Line:
+    exports = sorted((*line.exports_in, export), key=lambda each: each.step)
+    return msgspec.structs.replace(
         line,
         receiving=_bounded((*line.receiving[:place], read, *line.receiving[place + 1 :])),
-        exports_in=(*line.exports_in, export)[-limits.EXPORTS :],
+        exports_in=tuple(exports[-limits.EXPORTS :]),
     )
-    if reply is not None:
-        following = _answered(following, reply, head.hour)
-    return Opened(following, content, export, is_reply)
 
 
 def _answered(line: Line, reply: KemShared, hour: Hour) -> Line:
@@ -374,7 +371,7 @@ def _answered(line: Line, reply: KemShared, hour: Hour) -> Line:
 
 
 def _bounded(chains: tuple[Receiving, ...]) -> tuple[Receiving, ...]:
-    """Without closed chains that nothing can come on, and with at most 512 skipped keys, the newest."""
+    """Without closed chains on which nothing can come; of skipped keys the newest 512."""
     room, kept = limits.SKIPPED, []
     for chain in reversed(chains):
         newest = sorted(chain.chain.skipped.items())[-room:] if room else []
@@ -386,9 +383,10 @@ def _bounded(chains: tuple[Receiving, ...]) -> tuple[Receiving, ...]:
 
 
 def forget(line: Line, oldest: Hour) -> Line:
-    """Without closed chains and exports whose last use is before `oldest`; the newest export of each way stays."""
+    """Without closed chains and exports of hours before `oldest`; the newest step stays."""
     chains = tuple(c for c in line.receiving if c.chain.key is not None or c.hour >= oldest)
-    exports = tuple(e for e in line.exports_in[:-1] if e.hour >= oldest) + line.exports_in[-1:]
+    newest = line.exports_in[-1].step
+    exports = tuple(e for e in line.exports_in if e.hour >= oldest or e.step == newest)
     if (chains, exports) == (line.receiving, line.exports_in):
         return line
     return msgspec.structs.replace(line, receiving=chains, exports_in=exports)
@@ -397,4 +395,3 @@ def forget(line: Line, oldest: Hour) -> Line:
 def exports_at(line: Line, wanted: Step) -> tuple[ExportKey, ...]:
     """The peer's exports of one step: after crossing intros step 0 may have two."""
     return tuple(export.key for export in line.exports_in if export.step == wanted)
-

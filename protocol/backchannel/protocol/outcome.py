@@ -18,7 +18,7 @@ from backchannel.protocol.types import (
 
 
 class Arrival(NamedTuple):
-    """A block as a relay gave it: which drop, at which hour it was stored there, the 4,096 bytes."""
+    """A block as a relay gave it: of which drop, stored at which hour, the 4,096 bytes."""
 
     drop: DropId
     hour: Hour

@@ -1,12 +1,11 @@
 """Who is in a channel and by which rules: SPEC.md section 9.
 
-Owns the roster's encoding, its hash, its package of bundles in roster cores, and what makes a successor acceptable.
-Knows nothing of lines or messages.
+Owns the roster's encoding, its hash, its package of bundles in roster cores, and what makes a
+successor acceptable. Knows nothing of lines or messages.
 """
 
 from typing import Annotated, Literal, NamedTuple, Self
 
-import msgspec
 from msgspec import Meta
 
 from backchannel.protocol import limits
@@ -101,16 +100,7 @@ class Roster(Record, frozen=True):
         if (roster.version == 1) != (roster.previous == bytes(limits.HASH)):
             msg = "the first roster alone has none before it"
             raise DecodeError(msg)
-        slots = [entry.slot for entry in roster.entries]
-        if slots != sorted(set(slots)):
-            msg = "slots of a roster rise without a repeat"
-            raise DecodeError(msg)
-        for number, entry in enumerate(roster.entries):
-            check_alias(entry.alias)
-            check_alias(entry.party)
-            if any(alike(entry.alias, other.alias) for other in roster.entries[:number]):
-                msg = "two names of a roster are alike"
-                raise DecodeError(msg)
+        _check_entries(roster.entries)
         for relay in roster.relays:
             _ = relay.public
         return roster
@@ -134,9 +124,21 @@ class Roster(Record, frozen=True):
 
     def spoken(self) -> bytes:
         """What the ten roster words are made from: section 10."""
-        return b"roster" + self.channel + b"".join(
-            bytes([entry.slot]) + sized(entry.alias) + entry.identity for entry in self.entries
-        )
+        each = (bytes([entry.slot]) + sized(entry.alias) + entry.identity for entry in self.entries)
+        return b"roster" + self.channel + b"".join(each)
+
+
+def _check_entries(entries: tuple[Entry, ...]) -> None:
+    slots = [entry.slot for entry in entries]
+    if slots != sorted(set(slots)):
+        msg = "slots of a roster rise without a repeat"
+        raise DecodeError(msg)
+    for number, entry in enumerate(entries):
+        check_alias(entry.alias)
+        check_alias(entry.party)
+        if any(alike(entry.alias, other.alias) for other in entries[:number]):
+            msg = "two names of a roster are alike"
+            raise DecodeError(msg)
 
 
 class Disclosure(Record, frozen=True):
@@ -262,4 +264,3 @@ def open_piece(core: Core, secret: CoreSecret, clock: Clock, head: Head) -> byte
     key = CoreKey(secret, clock, head)
     key.check(front[HEAD:])
     return unpad(key.open(core[len(front) :], front))
-

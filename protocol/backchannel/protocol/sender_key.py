@@ -2,12 +2,14 @@
 
 ```
 group core
-  21 sender 1 | generation id 16 | number 1 | roster hash 32 | parents 4 x 32 | ages 4 | commitment 32
-  235 AEAD 2797 of pad(part, 2781) | slots 64 x 16
+  21  sender 1 | generation id 16 | number 1 | roster hash 32 | parents 4 x 32 | ages 4
+  203 commitment 32 | AEAD 2797 of pad(part, 2781) | slots 64 x 16
 key core
-  21 sender 1 | generation id 16 | roster hash 32 | 64 x (step 4 | wrapped chain seed 48) | random 658
+  21  sender 1 | generation id 16 | roster hash 32
+  70  64 x (step 4 | wrapped chain seed 48) | random 658
 ```
-No insider speaks as another, and a reader can always have made its own slot: nothing is provable outside.
+No insider speaks as another, and a reader can always have made its own slot: nothing is provable
+outside. Knows no texts and no order of posts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,7 +41,7 @@ _NO_PARENT = bytes(limits.HASH)
 
 
 class Parent(NamedTuple):
-    """A post that a post answers to, and how many roster versions older than this one's it is (255: or more)."""
+    """A post that a post answers to, and by how many versions its roster is older; 255: or more."""
 
     hash: ContentHash
     age: int
@@ -72,21 +74,25 @@ class GroupHeader(NamedTuple):
     @classmethod
     def read(cls, core: Core) -> Self:
         """`DecodeError` for a slot that cannot be, or parents that do not rise with zeros last."""
-        hashes = [core[at : at + limits.HASH] for at in range(_PARENTS_AT, _AGES_AT, limits.HASH)]
-        ages = core[_AGES_AT:_COMMITMENT_AT]
-        named = [Parent(ContentHash(h), a) for h, a in zip(hashes, ages, strict=True) if h != _NO_PARENT]
+        named = _parents(core)
         header = cls(
             Slot(core[HEAD]),
             GenerationId(core[HEAD + 1 : HEAD + 17]),
             core[HEAD + 17],
             RosterHash(core[HEAD + 18 : _PARENTS_AT]),
-            tuple(named),
+            named,
         )
         repeats = len({parent.hash for parent in named}) != len(named)
         if header.sender >= limits.ENTRIES or repeats or header.pack() != core[HEAD:_COMMITMENT_AT]:
             msg = "not the header of a post"
             raise DecodeError(msg)
         return header
+
+
+def _parents(core: Core) -> tuple[Parent, ...]:
+    hashes = [core[at : at + limits.HASH] for at in range(_PARENTS_AT, _AGES_AT, limits.HASH)]
+    pairs = zip(hashes, core[_AGES_AT:_COMMITMENT_AT], strict=True)
+    return tuple(Parent(ContentHash(name), age) for name, age in pairs if name != _NO_PARENT)
 
 
 class OwnGeneration(msgspec.Struct, frozen=True, array_like=True):
@@ -152,7 +158,10 @@ def seal_post(
     head: Head,
     entropy: Entropy,
 ) -> tuple[OwnGeneration, Core]:
-    """The generation after one post, and its core. `LocalProtocolError` when all 256 numbers are used."""
+    """The generation after one post, and its core.
+
+    `LocalProtocolError` when all 256 numbers are used, `ValueError` for a part over 2,780 bytes.
+    """
     if own.number >= limits.POSTS:
         msg = "a generation is used up"
         raise LocalProtocolError(msg)
@@ -161,13 +170,18 @@ def seal_post(
     header = GroupHeader(sender, own.id, own.number, roster, parents)
     front = head.pack() + header.pack() + key.commitment
     hashed = front + key.seal(pad(part, _PADDED), front)
+    following = msgspec.structs.replace(own, chain=chain, number=own.number + 1)
+    return following, Core(hashed + _slots(own, hashed, entropy))
+
+
+def _slots(own: OwnGeneration, hashed: bytes, entropy: Entropy) -> bytes:
+    """64 x 16: each reader's MAC, and noise that looks the same where there is no reader."""
     slots = bytearray(entropy.draw(limits.ENTRIES * limits.SLOT_MAC))
     digest = ContentHash(hash_(Label.CONTENT, hashed))
     for slot, seed in own.readers.items():
         at = slot * limits.SLOT_MAC
         slots[at : at + limits.SLOT_MAC] = slot_mac(seed, own.number, digest)
-    following = msgspec.structs.replace(own, chain=chain, number=own.number + 1)
-    return following, Core(hashed + bytes(slots))
+    return bytes(slots)
 
 
 def open_post(
@@ -175,10 +189,12 @@ def open_post(
 ) -> tuple[PeerGeneration, bytes]:
     """The generation after reading one post, and its part.
 
-    `AuthenticationError` when the reader's slot or the body does not verify, `ReplayError` for a used number.
+    `AuthenticationError` when the reader's slot or the body does not verify, `ReplayError` for a
+    number that was used.
     """
     at = GROUP_HASHED + reader * limits.SLOT_MAC
-    if not same(slot_mac(held.mac, header.number, content_hash(core)), core[at : at + limits.SLOT_MAC]):
+    expected = slot_mac(held.mac, header.number, content_hash(core))
+    if not same(expected, core[at : at + limits.SLOT_MAC]):
         msg = "a post's slot for me does not verify"
         raise AuthenticationError(msg)
     chain, message = held.chain.take(header.number, limits.POSTS)
@@ -239,7 +255,12 @@ def wrapped_step(core: Core, reader: Slot) -> Step:
 
 
 def open_key_block(
-    core: Core, header: KeyHeader, reader: Slot, exports: Iterable[ExportKey], clock: Clock, head: Head
+    core: Core,
+    header: KeyHeader,
+    reader: Slot,
+    exports: Iterable[ExportKey],
+    clock: Clock,
+    head: Head,
 ) -> PeerGeneration:
     """What a key block gives to `reader`, who holds these exports of the named step.
 

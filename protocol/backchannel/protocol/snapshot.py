@@ -1,4 +1,4 @@
-"""Saved state as bytes, and back. Of a channel or candidate, never of its epoch clock: SPEC.md section 19.
+"""Saved state as bytes, and back: of a channel or candidate, never of its epoch clock.
 
 Not a wire format: each release reads its own and earlier ones, `format` says which.
 """

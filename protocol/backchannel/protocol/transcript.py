@@ -1,4 +1,4 @@
-"""The record: SPEC.md section 16. A graph of content hashes in which each post names its author's heads.
+"""The record: SPEC.md section 16. A graph of content hashes: each post names its author's heads.
 
 Owns what was accepted, what is named and missing, and the heads. Knows no keys and no text.
 """
@@ -9,8 +9,8 @@ from backchannel.protocol import limits
 from backchannel.protocol.sender_key import Parent
 from backchannel.protocol.types import ContentHash, Hour
 
-
 _MOST = 2**32 - 1
+_OLDEST = 255
 
 
 class Post(msgspec.Struct, frozen=True, array_like=True):
@@ -59,8 +59,12 @@ class Transcript(msgspec.Struct, array_like=True):
 
     def parents(self, version: int) -> tuple[Parent, ...]:
         """What a new post under roster `version` names: at most four heads, the newest by order."""
-        newest = sorted(self.heads, key=lambda head: (self.posts[head].order, head))[-limits.PARENTS :]
-        return tuple(Parent(head, min(255, version - self.posts[head].version)) for head in newest)
+        rising = sorted(self.heads, key=lambda head: (self.posts[head].order, head))
+        return tuple(Parent(head, self._age(head, version)) for head in rising[-limits.PARENTS :])
+
+    def _age(self, head: ContentHash, version: int) -> int:
+        """At least 0: an announcement is read before its roster is adopted."""
+        return max(0, min(_OLDEST, version - self.posts[head].version))
 
     def forget(self, oldest: Hour) -> None:
         """Drop what is of hours before `oldest`."""

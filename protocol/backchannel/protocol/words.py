@@ -1,4 +1,7 @@
-"""Words that people say to each other: SPEC.md section 10. Twelve carry a secret, six and ten compare identities."""
+"""Words that people say to each other: SPEC.md section 10.
+
+Twelve carry a secret; six and ten compare identities. Knows no roster and no invite.
+"""
 
 import unicodedata
 from functools import cache
@@ -14,6 +17,7 @@ INVITE = 12
 ROSTER = 10
 CHECK = 6
 _BITS = 11
+_MASK = 2**_BITS - 1
 _PREFIX = 4  # letters after which every word of the list is known
 
 
@@ -38,7 +42,7 @@ def invite_entropy(text: str) -> bytes:
         raise DecodeError(msg)
     whole = " ".join(_complete(word, place) for place, word in enumerate(words, 1))
     try:
-        return bytes(_list().to_entropy(whole))[: limits.ID]
+        return bytes(_list().to_entropy(whole))
     except ValueError:
         msg = "one of the words is mistyped: their checksum is wrong"
         raise DecodeError(msg) from None
@@ -55,8 +59,6 @@ def _complete(word: str, place: int) -> str:
 def spoken(data: bytes, count: int) -> tuple[str, ...]:
     """`words(data, n)`: slow on purpose (256 MiB, about a second)."""
     digest = argon2id(hash_(Label.WORDS, data), hash_(Label.WORDS_SALT, data)[: limits.SALT])
-    bits = int.from_bytes(digest)
-    total = 8 * len(digest)
-    return tuple(
-        _list().wordlist[bits >> (total - _BITS * place) & (2**_BITS - 1)] for place in range(1, count + 1)
-    )
+    bits, total = int.from_bytes(digest), 8 * len(digest)
+    groups = [bits >> (total - _BITS * place) & _MASK for place in range(1, count + 1)]
+    return tuple(_list().wordlist[group] for group in groups)
