@@ -12,19 +12,19 @@ PIECE = 2758
 MOST_PARTS = 16
 
 CONTENT = shapes.union(
-    text=shapes.record(thread=shapes.binary(16), lifetime=LIFETIME, text=shapes.text()),
+    text=shapes.record(thread=shapes.binary(16), lifetime=LIFETIME, text=shapes.text(least=1)),
     threads=shapes.record(
         threads=shapes.array(
             shapes.record(
-                thread=shapes.binary(16), lifetime=LIFETIME, topic=shapes.text(most_characters=120)
+                thread=shapes.binary(16),
+                lifetime=LIFETIME,
+                topic=shapes.text(most_characters=120, least=1),
             ),
             1,
             64,
         )
     ),
-    roster=shapes.record(
-        version=shapes.uint(1), roster_hash=HASH, pieces=shapes.array(HASH, 1, 64)
-    ),
+    roster=shapes.record(version=shapes.uint(), roster_hash=HASH, pieces=shapes.array(HASH, 1, 64)),
     ask=shapes.record(
         cores=shapes.array(HASH, 0, 32),
         generations=shapes.array(shapes.record(slot=SLOT, generation_id=shapes.binary(16)), 0, 32),
@@ -35,7 +35,7 @@ CONTENT = shapes.union(
 
 def read_part(part: bytes) -> dict[str, Any]:
     """SPEC 15: message_id, order, index (from 0), count, piece."""
-    need(22 <= len(part) <= 22 + PIECE, "size", "part")
+    need(22 < len(part) <= 22 + PIECE, "size", "part")
     index, count = part[20], part[21]
     need(1 <= count <= MOST_PARTS and index < count, "rules", "number of a part")
     return {
@@ -55,7 +55,9 @@ def join_parts(some: list[dict[str, Any]]) -> dict[str, Any]:
     ordered = sorted(some, key=lambda part: int(part["index"]))
     indexes = [part["index"] for part in ordered]
     need(indexes == list(range(some[0]["count"])), "rules", "a part is missing")
-    return decode_content(b"".join(part["piece"] for part in ordered))
+    content = decode_content(b"".join(part["piece"] for part in ordered))
+    need(content["tag"] != "roster" or len(some) == 1, "rules", "an announcement is one part")
+    return content
 
 
 def decode_content(encoded: bytes) -> dict[str, Any]:

@@ -45,6 +45,11 @@ def check_hour(hour: int, now: int, lifetime: int) -> None:
     need(now - lifetime <= hour <= now + 1, "stale", "hour")
 
 
+def check_newcomers_hour(hour: int, now: int) -> None:
+    """SPEC 4: in a lobby a newcomer has only the upper bound."""
+    need(hour <= now + 1, "stale", "hour")
+
+
 def epoch_start(seed: bytes) -> dict[str, bytes]:
     """SPEC 5: a seed 32 -> `secret` S and `clock` E(first hour)."""
     return {

@@ -14,17 +14,12 @@ EMPTY: dict[str, Any] = {"kind": "empty"}
 def read_place(place: bytes) -> dict[str, Any]:
     """SPEC 19: kind (a word of KINDS), name, hour, extra, value; for an expiry key also day.
 
-    A place whose checksum fails reads as an empty one.
+    A place whose checksum fails, and what is not read, gives an empty one.
     """
     body, checksum = parts(place, 480, 32)
-    if label_hash("place", body) != checksum:
+    if label_hash("place", body) != checksum or not 0 < body[0] < len(KINDS):
         return EMPTY
-    need(body[0] < len(KINDS), "rules", "kind of a place")
     kind = KINDS[body[0]]
-    if kind == "empty":
-        need(body == bytes(480), "rules", "an empty place that is not")
-        return EMPTY
-    need(body[65:] == bytes(415), "rules", "zeros of a place")
     found = {
         "kind": kind,
         "name": body[1:25],
@@ -32,29 +27,35 @@ def read_place(place: bytes) -> dict[str, Any]:
         "extra": number(body[29:33]),
         "value": body[33:65],
     }
-    need(kind == "clock" or found["extra"] == 0, "rules", "extra")
-    return found | _check_name(kind, body[1:25], number(body[25:29]))
+    sound = body[65:] == bytes(415) and (kind == "clock" or found["extra"] == 0)
+    if not sound or not _is_name(kind, body[1:25], body[25:29]):
+        return EMPTY
+    return found | ({"day": number(body[1:5])} if kind == "expiry key" else {})
 
 
-def _check_name(kind: str, name: bytes, hour: int) -> dict[str, int]:
+def _is_name(kind: str, name: bytes, hour: bytes) -> bool:
     if kind == "header":
-        need(name == HEADER_NAME, "rules", "name of the header")
-    elif kind == "expiry key":
-        day, expiry, zeros = parts(name, 4, 4, 16)
-        need(zeros == bytes(16) and number(expiry) == hour, "rules", "name of an expiry key")
-        return {"day": number(day)}
-    else:
-        need(name[16:] == bytes(8), "rules", "name of a thread key or a clock")
-    return {}
+        return name == HEADER_NAME
+    if kind == "expiry key":
+        return name[4:] == hour + bytes(16)
+    return name[16:] == bytes(8)
 
 
-def read_file(data: bytes) -> list[dict[str, Any]]:
-    """SPEC 19: all places; place 0, and no other, is the header."""
-    need(len(data) >= PLACE and len(data) % PLACE == 0, "size", "expiry file")
-    places = [read_place(data[at : at + PLACE]) for at in range(0, len(data), PLACE)]
-    headers = [at for at, place in enumerate(places) if place["kind"] == "header"]
-    need(headers == [0], "rules", "header of the expiry file")
-    return places
+def read_file(data: bytes) -> dict[str, Any]:
+    """SPEC 19: highest (hour), id (of the store), and keys: those that count, by (kind, name)."""
+    whole = len(data) - len(data) % PLACE
+    places = [read_place(data[at : at + PLACE]) for at in range(0, whole, PLACE)]
+    headers = [place for place in places[:2] if place["kind"] == "header"]
+    need(len(headers) > 0, "rules", "header of the expiry file")
+    header = max(headers, key=lambda place: int(place["hour"]))
+    keys: dict[tuple[str, bytes], dict[str, Any]] = {}
+    for place in places[2:]:
+        if place["kind"] in ("empty", "header"):
+            continue
+        name = (place["kind"], place["name"])
+        if name not in keys or place["hour"] > keys[name]["hour"]:
+            keys[name] = place
+    return {"highest": header["hour"], "id": header["value"], "keys": keys}
 
 
 def item_key(store_key: bytes, expiry_key: bytes, thread_key: bytes = bytes(32)) -> bytes:

@@ -54,12 +54,18 @@ def check_name(name: str) -> None:
         allowed = kind[0] in "LM" or kind == "Nd" or character in " -'."
         need(allowed, "rules", "character of a name")
     need(name == " ".join(name.split()), "rules", "spaces of a name")
-    need(len({_script(c) for c in name if c.isalpha()}) <= 1, "rules", "scripts of a name")
+    need(any(_letter(c) or unicodedata.category(c) == "Nd" for c in name), "rules", "no letter")
+    need(len({_script(c) for c in name if _letter(c)}) <= 1, "rules", "scripts of a name")
+
+
+def _letter(character: str) -> bool:
+    return unicodedata.category(character)[0] == "L"
 
 
 def _script(letter: str) -> str:
-    """Stands in for the Script property, which Python has not: the first word of the name."""
-    return unicodedata.name(letter, "unnamed").split()[0]
+    """SPEC 17: the first word of the Unicode name, four of them being one."""
+    word = unicodedata.name(letter, "unnamed").split()[0]
+    return "CJK" if word in ("CJK", "HIRAGANA", "KATAKANA", "HANGUL") else word
 
 
 def likeness(alias: str) -> str:

@@ -16,24 +16,26 @@ from tests.support.second_reader.primitives import (
     unpad,
 )
 from tests.support.second_reader.refused import Refused, need
-from tests.support.second_reader.roster import HASH, LIFETIME, RELAYS, ROLE, SLOT
+from tests.support.second_reader.roster import HASH, LIFETIME, RELAYS, ROLE, SLOT, check_relays
 
 MOST_CHARTER = 20000
 MOST_PIECES = 8
+PIECE = 3984
 
+SAID = shapes.text(most_characters=500, least=1)
+PERSON = shapes.record(alias=shapes.text(), party=shapes.text(), role=ROLE)
 CARD = shapes.union(
     card=shapes.record(
         channel_id=shapes.binary(16),
         channel_name=shapes.text(),
-        charter=shapes.text(MOST_CHARTER),
-        disclosure=shapes.record(
-            convened_by=shapes.text(), funded_by=shapes.text(), relay_run_by=shapes.text()
-        ),
+        charter=shapes.text(MOST_CHARTER, least=1),
+        disclosure=shapes.record(convened_by=SAID, funded_by=SAID, relay_run_by=SAID),
         relays=RELAYS,
         lifetime=LIFETIME,
-        facilitator=shapes.record(slot=SLOT, alias=shapes.text(), party=shapes.text(), role=ROLE),
+        slot=SLOT,
+        facilitator=PERSON,
         bundle=shapes.binary(BUNDLE),
-        invited=shapes.record(alias=shapes.text(), party=shapes.text(), role=ROLE),
+        invited=PERSON,
         last_hour=shapes.uint(),
     ),
     marker=shapes.record(reason=shapes.one_of("used", "refused", "burnt", "withdrawn")),
@@ -78,24 +80,30 @@ def join_card(pieces: list[tuple[int, int, bytes]]) -> dict[str, Any]:
     return decode_card(b"".join(by_index[index] for index in range(count)))
 
 
-def read_lobby(pieces: list[tuple[int, int, bytes]]) -> list[dict[str, Any]]:
-    """SPEC 11: all cards and markers of a lobby from its pieces, in the order they came.
-
-    A piece with count 1 is read alone; the others belong together by their count.
-    """
-    found = [join_card([piece]) for piece in pieces if piece[1] == 1]
-    for count in sorted({piece[1] for piece in pieces} - {1}):
-        some = [piece for piece in pieces if piece[1] == count]
-        if {piece[0] for piece in some} == set(range(count)):
-            found.append(join_card(some))
+def read_lobby(pieces: list[tuple[int, int, bytes]]) -> dict[str, dict[str, Any]]:
+    """SPEC 11: `card` and `marker` of a lobby, if they have come; pieces: as they came."""
+    found: dict[str, dict[str, Any]] = {}
+    groups: dict[int, list[tuple[int, int, bytes]]] = {}
+    for piece in pieces:
+        group = [piece] if piece[1] == 1 else [*groups.get(piece[1], []), piece]
+        groups[piece[1]] = group
+        if len({each[0] for each in group}) == piece[1]:
+            try:
+                whole = join_card(group)
+            except Refused:
+                continue
+            found.setdefault(whole["tag"], whole)
     return found
 
 
 def decode_card(encoded: bytes) -> dict[str, Any]:
     """SPEC 11: the fields of `CARD` above, with `tag` card or marker."""
+    need(len(encoded) <= MOST_PIECES * PIECE, "size", "card")
     card: dict[str, Any] = CARD(read(encoded))
     if card["tag"] == "card":
         read_bundle(card["bundle"])
+        check_relays(card["relays"])
+        check_name(card["channel_name"])
         for person in (card["facilitator"], card["invited"]):
             check_name(person["alias"])
             check_name(person["party"])
@@ -133,6 +141,6 @@ def decode_join(encoded: bytes) -> dict[str, Any]:
 
 
 def check_lobby_hour(hour: int, made: int, last: int) -> None:
-    """SPEC 11: from the hour before the invite was made to its last hour."""
+    """SPEC 11: from the hour before the invite was made to its last hour (for who made it)."""
     if not made - 1 <= hour <= last:
         raise Refused("stale", "hour of a lobby")

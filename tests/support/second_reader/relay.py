@@ -116,7 +116,8 @@ def voucher_text(voucher: bytes) -> str:
 
 
 def read_voucher(text: str) -> bytes:
-    """SPEC 18: the 16 bytes of a voucher's text, of which there is one."""
+    """SPEC 18: the 16 bytes of a voucher as somebody types it."""
+    text = text.strip().lower()
     need(len(text) == 29 and text.startswith("bc-"), "size", "voucher")
     need(all(character in BASE32 for character in text[3:]), "encoding", "voucher")
     try:

@@ -14,7 +14,7 @@ from tests.support.second_reader.identity import (
     read_bundle,
 )
 from tests.support.second_reader.messagepack import read
-from tests.support.second_reader.primitives import label_hash, number, unpad
+from tests.support.second_reader.primitives import check_x25519, label_hash, number, unpad
 from tests.support.second_reader.refused import need
 
 PIECE = 3986
@@ -26,7 +26,8 @@ SLOT = shapes.uint(0, 63)
 ROLE = shapes.one_of(*ROLES)
 HASH = shapes.binary(32)
 LIFETIME = shapes.uint(1, MOST_LIFETIME)
-RELAYS = shapes.array(shapes.record(url=shapes.text(), static_key=HASH), 1, 64)
+URL = shapes.text(most_characters=256, least=1)
+RELAYS = shapes.array(shapes.record(url=URL, static_key=HASH), 1, 8)
 
 ROSTER = shapes.record(
     channel_id=shapes.binary(16),
@@ -57,8 +58,15 @@ def decode_roster(encoded: bytes) -> dict[str, Any]:
     roster: dict[str, Any] = ROSTER(read(encoded))
     first = roster["version"] == 1
     need((roster["previous"] == bytes(32)) == first, "rules", "previous roster")
+    check_relays(roster["relays"])
     _check_entries(roster["entries"])
     return roster
+
+
+def check_relays(relays: list[dict[str, Any]]) -> None:
+    """SPEC 9 and 2: a static key is an X25519 public key."""
+    for relay in relays:
+        check_x25519(relay["static_key"])
 
 
 def _check_entries(entries: list[dict[str, Any]]) -> None:
@@ -151,4 +159,32 @@ def check_successor(
     need(roster["commitment"] == commitment, "commitment", "epoch")
     kept = len(old["entries"])
     need(roster["entries"][:kept] == old["entries"], "rules", "an entry changed")
+    need(len(roster["entries"]) > kept, "rules", "nobody new")
     return roster
+
+
+def check_first(
+    card: dict[str, Any], roster: dict[str, Any], intro_hash: bytes, given: dict[str, Any]
+) -> None:
+    """SPEC 9: may a newcomer adopt its first roster? roster: decoded, of `read_package`'s `hash`.
+
+    given: hash (of the package), disclosure (encoded), epoch, epoch_secret and clock (E at the
+    roster's hour) of the admission, slot, alias, identity_hash (own), now.
+    """
+    need(given["hash"] == intro_hash, "rules", "roster of the intro")
+    for field in ("channel_id", "relays"):
+        need(roster[field] == card[field], "rules", f"{field} of the card")
+    need(roster["policy"]["lifetime"] == card["lifetime"], "rules", "lifetime of the card")
+    need(roster["charter"] == charter_hash(card["charter"]), "rules", "charter of the card")
+    need(roster["disclosure"] == disclosure_hash(given["disclosure"]), "rules", "disclosure")
+    need(roster["epoch"] == given["epoch"], "rules", "epoch of the admission")
+    entries = {entry["slot"]: entry for entry in roster["entries"]}
+    own, host = entries.get(given["slot"], {}), entries.get(card["slot"], {})
+    need(own.get("alias") == given["alias"], "rules", "own alias")
+    need(own.get("identity_hash") == given["identity_hash"], "rules", "own identity")
+    need(host.get("identity_hash") == identity_hash(card["bundle"]), "rules", "the card's identity")
+    issuer = entries.get(roster["issuer"], {})
+    need(issuer.get("role") == "facilitator", "rules", "issuer")
+    need(roster["hour"] <= given["now"] + 1, "stale", "hour of the roster")
+    commitment = epoch_commitment(given["epoch_secret"], roster["hour"], given["clock"])
+    need(roster["commitment"] == commitment, "commitment", "epoch")

@@ -37,15 +37,15 @@ def binary(size: int) -> Shape:
     return check
 
 
-def text(most_bytes: int = 65536, most_characters: int = 65536) -> Shape:
-    """NFC text within bounds (SPEC 1)."""
+def text(most_bytes: int = 65536, most_characters: int = 65536, least: int = 0) -> Shape:
+    """NFC text within bounds (SPEC 1); least: characters."""
 
     def check(value: Any) -> str:
         if not isinstance(value, str):
             raise Refused("encoding", "not a str")
         need(unicodedata.is_normalized("NFC", value), "rules", "not NFC")
         need(len(value.encode()) <= most_bytes, "rules", "text too long")
-        need(len(value) <= most_characters, "rules", "text too long")
+        need(least <= len(value) <= most_characters, "rules", "length of a text")
         return value
 
     return check

@@ -19,6 +19,16 @@ def invite_words(entropy: bytes) -> list[str]:
     return [LIST[bits >> (121 - 11 * at) & 2047] for at in range(12)]
 
 
+def typed(text: str) -> list[str]:
+    """SPEC 11: words as a person types them: in any case and spacing, cut after four letters."""
+    return [_complete(word) for word in text.lower().split()]
+
+
+def _complete(word: str) -> str:
+    meant = [known for known in LIST if len(word) >= 4 and known.startswith(word)]
+    return meant[0] if word not in LIST and meant else word
+
+
 def invite_entropy(words: list[str]) -> bytes:
     """SPEC 10: the 16 bytes of twelve words."""
     need(len(words) == 12, "size", "words")
