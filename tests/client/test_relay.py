@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -29,27 +28,13 @@ from backchannel.protocol.drop import Drop, DropKeys, Operation, Page, Request, 
 from backchannel.protocol.primitives import X25519Public, x25519_public
 from backchannel.protocol.secret import DropSecret, X25519Private
 from backchannel.protocol.types import Block, Hour, Timestamp
-from tests.support.liar import Liar, Script, http
+from tests.support.liar import KEY, OTHER, PRIVATE, Liar, Script, description, http
 from tests.support.people import ENTROPY, NOON
 
-PRIVATE = X25519Private(hashlib.sha256(b"relay").digest())
-KEY = x25519_public(PRIVATE)
-OTHER = x25519_public(X25519Private(hashlib.sha256(b"another relay").digest()))
 DROP = Drop(DropSecret(bytes(range(32))), KEY)
 CLOSE = X25519Private(hashlib.sha256(b"close").digest())
 BLOCK = Block(bytes(4096))
 PATIENCE = 0.3
-
-
-def description(key: X25519Public = KEY, **more: object) -> bytes:
-    found = {
-        "protocol": "backchannel/1",
-        "static_key": key.value.hex(),
-        "hour": 500_000,
-        "classes": [24, 72],
-        "max_blocks": 64,
-    }
-    return http(200, json.dumps(found | more).encode())
 
 
 def says(*pieces: bytes, key: X25519Public = KEY) -> Script:
@@ -300,7 +285,7 @@ def test_an_answer_larger_than_any_is_cut_off(declared: bool) -> None:
         nonlocal sent
         yield b"HTTP/1.1 200 OK\r\n"
         yield b"Content-Length: 1000000000\r\n\r\n" if declared else b"\r\n"
-        for _ in range(15_000):
+        for _piece in range(15_000):
             sent += 65_536
             yield bytes(65_536)
 

@@ -1,11 +1,19 @@
 """A server on loopback that answers whatever a test says, and remembers what it was asked."""
 
 import contextlib
+import hashlib
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
+from backchannel.protocol.primitives import X25519Public, x25519_public
+from backchannel.protocol.secret import X25519Private
+
+PRIVATE = X25519Private(hashlib.sha256(b"relay").digest())
+KEY = x25519_public(PRIVATE)
+OTHER = x25519_public(X25519Private(hashlib.sha256(b"another relay").digest()))
 Script = Callable[[bytes], Iterable[bytes]]
 
 
@@ -75,3 +83,15 @@ def http(status: int, body: bytes, *headers: str) -> bytes:
     """An answer of HTTP/1.1."""
     lines = (f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers, "", "")
     return "\r\n".join(lines).encode() + body
+
+
+def description(key: X25519Public = KEY, **more: object) -> bytes:
+    """How a relay with that key describes itself, but for what is said."""
+    found: dict[str, object] = {
+        "protocol": "backchannel/1",
+        "static_key": key.value.hex(),
+        "hour": 500_000,
+        "classes": [24, 72],
+        "max_blocks": 64,
+    }
+    return http(200, json.dumps(found | more).encode())

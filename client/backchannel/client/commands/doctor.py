@@ -105,9 +105,8 @@ def _keys(profile: Profile) -> Check:
 
     hour = hour_of(clock.now(profile))
     try:
-        file = ExpiryFile(profile.vault / KEYS)
-        highest = file.keys.highest
-        file.close()
+        with ExpiryFile(profile.vault / KEYS) as file:
+            highest = file.keys.highest
     except (BackchannelError, OSError):
         text = "the file of expiry keys is missing or damaged: what was kept is lost"
         return Check("keys", "bad", text, "move the vault away and join anew", Exit.UNEXPECTED)

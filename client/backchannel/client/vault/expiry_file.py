@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Self, final
 
 from backchannel.protocol.labels import Label
 from backchannel.protocol.types import Hour
@@ -42,6 +42,12 @@ class ExpiryFile:
         self._file = path.open("r+b", buffering=0)
         self._descriptor = self._file.fileno()
         self._keys: ExpiryKeys | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -175,12 +175,8 @@ class Vault:
 
 def expire(profile: Profile, now: Timestamp) -> None:
     """What a timer does, without the passphrase: erase every key that is dead at `now`."""
-    file = _open_expiry(profile.vault / KEYS)
-    try:
-        with Lock(profile.lock):
-            file.advance(hour_of(now))
-    finally:
-        file.close()
+    with _open_expiry(profile.vault / KEYS) as file, Lock(profile.lock):
+        file.advance(hour_of(now))
 
 
 def _open_expiry(path: Path) -> ExpiryFile:

@@ -1,0 +1,51 @@
+"""Every failure says what happened, what to do next, and ends with a documented exit code."""
+
+import itertools
+
+import pytest
+
+from backchannel.client import errors
+from backchannel.client.errors import ClientError, RateLimited, explain
+from backchannel.client.exits import Exit
+from backchannel.protocol import errors as protocol
+from backchannel.protocol.errors import BackchannelError
+
+
+def below(kind: type[BackchannelError]) -> list[type[BackchannelError]]:
+    return [kind, *itertools.chain.from_iterable(map(below, kind.__subclasses__()))]
+
+
+OURS = [
+    kind
+    for kind in below(ClientError)
+    if kind.__module__ == errors.__name__ and kind != RateLimited
+]
+THEIRS = [kind for kind in below(BackchannelError) if kind.__module__ == protocol.__name__]
+
+
+@pytest.mark.parametrize("kind", [*OURS, *THEIRS])
+def test_every_error_names_the_next_step(kind: type[BackchannelError]) -> None:
+    problem = explain(kind("What happened."))
+    assert problem.message == "What happened."
+    assert problem.next_step
+    assert problem.status not in {Exit.DONE, Exit.NOTHING_NEW, Exit.OVERDUE}
+
+
+def test_codes_are_stable_and_tell_errors_apart() -> None:
+    codes = {kind: explain(kind("")).code for kind in OURS}
+    assert len(set(codes.values())) == len(codes)
+    assert all(code.replace("-", "").isalpha() and code.islower() for code in codes.values())
+
+
+def test_exit_codes_are_the_documented_ones() -> None:
+    documented = {
+        "DONE": 0, "UNEXPECTED": 1, "USAGE": 2, "RELAY": 3, "KEY_CHANGED": 4, "RATE_LIMITED": 5,
+        "REFUSED": 6, "GONE": 7, "LOCKED": 8, "NOT_FOUND": 9, "PARTLY_SENT": 10,
+        "NOTHING_NEW": 11, "OVERDUE": 12, "INTERRUPTED": 130,
+    }  # fmt: skip
+    assert {code.name: code.value for code in Exit} == documented
+
+
+def test_a_rate_limit_says_when_to_come_back() -> None:
+    problem = explain(RateLimited("Busy.", 7))
+    assert (problem.next_step, problem.status) == ("try again in 7 s", Exit.RATE_LIMITED)
