@@ -1,5 +1,6 @@
 """The agent: a real process that holds the key for a while, and lets nobody else have it."""
 
+import hashlib
 import os
 import resource
 import signal
@@ -17,7 +18,7 @@ from backchannel.client.profile import Profile
 from backchannel.client.vault.head import VaultKey
 from tests.support.people import PASSPHRASE, make_vault, passphrase_file, program
 
-KEY = VaultKey(bytes(range(100, 132)))
+KEY = VaultKey(hashlib.sha256(b"a key that stands nowhere else").digest())
 PROC = Path("/proc")
 linux = pytest.mark.skipif(not PROC.is_dir(), reason="looks into /proc")
 

@@ -104,7 +104,8 @@ class App:
         return describe(url, **self._way())
 
     def _way(self) -> "Way":
-        return {"proxy": self.settings.proxy, "allow_http": self.settings.allow_http}
+        way: Way = {"proxy": self.settings.proxy, "allow_http": self.settings.allow_http}
+        return way
 
     def _passphrase(self) -> str:
         return self._passphrase_of_file() or self.ui.ask_secret("Passphrase of the vault:")
