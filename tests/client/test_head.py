@@ -70,7 +70,11 @@ def test_a_later_version_is_said_to_be_later() -> None:
         Head.read(with_number(24, 2))
 
 
-@pytest.mark.parametrize("data", [HEAD.pack()[:-1], HEAD.pack() + b"\0", with_number(24, 0)])
+@pytest.mark.parametrize(
+    "data",
+    [HEAD.pack()[:-1], HEAD.pack() + b"\0", with_number(24, 0)],
+    ids=["short", "long", "version 0"],
+)
 def test_a_wrong_size_or_version_nought_is_damage(data: bytes) -> None:
     with pytest.raises(VaultDamaged):
         Head.read(data)
