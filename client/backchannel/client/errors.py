@@ -40,6 +40,13 @@ class UsageMistake(ClientError):
     usual_next = "backchannel --help"
 
 
+class WordsMistyped(UsageMistake):
+    """Not the twelve words of any invite."""
+
+    code = "words-mistyped"
+    usual_next = "read the words again; if they are as you were told, ask for a new invite"
+
+
 class RelayError(ClientError):
     """Nothing reached the relay, or nothing trustworthy came back; nothing may be assumed done."""
 
@@ -102,7 +109,21 @@ class VoucherRefused(Refused):
     """The relay takes no such voucher, or the drop stands with other keys."""
 
     code = "voucher-refused"
-    usual_next = "ask the relay's operator for a new voucher"
+    usual_next = "ask the relay's operator for vouchers, then: backchannel channel vouchers FILE"
+
+
+class NoVoucher(Refused):
+    """A drop is needed, and nothing is left to pay for it."""
+
+    code = "no-voucher"
+    usual_next = "ask the relay's operator for vouchers, then: backchannel channel vouchers FILE"
+
+
+class Declined(Refused):
+    """A person said no, or nothing."""
+
+    code = "declined"
+    usual_next = "nothing; or start again when you are ready"
 
 
 class DropFull(Refused):
@@ -117,6 +138,13 @@ class Gone(ClientError):
 
     code = "gone"
     status = Exit.GONE
+
+
+class InviteOver(Gone):
+    """The lobby says that nobody is waited for."""
+
+    code = "invite-over"
+    usual_next = "ask for a new invite"
 
 
 class UnknownDrop(Gone):
@@ -179,6 +207,13 @@ class NotFound(ClientError):
     code = "not-found"
     status = Exit.NOT_FOUND
     usual_next = "backchannel status"
+
+
+class InviteUnknown(NotFound):
+    """No lobby where the words lead: expired, mistyped with luck, or another relay."""
+
+    code = "invite-unknown"
+    usual_next = "compare the relay's address; if it is right, ask for a new invite"
 
 
 class NoVault(NotFound):

@@ -8,11 +8,21 @@ from collections.abc import Callable
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple, final
 
-from backchannel.client.errors import ClientError, NoVoucher, RelayError, RelayKeyChanged, UnknownDrop, VoucherRefused
+from backchannel.client.errors import (
+    ClientError,
+    NoVoucher,
+    RateLimited,
+    RelayError,
+    RelayGarbage,
+    RelayKeyChanged,
+    UnknownDrop,
+    VoucherRefused,
+)
 from backchannel.client.relays import Relays
 from backchannel.client.vault.outbox import Owed
 from backchannel.protocol import limits
 from backchannel.protocol.drop import Create, Operation, read_stored
+from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.outcome import Append, DeleteDrop, OpenDrop
 from backchannel.protocol.primitives import X25519Public, x25519_public
 from backchannel.protocol.types import Hour, Timestamp
@@ -109,7 +119,7 @@ class Delivery:
         operation, payload = Operation(first.operation), b"".join(row.payload for row in batch)
         answer = relay.exchange(operation, first.drop, first.access, payload)
         if operation is Operation.APPEND:
-            relay.decode(lambda: read_stored(answer, len(batch)))
+            _check_stored(answer, len(batch))
 
     def _pay_again(self, row: Owed) -> bool:
         """Put another voucher in place of one that the relay does not take."""
@@ -121,12 +131,20 @@ class Delivery:
 
     def _hold_up(self, batch: list[Owed], error: ClientError) -> bool:
         first = batch[0]
-        whole_relay = isinstance(error, RelayError | RelayKeyChanged)
+        whole_relay = isinstance(error, RelayError | RelayKeyChanged | RateLimited)
         self._stuck.add((first.relay, b"" if whole_relay else first.drop))
         self._problem = self._problem or error
         with self._vault.exclusive(self._now()), self._vault.transaction():
             self._vault.outbox.tried(first.id)
         return False
+
+
+def _check_stored(answer: bytes, count: int) -> None:
+    try:
+        read_stored(answer, count)
+    except DecodeError:
+        msg = "The relay does not say where it put what was sent."
+        raise RelayGarbage(msg) from None
 
 
 def _same(row: Owed, first: Owed) -> bool:

@@ -18,7 +18,12 @@ def lifetime(hours: int) -> str:
 
 def left(expires: Hour, now: Hour) -> str:
     """`6 days 23 h left`, `under 1 h left`."""
-    days, hours = divmod(max(0, expires - now), _DAY)
+    return hours_left(expires - now)
+
+
+def hours_left(span: int) -> str:
+    """The same for a number of hours."""
+    days, hours = divmod(max(0, span), _DAY)
     parts = [f"{days} day{'s' if days != 1 else ''}"] if days else []
     parts += [f"{hours} h"] if hours else []
     if parts in ([], ["1 h"]):
@@ -41,6 +46,20 @@ def hour_of_day(hour: Hour) -> str:
 def stamp(hour: Hour) -> str:
     """`2026-07-02T14:00Z`."""
     return iso(start_of(hour))
+
+
+_ENDED = {
+    "used": "This invite was used already: each is good for one person, once.",
+    "refused": "The facilitator did not admit this request.",
+    "burnt": "Two people answered this invite, so nobody is admitted on it.",
+    "withdrawn": "This invite was withdrawn.",
+    "expired": "This invite has expired.",
+}
+
+
+def ended(reason: str) -> str:
+    """Why a lobby waits for nobody; nothing while it still does."""
+    return _ENDED.get(reason, "")
 
 
 def count(number: int, noun: str) -> str:

@@ -1,13 +1,16 @@
-"""The relays that one command speaks to: each is connected once, and hung up at the end."""
+"""The relays that one command speaks to: each is connected once, and is the one that was trusted before."""
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self, final
+from typing import TYPE_CHECKING, final
 
 from backchannel.client.app import App
+from backchannel.client.errors import RelayKeyChanged
+from backchannel.client.summary import pins
 from backchannel.protocol.primitives import X25519Public
 
 if TYPE_CHECKING:
     from backchannel.client.relay import Relay
+    from backchannel.client.vault.vault import Vault
 
 
 @final
@@ -19,10 +22,8 @@ class Relays:
         self._stack = ExitStack()
         self._open: dict[tuple[str, bytes], Relay] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Hang up everywhere."""
         self._stack.close()
 
     def get(self, url: str, key: X25519Public) -> "Relay":
@@ -31,3 +32,12 @@ class Relays:
         if name not in self._open:
             self._open[name] = self._stack.enter_context(self._app.relay(url, key))
         return self._open[name]
+
+
+def refuse_other_key(vault: "Vault", url: str, key: bytes) -> None:
+    """`RelayKeyChanged` where another key was trusted at that address."""
+    summaries = [row.summary for row in vault.channels.list()]
+    summaries += [row.summary for row in vault.joins.list()]
+    if pins(summaries).get(url, key.hex()) != key.hex():
+        msg = f"{url} has another key than the one you trusted. Nothing was done."
+        raise RelayKeyChanged(msg)

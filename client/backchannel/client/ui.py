@@ -19,6 +19,8 @@ from backchannel.protocol.types import Timestamp
 SCHEMA_VERSION = 1
 WIDTH = 80
 _BOLD, _PLAIN = "\033[1m", "\033[0m"
+_INK = "\033[30;107m"
+_LABEL = 14  # columns
 
 
 def iso(moment: Timestamp) -> str:
@@ -66,6 +68,28 @@ class Ui:
         """What somebody wrote, wrapped and indented, so that it cannot pose as a line of ours."""
         for line in wrapped(text, indent):
             self.say(line)
+
+    def field(self, label: str, text: str) -> None:
+        """A label and what belongs to it, wrapped beside it."""
+        first, *more = wrapped(one_line(text), " " * _LABEL)
+        self.say(f"{label:<{_LABEL - 1}} {first[_LABEL:]}")
+        for line in more:
+            self.say(line)
+
+    def picture(self, rows: list[str]) -> None:
+        """Rows of block characters, for a camera: dark on light whatever the terminal's colours are."""
+        for row in rows:
+            print(f"    {_INK}{row}{_PLAIN}" if self._styled() else f"    {row}", file=self._out)
+
+    @property
+    def has_screen(self) -> bool:
+        """Whether somebody looks at standard output, and wants sentences."""
+        return self._out.isatty() and not self.json
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody sits at the terminal and can answer."""
+        return sys.stdin.isatty() and not self.json
 
     def note(self, text: str) -> None:
         """Something worth knowing beside the answer: on standard error."""

@@ -73,10 +73,19 @@ class Outbox:
         row = self._database.one("SELECT count(*) FROM outbox")
         return int(row[0]) if row else 0
 
+    def owes(self, numbers: list[int]) -> bool:
+        """Whether any of these requests is still to be sent."""
+        query = "SELECT 1 FROM outbox WHERE id = ?"
+        return any(self._database.one(query, number) is not None for number in numbers)
+
     def done(self, *numbers: int) -> None:
         """The relay has them."""
         for number in numbers:
             self._database.change("DELETE FROM outbox WHERE id = ?", number)
+
+    def replace(self, number: int, payload: bytes) -> None:
+        """Send something else in its place."""
+        self._database.change("UPDATE outbox SET payload = ? WHERE id = ?", payload, number)
 
     def tried(self, number: int) -> None:
         """Count an attempt that failed."""

@@ -1,0 +1,95 @@
+"""Which channel and which thread a person means, by what they typed and what there is."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from backchannel.client.errors import NotFound, UsageMistake
+from backchannel.client.vault.channels import ChannelRow
+from backchannel.protocol.types import MAIN_THREAD, ThreadId
+
+if TYPE_CHECKING:
+    from backchannel.client.vault.vault import Vault
+    from backchannel.protocol.state import ChannelState
+
+MAIN = "main"
+"""What the channel's own thread is called."""
+
+_SHORTEST_ID = 4
+
+channel_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--channel", metavar="NAME", help="Which channel; needed only where there are several."
+)
+thread_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--thread", metavar="TOPIC", help="Which thread: the start of its topic, or its id.  [main]"
+)
+
+
+class Chosen(NamedTuple):
+    """A thread."""
+
+    id: ThreadId
+    topic: str
+
+
+def pick_channel(vault: "Vault", name: str | None) -> ChannelRow:
+    """The channel of that name, or by the start of it; without a name, the only one."""
+    rows = vault.channels.list()
+    if name is None:
+        return _only(vault, rows)
+    found = [row for row in rows if row.name == name] or [
+        row for row in rows if row.name.casefold().startswith(name.casefold())
+    ]
+    if not found:
+        msg = f"There is no channel named {name}."
+        raise NotFound(msg, "backchannel channel list")
+    if len(found) > 1:
+        raise _several("--channel", [row.name for row in found])
+    return found[0]
+
+
+def _only(vault: "Vault", rows: list[ChannelRow]) -> ChannelRow:
+    if len(rows) > 1:
+        raise _several("--channel", [row.name for row in rows])
+    if rows:
+        return rows[0]
+    waiting = [row.summary["channel"] for row in vault.joins.list() if not row.summary["over"]]
+    if waiting:
+        msg = f"Nobody has admitted you to {waiting[0]} yet."
+        raise NotFound(msg, "ask the facilitator to admit you, then: backchannel sync")
+    msg = "There is no channel here yet."
+    raise NotFound(msg, "backchannel join URL, or: backchannel channel new NAME")
+
+
+def _several(option: str, names: list[str]) -> UsageMistake:
+    listed = ", ".join(names)
+    return UsageMistake(f"Several could be meant: {listed}.", f"add {option} and one of them")
+
+
+def pick_thread(state: "ChannelState", text: str | None) -> Chosen:
+    """A thread by its topic, the start of its topic, or its id; without any, the channel's own."""
+    if text is None or text.casefold() == MAIN:
+        return Chosen(MAIN_THREAD, MAIN)
+    wanted, known = text.casefold(), [Chosen(i, t.topic) for i, t in state.threads.items()]
+    long_enough = len(wanted) >= _SHORTEST_ID
+    for found in (
+        [each for each in known if each.topic.casefold() == wanted],
+        [each for each in known if each.topic.casefold().startswith(wanted)],
+        [each for each in known if long_enough and each.id.hex().startswith(wanted)],
+    ):
+        if len(found) > 1:
+            listed = [f"{each.topic} ({each.id.hex()[:8]})" for each in found]
+            raise _several("--thread", listed)
+        if found:
+            return found[0]
+    msg = f"There is no thread {text!r}; it may have ended."
+    raise NotFound(msg, "backchannel thread list")
+
+
+def topic_of(state: "ChannelState", thread: ThreadId) -> str:
+    """How a thread is called; a part of its id where nobody told."""
+    if thread == MAIN_THREAD:
+        return MAIN
+    known = state.threads.get(thread)
+    return known.topic if known else thread.hex()[:8]

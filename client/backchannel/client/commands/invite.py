@@ -1,0 +1,80 @@
+"""`invite`: a relay's address and twelve words, for one person."""
+
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from backchannel.client import phrases
+from backchannel.client.app import App
+from backchannel.client.choosing import channel_option, pick_channel
+from backchannel.client.options import Duration, verb
+from backchannel.client.sync import Sync
+from backchannel.client.verdict import queued
+
+if TYPE_CHECKING:
+    from backchannel.protocol.outcome import Invited
+    from backchannel.protocol.roster import Role
+
+_DAY = 24
+_ROLES = ("participant", "observer", "note-taker", "facilitator")
+
+
+@verb("invite")
+@click.argument("alias")
+@click.option("--party", default="Participants", metavar="NAME", help="The side they stand for.")
+@click.option("--role", type=click.Choice(_ROLES), default="participant", show_default=True)
+@click.option(
+    "--valid", type=Duration("1h", "30d", hours=True), default=_DAY, metavar="TIME",
+    help="How long the invite is good: 1h to 30d.  [default: 24h]",
+)  # fmt: skip
+@channel_option
+def invite(app: App, *, alias: str, party: str, role: str, valid: int, channel: str | None) -> None:
+    """Invite one person: prints the relay's address and twelve words.
+
+    Tell both by voice, or hand them over on paper. Good for one person, once. Costs a voucher.
+    """
+    from backchannel.protocol.command import Invite
+    from backchannel.protocol.outcome import Invited
+
+    with app.vault() as vault, Sync(app, vault) as sync:
+        row = pick_channel(vault, channel)
+        invited = sync.act(row.name, Invite(alias, party, cast("Role", role), valid), Invited)
+        assert invited is not None  # noqa: S101 - an invite that is made says its words
+        problem = sync.send(row.name)
+    _show(app, alias, invited, "at-relay" if problem is None else "queued")
+    if problem is not None:
+        raise queued(problem, "The words above hold, and the invite opens with the next sync.")
+
+
+def _show(app: App, alias: str, invited: "Invited", state: str) -> None:
+    words = " ".join(invited.words)
+    expires = phrases.stamp(invited.last)
+    document = {
+        "relay": invited.relay,
+        "words": words,
+        "alias": alias,
+        "expires_at": expires,
+        "state": state,
+    }
+    app.ui.show(document, f"For {alias}, once, until {phrases.hour_of_day(invited.last)}:", "")
+    app.ui.field("  relay", invited.relay)
+    for number, part in enumerate((invited.words[:6], invited.words[6:])):
+        app.ui.field("  words" if number == 0 else "", " ".join(part))
+    app.ui.say()
+    if app.ui.has_screen:
+        app.ui.picture(_picture(f"{invited.relay} {words}"))
+        app.ui.say()
+    app.ui.say(f"They type: backchannel join {invited.relay}")
+    app.ui.say("next: backchannel lobby     once they say that they have answered")
+
+
+def _picture(text: str) -> list[str]:
+    """A QR code in half blocks: two modules a character."""
+    import segno
+
+    rows = [bytes(row) for row in segno.make(text, error="l", micro=False).matrix_iter(border=2)]
+    rows += [bytes(len(rows[0]))] * (len(rows) % 2)
+    return [
+        "".join(" ▀▄█"[upper + 2 * lower] for upper, lower in zip(*pair, strict=True))
+        for pair in zip(rows[::2], rows[1::2], strict=True)
+    ]

@@ -1,0 +1,176 @@
+"""`join`: from twelve words to an answer in the lobby, everything shown before anything is sent."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from backchannel.client import phrases
+from backchannel.client.address import Address
+from backchannel.client.app import App
+from backchannel.client.errors import Declined, NotFound
+from backchannel.client.options import verb
+from backchannel.client.verdict import queued
+
+if TYPE_CHECKING:
+    from backchannel.client.joining import Read
+    from backchannel.client.sync import Sync
+    from backchannel.client.vault.channels import JoinRow
+    from backchannel.client.vault.vault import Vault
+    from backchannel.protocol.invite import Card
+
+_LEGAL = (
+    "Contact with the people here may be unlawful where you are. Nobody here can judge that for you; "
+    "if in doubt, ask somebody who can before you answer."
+)
+_DENIABLE = (
+    "What you write carries no signature. Everybody here can be sure who said what, and nobody can prove it to "
+    "an outsider: any member could have made the same record alone. A photograph of a screen, or "
+    "a member who tells, can still harm you; the mathematics only ensures that they have no proof."
+)
+_PATIENCE = 50  # seconds of one waiting request
+_TRIES = 3
+
+
+@verb("join")
+@click.argument("url")
+@click.option("--alias", metavar="NAME", help="Your name in this channel.  [default: as invited]")
+@click.option("--yes", is_flag=True, help="Accept the charter unseen: for scripts that showed it.")
+@click.option("--wait", is_flag=True, help="Stay until you are admitted.")
+def join(app: App, *, url: str, alias: str | None, yes: bool, wait: bool) -> None:
+    """Join a channel with the relay's address and the twelve words you were given.
+
+    The words are asked for, or read from standard input. Nothing is sent before you have seen what the channel
+    stands for and said yes.
+    """
+    from backchannel.client import joining
+    from backchannel.client.relays import refuse_other_key
+    from backchannel.client.sync import Sync
+
+    found = _read(app, url)
+    card = found.candidate.card
+    if not yes or not app.ui.json:
+        _show(app, card)
+    _agree(app, yes=yes)
+    with app.vault(create=True) as vault, Sync(app, vault) as sync:
+        refuse_other_key(vault, found.candidate.state.relay.url, found.candidate.state.relay.key)
+        row = joining.answer(app, vault, found, alias or card.invited.alias)
+        problem = sync.deliver(row.id).problem
+        words = joining.check_spoken(found.candidate)
+        state = "queued" if problem else _wait(app, vault, sync, row, words) if wait else "waiting"
+    _conclude(app, card, row, words, state)
+    if problem is not None:
+        raise queued(problem, "Your answer is in the outbox and goes with the next sync.")
+
+
+def _read(app: App, url: str) -> "Read":
+    from backchannel.client import joining
+
+    address = str(Address.parse(url, allow_http=app.settings.allow_http))
+    words = _words(app)
+    found = app.describe(address)
+    return joining.read(words, address, found, lambda: app.relay(address, found.key), app.now())
+
+
+def _words(app: App) -> str:
+    """The twelve words; at a terminal a slip may be mended."""
+    from backchannel.client import joining
+    from backchannel.client.errors import WordsMistyped
+
+    for tries_left in reversed(range(_TRIES if app.ui.can_ask else 1)):
+        words = app.ui.ask("The twelve words:")
+        try:
+            joining.check_words(words)
+        except WordsMistyped as error:
+            if not tries_left:
+                raise
+            app.ui.note(error.message)
+        else:
+            return words
+    raise AssertionError
+
+
+def _show(app: App, card: "Card") -> None:
+    """One screen: who, what for, for how long, and what it may mean."""
+    app.ui.show(_document(card) | {"state": "invited"})
+    if app.ui.json:
+        return
+    person = card.facilitator
+    app.ui.title(f"{card.name}: an invitation for {card.invited.alias} ({card.invited.party})")
+    app.ui.say()
+    app.ui.quote(card.charter)
+    app.ui.say()
+    for label, text in (
+        ("convened by", card.disclosure.convened_by),
+        ("funded by", card.disclosure.funded_by),
+        ("relay run by", card.disclosure.relay_run_by),
+        ("facilitator", f"{person.alias} ({person.party})"),
+        (
+            "your part",
+            f"{card.invited.role}, in a personal capacity, under a name for this channel only",
+        ),
+        (
+            "kept for",
+            f"{phrases.lifetime(card.lifetime)}; then nobody can open it, here or at the relay",
+        ),
+        ("the law", _LEGAL),
+        ("no proof", _DENIABLE),
+    ):
+        app.ui.field(label, text)
+    app.ui.say()
+
+
+def _agree(app: App, *, yes: bool) -> None:
+    if not yes and not app.ui.confirm("Join on these terms?"):
+        msg = "You did not join. Nothing was sent, and nothing was kept."
+        raise Declined(msg)
+
+
+def _wait(app: App, vault: "Vault", sync: "Sync", row: "JoinRow", words: str) -> str:
+    """Until the lobby answers."""
+
+    _compare(app, words)
+    while True:
+        sync.join(row, _PATIENCE)
+        left = next((each for each in vault.joins.list() if each.id == row.id), None)
+        if left is None:
+            sync.channel(vault.channels.list()[-1].name)
+            return "admitted"
+        if left.summary["over"]:
+            msg = phrases.ended(left.summary["over"])
+            raise NotFound(msg, "ask for a new invite")
+
+
+def _compare(app: App, words: str) -> None:
+    app.ui.say(
+        "Your answer is at the relay. Compare these six words with the facilitator, by voice:"
+    )
+    app.ui.say()
+    app.ui.title(f"    {words}")
+    app.ui.say()
+
+
+def _conclude(app: App, card: "Card", row: "JoinRow", words: str, state: str) -> None:
+    document = _document(card) | {"alias": row.alias, "check_words": words, "state": state}
+    if state == "admitted":
+        app.ui.show(document, f"You are in {card.name}, as {row.alias}.", "next: backchannel read")
+        return
+    app.ui.show(document)
+    _compare(app, words)
+    app.ui.say("If they differ, do not go on: somebody stands between you.")
+    app.ui.say("next: backchannel sync      once the facilitator has admitted you")
+
+
+def _document(card: "Card") -> dict[str, object]:
+    return {
+        "channel": card.name,
+        "charter": card.charter,
+        "convened_by": card.disclosure.convened_by,
+        "funded_by": card.disclosure.funded_by,
+        "relay_run_by": card.disclosure.relay_run_by,
+        "facilitator": card.facilitator.alias,
+        "alias": card.invited.alias,
+        "party": card.invited.party,
+        "role": card.invited.role,
+        "expires_hours": card.lifetime,
+        "relay": card.relays[0].url,
+    }

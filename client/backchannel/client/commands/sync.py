@@ -1,0 +1,115 @@
+"""`sync` and `status`: fetch and deliver, and where things stand."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from backchannel.client import phrases, standing
+from backchannel.client.app import App
+from backchannel.client.choosing import channel_option, pick_channel
+from backchannel.client.errors import ClientError
+from backchannel.client.options import verb
+from backchannel.client.verdict import stale
+
+if TYPE_CHECKING:
+    from backchannel.client.sync import Sync
+    from backchannel.client.vault.vault import Vault
+
+
+@verb("sync")
+@channel_option
+def sync(app: App, channel: str | None) -> None:
+    """Fetch what is new and deliver what is owed; show nothing of it."""
+    from backchannel.client.sync import Sync
+
+    with app.vault() as vault, Sync(app, vault) as rounds:
+        done, problem = _all(vault, rounds, channel)
+        owed = vault.outbox.count()
+    lines = [f"{each['channel']}: {phrases.count(each['new'], 'new message')}." for each in done]
+    lines += [f"{phrases.count(owed, 'request')} to a relay still to be sent."] if owed else []
+    app.ui.show({"channels": done, "outbox": owed}, *(lines or ["There is no channel here yet."]))
+    if problem is not None:
+        raise problem
+
+
+def _all(
+    vault: "Vault", rounds: "Sync", channel: str | None
+) -> tuple[list[dict[str, Any]], ClientError | None]:
+    """A round with each channel that is meant; the first problem, after all had their turn."""
+    done: list[dict[str, Any]] = []
+    problem = None if channel else _try(rounds.joins)
+    names = (
+        [pick_channel(vault, channel).name] if channel else [r.name for r in vault.channels.list()]
+    )
+    for name in names:
+        try:
+            found = rounds.channel(name)
+            done.append({"channel": name, **found._asdict()})
+        except ClientError as error:
+            problem = problem or error
+    return done, problem
+
+
+def _try(work: Callable[[], object]) -> ClientError | None:
+    try:
+        work()
+    except ClientError as error:
+        return error
+    return None
+
+
+@verb("status")
+@click.option("--offline", is_flag=True, help="Show what was fetched before, at once.")
+def status(app: App, *, offline: bool) -> None:
+    """Show where things stand, and what to do next."""
+    problem = None
+    with app.vault() as vault:
+        if not offline:
+            problem = _refresh(app, vault)
+        now = vault.hour(app.now())
+        channels = [standing.of_channel(row, now) for row in vault.channels.list()]
+        joins = [standing.of_join(row) for row in vault.joins.list()]
+        owed = vault.outbox.count()
+    step = standing.next_step(channels, joins, owed)
+    app.ui.show({"channels": channels, "joins": joins, "outbox": owed, "next": step})
+    for each in channels:
+        _tell(app, each)
+    for each in joins:
+        ended = phrases.ended(each["ended"]) or "you wait to be admitted."
+        app.ui.say(f"{each['channel']}: {ended}")
+    if owed:
+        app.ui.say(f"The outbox holds {phrases.count(owed, 'request')} to a relay.")
+    app.ui.say(f"next: {step}")
+    if problem is not None:
+        raise stale(problem)
+
+
+def _refresh(app: App, vault: "Vault") -> ClientError | None:
+    from backchannel.client.sync import Sync
+
+    with Sync(app, vault) as rounds:
+        return _all(vault, rounds, None)[1]
+
+
+def _tell(app: App, each: standing.Document) -> None:
+    """One channel, in as few lines as there is news."""
+    role = f", {each['role']}" if each["role"] not in {"", "participant"} else ""
+    app.ui.title(
+        f"{each['channel']}: {phrases.count(each['members'], 'member')}; you are {each['alias']}{role}"
+    )
+    if each["unread"]:
+        hours = phrases.hours_left(each["unread_hours_left"])
+        app.ui.say(f"  {each['unread']} unread; the first to expire has {hours}.")
+    for number, text in (
+        (each["expired_unread"], "expired unread"),
+        (each["missed_blocks"], "not fetched before the relay let go of them"),
+        (each["refused_blocks"], "refused: not of this channel, or damaged"),
+    ):
+        if number:
+            noun = "item" if text == "expired unread" else "block"
+            app.ui.say(f"  {phrases.count(number, noun)} {text}.")
+    if each["waiting"]:
+        app.ui.say(f"  In the lobby: {', '.join(each['waiting'])}.")
+    if each["invited"]:
+        app.ui.say(f"  {phrases.count(each['invited'], 'invite')} not answered yet.")

@@ -1,0 +1,115 @@
+"""`say` and `read`: a message to a relay, and what others said, until it expires."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from backchannel.client import phrases
+from backchannel.client.app import App
+from backchannel.client.choosing import channel_option, thread_option
+from backchannel.client.errors import RelayError, UsageMistake
+from backchannel.client.options import verb
+from backchannel.client.verdict import queued, stale
+
+if TYPE_CHECKING:
+    from backchannel.client.reader import Reader
+    from backchannel.client.sync import Sync
+
+_MOST = 1 << 17  # characters taken from standard input: more than a message can have
+_PATIENCE = 20  # seconds of one waiting request; then what time asks for has its turn
+_PAUSES = (1, 2, 5, 10, 30)  # seconds before a relay that failed is tried again
+
+
+@verb("say")
+@click.argument("text")
+@thread_option
+@channel_option
+def say(app: App, *, text: str, thread: str | None, channel: str | None) -> None:
+    """Send a message; - reads it from standard input.
+
+    Returns when a relay has it. If none can be reached, the message waits in the outbox of your vault and goes with
+    the next `sync`: do not say it again.
+    """
+    from backchannel.client.choosing import pick_thread
+    from backchannel.client.session import look
+    from backchannel.client.sync import Sync
+    from backchannel.protocol.command import Say
+    from backchannel.protocol.outcome import Said
+
+    text = _checked(sys.stdin.read(_MOST) if text == "-" else text)
+    with app.vault() as vault, Sync(app, vault) as sync:
+        row, _ = sync.fresh(channel)
+        state = look(vault, row.name, app.now(), app.entropy).state
+        chosen = pick_thread(state, thread)
+        said = sync.act(row.name, Say(chosen.id, text), Said)
+        assert said is not None  # noqa: S101 - what was said comes back as an event
+        problem = sync.send(row.name)
+    document = {
+        "id": said.id.hex(),
+        "channel": row.name,
+        "thread": chosen.topic,
+        "state": "queued" if problem else "at-relay",
+        "expires_at": phrases.stamp(said.expires),
+    }
+    done = f"At the relay; expires {phrases.hour_of_day(said.expires)}."
+    app.ui.show(document, *([] if problem else [done]))
+    if problem is not None:
+        safe = "The message is safe in the outbox and goes with the next sync; do not say it again."
+        raise queued(problem, safe)
+
+
+def _checked(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = "The text is not UTF-8. Nothing was sent."
+        raise UsageMistake(msg, "convert it, then say it again") from None
+    text = text.removesuffix("\n")
+    if not text.strip():
+        msg = "There is no text. Nothing was sent."
+        raise UsageMistake(msg, "backchannel say TEXT")
+    return text
+
+
+@verb("read")
+@click.option("--thread", metavar="TOPIC", help="Only this thread.  [default: all]")
+@click.option("--unread", is_flag=True, help="Only what was not shown before.")
+@click.option("--follow", is_flag=True, help="Stay, and show what comes; Ctrl-C ends.")
+@click.option("--offline", is_flag=True, help="Do not ask the relay.")
+@channel_option
+def read(
+    app: App, *, thread: str | None, unread: bool, follow: bool, offline: bool, channel: str | None
+) -> None:
+    """Show the messages that have not expired, with how long each is still there."""
+    from backchannel.client.reader import Reader
+    from backchannel.client.sync import Sync
+
+    if follow and offline:
+        msg = "To follow is to ask the relay."
+        raise UsageMistake(msg, "leave out --follow or --offline")
+    with app.vault() as vault, Sync(app, vault) as sync:
+        row, problem = sync.fresh(channel, offline=offline)
+        reader = Reader(app, vault, row.name, thread)
+        if not reader.show(only_unread=unread) and not follow:
+            app.ui.say("Nothing to read." if not unread else "Nothing new.")
+        if follow:
+            _follow(app, sync, reader, row.name)
+    if problem is not None:
+        raise stale(problem)
+
+
+def _follow(app: App, sync: "Sync", reader: "Reader", name: str) -> NoReturn:
+    """Until somebody interrupts; a relay that fails is tried again."""
+    failures = 0
+    while True:
+        try:
+            sync.channel(name, _PATIENCE)
+            failures = 0
+        except RelayError as error:
+            if not failures:
+                app.ui.note(f"{error.message} Trying again until it is there.")
+            time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+            failures += 1
+        reader.show()

@@ -1,0 +1,175 @@
+"""A newcomer's side in the vault: an invitation read, answered, and turned into a channel when admitted.
+
+Knows no screen, and no network beyond reading a lobby once before anything is decided.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from backchannel.client import outbox, phrases, session
+from backchannel.client.app import App
+from backchannel.client.errors import (
+    Gone,
+    InviteOver,
+    InviteUnknown,
+    UnknownDrop,
+    UsageMistake,
+    WordsMistyped,
+)
+from backchannel.client.relay import Description, Relay
+from backchannel.client.vault.channels import JoinRow, Summary
+from backchannel.client.vault.outbox import Cursor
+from backchannel.client.vault.vault import Vault
+from backchannel.protocol.alias import alike
+from backchannel.protocol.candidate import Candidate
+from backchannel.protocol.channel import Channel
+from backchannel.protocol.drop import Page
+from backchannel.protocol.errors import DecodeError, LocalProtocolError, RemoteProtocolError
+from backchannel.protocol.outcome import Arrival, Poll, Repost
+from backchannel.protocol.types import Hour, Timestamp, hour_of
+from backchannel.protocol.words import invite_entropy, spoken
+
+_SHOWN = 24  # hours that an ended join is shown in `status`
+
+
+class Read(NamedTuple):
+    """A lobby as far as it was read."""
+
+    candidate: Candidate
+    cursor: Cursor
+
+
+def check_words(words: str) -> None:
+    """`WordsMistyped` unless they could be an invite's. Asks nobody."""
+    try:
+        invite_entropy(words)
+    except DecodeError as error:
+        raise WordsMistyped(f"{phrases.sentence(str(error))} Nothing was sent.") from None
+
+
+def over(reason: str) -> InviteOver:
+    """The error for a lobby that waits for nobody."""
+    return InviteOver(f"{phrases.ended(reason)} Nothing was sent.")
+
+
+def read(
+    words: str, url: str, found: Description, connect: Callable[[], Relay], now: Timestamp
+) -> Read:
+    """The invitation behind the words; `InviteOver` or `InviteUnknown` where there is none."""
+    candidate = Candidate.begin(words, url, found.key.value)
+    with connect() as relay:
+        cursor = _read_lobby(candidate, relay, now)
+    if candidate.state.marker is not None:
+        raise over(candidate.state.marker)
+    if candidate.phase != "deciding" or hour_of(now) > candidate.card.last:
+        raise over("expired")
+    return Read(candidate, cursor)
+
+
+def _read_lobby(candidate: Candidate, relay: Relay, now: Timestamp) -> Cursor:
+    (poll,) = candidate.polls()
+    cursor, more = Cursor(0, poll.hour), True
+    while more:
+        try:
+            page = relay.read(poll.drop, cursor.position, poll.hour)
+        except UnknownDrop:
+            msg = "The relay knows no such invite: it expired, or it is another relay's. Nothing was sent."
+            raise InviteUnknown(msg) from None
+        _receive(candidate, poll, page, now)
+        cursor, more = Cursor(page.following, poll.hour), page.more
+    return cursor
+
+
+def _receive(candidate: Candidate, poll: Poll, page: Page, now: Timestamp) -> None:
+    for row in page.rows:
+        try:
+            candidate.receive(Arrival(poll.drop.id, row.hour, row.block), now)
+        except RemoteProtocolError:
+            continue  # noise in a lobby: whoever holds the words may write there
+
+
+def answer(app: App, vault: Vault, found: Read, alias: str) -> JoinRow:
+    """Accept under `alias`; saved with the answer owed, and not sent yet."""
+    candidate, now = found.candidate, app.now()
+    if alike(alias, candidate.card.facilitator.alias):
+        msg = f"The facilitator is called {candidate.card.facilitator.alias} already."
+        raise UsageMistake(msg, "choose another --alias")
+    try:
+        outcome = candidate.accept(alias, now, app.entropy)
+    except DecodeError as error:
+        raise UsageMistake(phrases.sentence(str(error)), "choose another --alias") from None
+    except LocalProtocolError as error:
+        raise Gone(phrases.sentence(str(error)), "ask for a new invite") from None
+    (poll,) = candidate.polls()
+    ident = app.entropy.draw(16)
+    with vault.exclusive(now), vault.transaction():
+        vault.joins.add(ident, poll.relay, alias, candidate.snapshot(), _summary(candidate))
+        vault.cursors.put(poll.relay, poll.drop.id, found.cursor)
+        for effect in outcome.effects:
+            assert not isinstance(effect, Repost)  # noqa: S101 - a newcomer keeps no cores
+            outbox.owe(vault, ident, effect, outbox.PASSING, hour_of(now))
+    return next(row for row in vault.joins.list() if row.id == ident)
+
+
+def poll(row: JoinRow) -> Poll:
+    """The lobby of a pending join."""
+    return Candidate.open(row.state).polls()[0]
+
+
+def check_spoken(candidate: Candidate) -> str:
+    """Six words, slow on purpose."""
+    return " ".join(spoken(candidate.check(), 6))
+
+
+def take(app: App, vault: Vault, ident: bytes, poll: Poll, cursor: Cursor, page: Page) -> int:
+    """A page of the lobby and its cursor in one transaction; 1 where it opened the door."""
+    now = app.now()
+    with vault.exclusive(now), vault.transaction():
+        row = _find(vault, ident)
+        if row is None or vault.cursors.get(poll.relay, poll.drop.id) != cursor:
+            return 0
+        candidate = Candidate.open(row.state)
+        _receive(candidate, poll, page, session.steady(vault, now))
+        if candidate.phase == "admitted":
+            _enter(app, vault, row, candidate, poll, now)
+            return 1
+        vault.cursors.put(poll.relay, poll.drop.id, Cursor(page.following, poll.hour))
+        vault.joins.put_state(ident, candidate.snapshot(), _summary(candidate))
+    return 0
+
+
+def _enter(
+    app: App, vault: Vault, row: JoinRow, candidate: Candidate, poll: Poll, now: Timestamp
+) -> None:
+    """The join's id names the epoch clock: should this process die here, the next one fills the same place."""
+    channel = Channel(*candidate.channel())
+    session.begin(vault, channel, row.id, founded=False, now=now, entropy=app.entropy)
+    vault.joins.remove(row.id)
+    vault.cursors.remove(poll.relay, poll.drop.id)
+
+
+def tidy(app: App, vault: Vault, ident: bytes) -> None:
+    """Say of a join that its time is over; let go of it a day later."""
+    now = app.now()
+    with vault.exclusive(now), vault.transaction():
+        row, hour = _find(vault, ident), vault.hour(now)
+        if row is None or hour <= row.summary["last"]:
+            return
+        if hour > row.summary["last"] + _SHOWN:
+            vault.joins.remove(ident)
+        elif not row.summary["over"]:
+            vault.joins.put_state(ident, row.state, row.summary | {"over": "expired"})
+
+
+def _find(vault: Vault, ident: bytes) -> JoinRow | None:
+    return next((row for row in vault.joins.list() if row.id == ident), None)
+
+
+def _summary(candidate: Candidate) -> Summary:
+    card = candidate.card
+    return {
+        "channel": card.name,
+        "last": Hour(card.last),
+        "over": candidate.state.marker or "",
+        "relays": [[candidate.state.relay.url, candidate.state.relay.key.hex()]],
+    }

@@ -1,0 +1,63 @@
+"""Where things stand, and what to do next: from summaries alone, so that it costs next to nothing."""
+
+from typing import Any
+
+from backchannel.client.summary import Unread, unread
+from backchannel.client.vault.channels import ChannelRow, JoinRow
+from backchannel.protocol.types import Hour
+
+Document = dict[str, Any]
+
+
+def of_channel(row: ChannelRow, now: Hour) -> Document:
+    """One channel."""
+    about, news = row.summary, unread(row.summary, now)
+    return {
+        "channel": row.name,
+        "alias": about["alias"],
+        "role": about["role"],
+        "members": about["members"],
+        "unread": news.waiting,
+        "unread_hours_left": _hours_left(news, now),
+        "expired_unread": news.expired,
+        "waiting": about["waiting"],
+        "invited": about["invites"],
+        "refused_blocks": about["refused"],
+        "missed_blocks": about["missed"],
+        "expires_hours": about["lifetime"],
+    }
+
+
+def _hours_left(news: Unread, now: Hour) -> int | None:
+    return None if news.next_to_expire is None else news.next_to_expire - now
+
+
+def of_join(row: JoinRow) -> Document:
+    """A join that was not let in yet, or never will be."""
+    return {"channel": row.summary["channel"], "alias": row.alias, "ended": row.summary["over"]}
+
+
+def next_step(channels: list[Document], joins: list[Document], owed: int) -> str:
+    """The next useful command."""
+    if owed:
+        return "backchannel sync"
+    several = len(channels) > 1
+    for each in channels:
+        for fits, command in (
+            (each["waiting"], "lobby"),
+            (each["unread"] or each["expired_unread"], "read"),
+            (each["members"] == 1 and not each["invited"], "invite ALIAS"),
+        ):
+            if fits:
+                return f"backchannel {command}" + _chosen(each["channel"], several=several)
+    if any(not each["ended"] for each in joins):
+        return "backchannel sync"
+    if not channels:
+        return "backchannel join URL"
+    return "backchannel say TEXT" + _chosen(channels[0]["channel"], several=several)
+
+
+def _chosen(name: str, *, several: bool) -> str:
+    import shlex
+
+    return f" --channel {shlex.quote(name)}" if several else ""

@@ -1,0 +1,182 @@
+"""Fetching and delivering: what relays hold goes through `receive` into the vault, what the outbox holds goes out.
+
+Owns the order of a round and where reading goes on. Holds the vault only between requests, never while it waits.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple, Self, TypeVar, final
+
+from backchannel.client import joining
+from backchannel.client.app import App
+from backchannel.client.choosing import pick_channel
+from backchannel.client.errors import ClientError, UnknownDrop
+from backchannel.client.outbox import Delivered, Delivery
+from backchannel.client.relays import Relays
+from backchannel.client.session import Session, change, look
+from backchannel.client.vault.channels import ChannelRow, JoinRow
+from backchannel.client.vault.outbox import Cursor
+from backchannel.client.vault.vault import Vault
+from backchannel.protocol.command import Command
+from backchannel.protocol.drop import Page
+from backchannel.protocol.outcome import Arrival, Event, Poll, Said
+
+
+class Round(NamedTuple):
+    """What one round with a channel brought."""
+
+    new: int
+    """Messages of others."""
+    sent: int
+    """Requests."""
+
+
+T = TypeVar("T", bound=Event)
+_Take = Callable[[Poll, Cursor, Page], int]
+
+
+@final
+class Sync:
+    """All rounds of one command, over the same connections."""
+
+    def __init__(self, app: App, vault: Vault) -> None:
+        self._app = app
+        self._vault = vault
+        self._relays = Relays(app)
+        self._owed: list[int] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._relays.close()
+
+    def channel(self, name: str, wait: int = 0) -> Round:
+        """Deliver, fetch, do what time asks for, deliver. The first problem is raised when all is done that can be."""
+        owner = self._vault.channels.get(name).id
+        before = self.deliver(owner)
+        new, problem = self._fetch(name, wait)
+        self._tick(name)
+        after = self.deliver(owner)
+        problem = after.problem or problem
+        if problem is not None:
+            raise problem
+        return Round(new, before.sent + after.sent)
+
+    def act(self, name: str, command: Command, kind: type[T]) -> T | None:
+        """Do what a person asks; saved with what it owes, and not sent yet. The event that tells about it."""
+        with change(self._vault, name, self._app.now(), self._app.entropy) as session:
+            events = session.act(command)
+        self._owed = session.owed
+        return next((event for event in events if isinstance(event, kind)), None)
+
+    def send(self, name: str) -> ClientError | None:
+        """Deliver; why something of the last `act` is still owed, if it is."""
+        delivered = self.deliver(self._vault.channels.get(name).id)
+        return delivered.problem if self._vault.outbox.owes(self._owed) else None
+
+    def fresh(
+        self, channel: str | None, *, offline: bool = False
+    ) -> tuple[ChannelRow, ClientError | None]:
+        """The channel that is meant, after a round with it; and what went wrong in that round."""
+        problem = None
+        if not offline and self._vault.joins.list():
+            problem = _caught(self.joins)
+        row = pick_channel(self._vault, channel)
+        if not offline:
+            problem = _caught(lambda: self.channel(row.name))
+        return self._vault.channels.get(row.name), problem
+
+    def deliver(self, owner: bytes | None = None) -> Delivered:
+        """Send what is owed, for one channel or join, or for all."""
+        return Delivery(self._vault, self._relays, self._app.now).run(owner)
+
+    def joins(self) -> None:
+        """Ask every lobby whether the door was opened; the first problem is raised at the end."""
+        problem: ClientError | None = None
+        for row in self._vault.joins.list():
+            try:
+                self.join(row)
+            except ClientError as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
+
+    def join(self, row: JoinRow, wait: int = 0) -> None:
+        """Ask one lobby; waits up to `wait` seconds for an answer."""
+        delivered = self.deliver(row.id)
+        if delivered.problem is not None:
+            raise delivered.problem
+
+        def take(poll: Poll, cursor: Cursor, page: Page) -> int:
+            return joining.take(self._app, self._vault, row.id, poll, cursor, page)
+
+        with suppress(UnknownDrop):  # its time is over
+            self._drain(joining.poll(row), take, wait)
+        joining.tidy(self._app, self._vault, row.id)
+
+    def _fetch(self, name: str, wait: int) -> tuple[int, ClientError | None]:
+        """Messages of others from all drops, and the first problem. Only the channel's own first drop is waited for."""
+        problem: ClientError | None = None
+        new = 0
+        session = look(self._vault, name, self._app.now(), self._app.entropy)
+        own = len(session.state.relays)
+
+        def take(poll: Poll, cursor: Cursor, page: Page) -> int:
+            return self._take(name, poll, cursor, page)
+
+        for number, poll in enumerate(session.channel.polls()):
+            try:
+                new += self._drain(poll, take, wait if number == 0 else 0)
+            except UnknownDrop as error:
+                problem = problem or (error if number < own else None)
+            except ClientError as error:
+                problem = problem or error
+        return new, problem
+
+    def _drain(self, poll: Poll, take: _Take, wait: int) -> int:
+        """Read a drop to its end; what `take` counted."""
+        relay, count, more = self._relays.get(poll.relay, poll.drop.relay), 0, True
+        while more:
+            cursor = self._vault.cursors.get(poll.relay, poll.drop.id)
+            page = relay.read(poll.drop, cursor.position, poll.hour, wait=wait)
+            if page.rows or page.following != cursor.position:
+                count += take(poll, cursor, page)
+            more, wait = page.more, 0
+        return count
+
+    def _take(self, name: str, poll: Poll, cursor: Cursor, page: Page) -> int:
+        """A page and its cursor in one transaction; nothing where another process was faster."""
+        with change(self._vault, name, self._app.now(), self._app.entropy) as session:
+            if self._vault.cursors.get(poll.relay, poll.drop.id) != cursor:
+                return 0
+            new = sum(_receive(session, poll, page))
+            if cursor.position:
+                passed = page.following - cursor.position
+                session.summary["missed"] += max(0, passed - len(page.rows))
+            self._vault.cursors.put(poll.relay, poll.drop.id, Cursor(page.following, poll.hour))
+        return new
+
+    def _tick(self, name: str) -> None:
+        now = self._app.now()
+        with change(self._vault, name, now, self._app.entropy) as session:
+            session.tick()
+            session.summary["synced_at"] = now
+        self._vault.sweep(now)
+
+
+def _caught(work: Callable[[], object]) -> ClientError | None:
+    try:
+        work()
+    except ClientError as error:
+        return error
+    return None
+
+
+def _receive(session: Session, poll: Poll, page: Page) -> list[int]:
+    """For each block, how many messages of others it gave."""
+    me = session.state.me
+    return [
+        sum(isinstance(event, Said) and event.author != me for event in session.receive(arrival))
+        for arrival in (Arrival(poll.drop.id, row.hour, row.block) for row in page.rows)
+    ]
