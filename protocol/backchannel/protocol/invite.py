@@ -140,7 +140,7 @@ class Card(Record, frozen=True, tag="card"):
 class Marker(Record, frozen=True, tag="marker"):
     """Why nobody is waited for in a lobby any more."""
 
-    reason: Annotated[str, Meta(pattern="^(used|refused|burnt|withdrawn)$")]
+    reason: Annotated[str, Meta(pattern=r"\A(used|refused|burnt|withdrawn)\Z")]
 
 
 class Join(Record, frozen=True):

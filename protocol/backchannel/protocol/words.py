@@ -32,7 +32,7 @@ def invite_words(entropy: bytes) -> tuple[str, ...]:
 
 
 def invite_entropy(text: str) -> bytes:
-    """16 bytes for twelve words; case, spacing and what follows the fourth letter do not matter.
+    """16 bytes for twelve words, in any case and spacing, each whole or cut after four letters.
 
     `DecodeError` for another number of words, a word that is not on the list, or a wrong checksum.
     """
@@ -50,7 +50,7 @@ def invite_entropy(text: str) -> bytes:
 
 def _complete(word: str, place: int) -> str:
     for known in _list().wordlist:
-        if known == word or (len(word) >= _PREFIX and known[:_PREFIX] == word[:_PREFIX]):
+        if known == word or (len(word) >= _PREFIX and known.startswith(word)):
             return str(known)
     msg = f"word {place} is not on the list"
     raise DecodeError(msg)
