@@ -1,4 +1,6 @@
-"""A newcomer's side of an invite: SPEC.md section 11. Reads the card, answers it, and becomes a channel when admitted."""
+"""A newcomer's side of an invite: SPEC.md section 11. Reads the card, answers it, and becomes a
+channel when admitted.
+"""
 
 from typing import Literal, Self, final
 
@@ -83,7 +85,9 @@ class Candidate:
 
     @classmethod
     def begin(cls, words: str, url: str, key: bytes) -> Self:
-        """From twelve words, a relay's address and the static key that it claims; `DecodeError` for mistyped words."""
+        """From twelve words, a relay's address and the static key that it claims; `DecodeError` for
+        mistyped words.
+        """
         relay = Relay(url, key)
         return cls(CandidateState(FORMAT, invite_secret(invite_entropy(words)), relay))
 
@@ -127,7 +131,9 @@ class Candidate:
             raise LocalProtocolError(msg)
         person = card.facilitator
         bundle = Bundle.parse(card.bundle)
-        entry = Entry(card.slot, person.alias, person.party, person.role, identity_hash(bundle.identity))
+        entry = Entry(
+            card.slot, person.alias, person.party, person.role, identity_hash(bundle.identity)
+        )
         own = identity_hash(state.keys.identity.public())
         return check_data(ChannelId(card.channel), entry, state.alias, own)
 
@@ -135,21 +141,23 @@ class Candidate:
 
     def receive(self, arrival: Arrival, now: Timestamp) -> list[Event]:
         """Read a block of the lobby; raises a `RemoteProtocolError` that says why it was refused."""
-        hour = hour_of(now)
-        window = (Hour(arrival.hour - 1), Hour(arrival.hour + 1))
+        newest = Hour(hour_of(now) + limits.CLOCK_SKEW)
+        window = (Hour(max(0, newest - limits.LIFETIME)), newest)
         core = unwrap(arrival.block, self._lobby.drop.outer, self._lobby.at, arrival.hour, window)
         head = head_of(core)
-        if head.hour > hour + limits.CLOCK_SKEW:
-            msg = "a core of an hour that has not come"
+        if self.state.card is not None and head.hour > self.state.card.last:
+            msg = "a core of an hour after the invitation's last"
             raise StaleError(msg)
         if head.kind is Kind.CARD:
             return self._piece(open_card_piece(core, head, self._lobby))
-        if head.kind is Kind.INTRO and self.phase in {"waiting", "over"}:
+        if head.kind is Kind.INTRO and self.state.join is not None and self.state.channel is None:
             return self._admitted(core, head)
         return []
 
     def accept(self, alias: str, now: Timestamp, entropy: Entropy) -> Outcome:
-        """Answer the card, under `alias`; the charter and disclosure that it shows are accepted by this."""
+        """Answer the card, under `alias`; the charter and disclosure that it shows are accepted by
+        this.
+        """
         if self.phase != "deciding":
             msg = "there is no invitation to answer"
             raise LocalProtocolError(msg)
@@ -159,7 +167,10 @@ class Candidate:
             raise LocalProtocolError(msg)
         keys = BundleKeys.draw(entropy)
         join = Join(
-            check_alias(alias), keys.public().pack(), charter_hash(card.charter), card.disclosure.hash
+            check_alias(alias),
+            keys.public().pack(),
+            charter_hash(card.charter),
+            card.disclosure.hash,
         )
         core = seal_join(join, Bundle.parse(card.bundle), self._lobby, hour, entropy)
         self.state.alias, self.state.keys, self.state.join = alias, keys, content_hash(core)
@@ -170,9 +181,8 @@ class Candidate:
     def _piece(self, piece: Piece) -> list[Event]:
         state = self.state
         name = (piece.total, piece.place)
-        if name in state.pieces:
-            if state.pieces[name] == piece.data or piece.total > 1:
-                return []
+        if name in state.pieces and (piece.total > 1 or state.pieces[name] == piece.data):
+            return []
         pieces = {**state.pieces, name: piece.data}
         places = [(piece.total, place) for place in range(piece.total)]
         if piece.total > 1 and not all(place in pieces for place in places):
@@ -180,7 +190,9 @@ class Candidate:
             return []
         read = read_card(b"".join(pieces[place] for place in places))
         if isinstance(read, Marker):
-            state.marker = state.marker or read.reason
+            if state.marker is not None:
+                return []
+            state.marker = read.reason
             return [Marked(read.reason)]
         if state.card is not None:
             return []
@@ -189,15 +201,18 @@ class Candidate:
         return [CardRead()]
 
     def _check_card(self, card: Card) -> None:
-        """The card confirms the key that the relay claimed; its address may be another road to the same relay."""
+        """The card confirms the key that the relay claimed; its address may be another road to the
+        same relay.
+        """
         if self.state.relay.key not in {relay.key for relay in card.relays}:
             msg = "the invitation names another relay key"
             raise RefusedError(msg)
 
     def _admitted(self, core: Core, head: Head) -> list[Event]:
         card, keys = self.card, self.state.keys
+        assert keys is not None  # noqa: S101 - made with the answer
         envelope = intro.Envelope.read(core)
-        if keys is None or envelope.a != card.slot:
+        if envelope.a != card.slot:
             msg = "an admission that is not of this invitation"
             raise RefusedError(msg)
         facilitator = Bundle.parse(card.bundle)
@@ -222,7 +237,9 @@ class Candidate:
         )
         held = from_seeds(accepted.seeds, accepted.keys.export_ab, head.hour)
         peer.generations[held.id] = held
-        self.state.channel = self._channel(envelope.b, envelope.roster, accepted.admission, peer)
+        channel = self._channel(envelope.b, envelope.roster, accepted.admission, peer)
+        channel.seen[content_hash(core)] = head.hour  # if it comes again, the reply was lost
+        self.state.channel = channel
         self.state.clock = (head.hour, accepted.admission.clock)
         return [Admitted()]
 

@@ -1,14 +1,16 @@
-"""A facilitator's side of invites: SPEC.md section 11. Makes them, reads who knocks, admits or refuses, and cleans up."""
+"""A facilitator's side of invites: SPEC.md section 11. Makes them, reads who knocks, admits or
+refuses, and cleans up.
+"""
 
 from typing import NamedTuple
 
 from backchannel.protocol import epoch, limits
+from backchannel.protocol.adoption import adopt
 from backchannel.protocol.alias import alike, check_alias
 from backchannel.protocol.block import unwrap, wrap
 from backchannel.protocol.command import Invite
 from backchannel.protocol.content import Announcement, Thread, Threads
 from backchannel.protocol.core import Kind, content_hash, head_of
-from backchannel.protocol.drop import Drop
 from backchannel.protocol.errors import LocalProtocolError, RefusedError, StaleError
 from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate, identity_hash
 from backchannel.protocol.intro import Admission
@@ -35,11 +37,10 @@ from backchannel.protocol.outcome import (
 )
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.primitives import x25519_public
-from backchannel.protocol.reading import adopt
-from backchannel.protocol.roster import Entry, Package, Roster, check_data, seal_package
+from backchannel.protocol.roster import ROLES, Entry, Package, Roster, check_data, seal_package
 from backchannel.protocol.secret import CloseSecret
 from backchannel.protocol.state import ChannelState, Greeting, Guest, Peer
-from backchannel.protocol.types import Core, Hour, Slot
+from backchannel.protocol.types import ContentHash, Core, Hour, Slot
 from backchannel.protocol.words import invite_words
 
 
@@ -84,7 +85,10 @@ def waiting(state: ChannelState) -> list[Waiting]:
             guest.card.invited.party,
             guest.card.invited.role,
             check_data(
-                state.id, own, guest.join.alias, identity_hash(Bundle.parse(guest.join.bundle).identity)
+                state.id,
+                own,
+                guest.join.alias,
+                identity_hash(Bundle.parse(guest.join.bundle).identity),
             ),
         )
         for guest in state.guests
@@ -98,11 +102,16 @@ def invite(posting: Posting, command: Invite) -> None:
     close = close_secret(state)
     _check_free(state, command.alias)
     check_alias(command.party)
+    if not 1 <= command.valid <= limits.LIFETIME or command.role not in ROLES:
+        msg = "an invite is for one of the four roles, for an hour or more, and 2,160 at most"
+        raise LocalProtocolError(msg)
     words = posting.entropy.draw(limits.ID)
     relay = state.relays[0]
     keys = BundleKeys(state.keys.identity, HybridPrivate.draw(posting.entropy))
     last = Hour(posting.hour + command.valid)
-    guest = Guest(invite_secret(words), relay, keys, _card(state, command, keys, last), posting.hour)
+    guest = Guest(
+        invite_secret(words), relay, keys, _card(state, command, keys, last), posting.hour
+    )
     lobby = lobby_of(guest)
     public = x25519_public(lobby.drop.close_key(close))
     posting.effects.append(OpenDrop(relay.url, lobby.drop, public, class_for(command.valid)))
@@ -112,11 +121,21 @@ def invite(posting: Posting, command: Invite) -> None:
 
 
 def _check_free(state: ChannelState, alias: str) -> None:
-    check_alias(alias)
-    open_ = [guest.card.invited.alias for guest in state.guests if guest.state in {"open", "waiting"}]
-    if state.current().named(alias) is not None or any(alike(alias, other) for other in open_):
+    if _taken(state, check_alias(alias)):
         msg = "that name is taken, or too like another"
         raise LocalProtocolError(msg)
+
+
+def _names(guest: Guest) -> list[str]:
+    """What an invite's guest is called, by whoever asked and by itself, while it may still come."""
+    if guest.state not in {"open", "waiting"}:
+        return []
+    return [guest.card.invited.alias] + ([guest.join.alias] if guest.join else [])
+
+
+def _taken(state: ChannelState, alias: str, but: Guest | None = None) -> bool:
+    expected = [name for guest in state.guests if guest is not but for name in _names(guest)]
+    return state.current().named(alias) is not None or any(alike(alias, name) for name in expected)
 
 
 def _card(state: ChannelState, command: Invite, keys: BundleKeys, last: Hour) -> Card:
@@ -162,7 +181,7 @@ def receive(state: ChannelState, guest: Guest, arrival: Arrival, now: Hour) -> l
     if guest.state != "open":
         guest.state = "burnt"
         return [Burnt(guest.card.invited.alias)]
-    if state.current().named(join.alias) is not None:
+    if _taken(state, join.alias, but=guest):
         msg = "a newcomer chose a name that is taken"
         raise RefusedError(msg)
     guest.state, guest.join, guest.heard = "waiting", join, hash_of
@@ -170,17 +189,20 @@ def receive(state: ChannelState, guest: Guest, arrival: Arrival, now: Hour) -> l
 
 
 def find(state: ChannelState, alias: str) -> Guest:
-    """The invite under which `alias` waits or was invited; `LocalProtocolError` where there is none."""
+    """The invite under which `alias` waits or was invited; `LocalProtocolError` where there is
+    none.
+    """
     for guest in state.guests:
-        names = [guest.card.invited.alias] + ([guest.join.alias] if guest.join else [])
-        if guest.state in {"open", "waiting"} and any(alike(alias, name) for name in names):
+        if any(alike(alias, name) for name in _names(guest)):
             return guest
     msg = "nobody of that name waits"
     raise LocalProtocolError(msg)
 
 
 def admit(posting: Posting, alias: str) -> None:
-    """Let somebody in: the next roster, an intro with the epoch in the lobby, the package in the channel."""
+    """Let somebody in: the next roster, an intro with the epoch in the lobby, the package in the
+    channel.
+    """
     state = posting.state
     close_secret(state)
     guest = find(state, alias)
@@ -194,14 +216,14 @@ def admit(posting: Posting, alias: str) -> None:
     state.peers[slot] = Peer(bundle)
     admission = Admission(state.epoch, state.secret, posting.clock(posting.hour))
     lobby = lobby_of(guest)
-    core = posting.intro(slot, package.roster.hash, package.roster, lobby.intro, admission, lobby.at)
+    core = posting.intro(slot, package.roster, lobby.intro, admission, lobby.at)
     hash_of = content_hash(core)
     state.peers[slot].greeting = Greeting(hash_of, posting.hour, posting.hour, 0)
     adopt(state, package)
     put(posting, guest, core)
     _mark(posting, guest, "used")
     guest.state, guest.slot = "admitted", slot
-    _publish(posting, package)
+    guest.package = _publish(posting, package)
 
 
 def _next(posting: Posting, guest: Guest, bundle: Bundle) -> Package:
@@ -239,7 +261,7 @@ def _next(posting: Posting, guest: Guest, bundle: Bundle) -> Package:
     return Package(roster, {**bundles, state.me: state.keys.public(), slot: bundle})
 
 
-def _publish(posting: Posting, package: Package) -> None:
+def _publish(posting: Posting, package: Package) -> tuple[ContentHash, ...]:
     state = posting.state
     secret = epoch.roster_secret(state.secret)
     cores = seal_package(package, secret, posting.clock, posting.hour, posting.entropy)
@@ -248,11 +270,11 @@ def _publish(posting: Posting, package: Package) -> None:
     _, hash_of, _ = posting.post(announcement)
     for core in cores:
         posting.put(core)
-    state.package = (hash_of, *names)
     known = [Thread(name, each.lifetime, each.topic) for name, each in state.threads.items()]
     if known:
         posting.post(Threads(tuple(known)))
     posting.events.append(RosterAdopted(package.roster.version))
+    return (hash_of, *names)
 
 
 def refuse(posting: Posting, alias: str) -> None:
@@ -281,4 +303,3 @@ def clean(posting: Posting) -> None:
         close = drop.close_key(close_secret(state))
         posting.effects.append(DeleteDrop(guest.relay.url, drop, close))
     state.guests = [guest for guest in state.guests if posting.hour <= guest.card.last]
-

@@ -38,6 +38,12 @@ class Said(NamedTuple):
     expires: Hour
 
 
+class Expired(NamedTuple):
+    """A text was accepted whose hour had passed: there is nothing to show but that it was."""
+
+    author: Slot
+
+
 class ThreadBegan(NamedTuple):
     """A thread is known now."""
 
@@ -103,6 +109,7 @@ class Keep(NamedTuple):
 
 Event = (
     Said
+    | Expired
     | ThreadBegan
     | RosterAdopted
     | Answered

@@ -1,6 +1,7 @@
 """How a member's own cores come to be: posts, intros, replies, key blocks: SPEC.md sections 12-16.
 
-Owns one round of sending: state moves first, and the effects are collected for the shell. Decides nothing by itself;
+Owns one round of sending: state moves first, and the effects are collected for the shell. Decides
+nothing by itself;
 `channel` says what is to be sent.
 """
 
@@ -15,6 +16,8 @@ from backchannel.protocol.content import Content, GivenSeeds, LineContent, Nothi
 from backchannel.protocol.core import Clock, Head, Kind, content_hash
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.entropy import Entropy
+from backchannel.protocol.epoch import EpochClock
+from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.outcome import Append, Effect, Event, Keep, Outcome
 from backchannel.protocol.roster import ROLES, Entry, Roster
 from backchannel.protocol.secret import IntroKey
@@ -26,7 +29,6 @@ from backchannel.protocol.types import (
     Core,
     Hour,
     MessageId,
-    RosterHash,
     Slot,
     Step,
     Timestamp,
@@ -43,13 +45,15 @@ def side(entry: Entry) -> intro.Side:
 class Posting:
     """One round: made for a call of `act` or `tick`, and gone with it."""
 
-    def __init__(self, state: ChannelState, clock: Clock, now: Timestamp, entropy: Entropy) -> None:
+    def __init__(
+        self, state: ChannelState, clock: EpochClock, now: Timestamp, entropy: Entropy
+    ) -> None:
         self.state = state
         self.clock = clock
         self.now = now
         since = state.roster.hour if state.roster else 0
-        self.hour = Hour(max(hour_of(now), since))
-        """Never below the roster's: a newcomer's clock begins there."""
+        self.hour = Hour(max(hour_of(now), since, clock.hour))
+        """Never below the roster's, where a newcomer's clock begins."""
         self.entropy = entropy
         self.effects: list[Effect] = []
         self.events: list[Event] = []
@@ -97,23 +101,24 @@ class Posting:
         given = slot in own.readers
         core = self.line_block(slot, Nothing() if given else GivenSeeds.of(own.seeds()))
         assert peer.line is not None  # noqa: S101 - just used
-        if not given:
-            self.state.own = own.with_reader(slot, peer.line.export_out.key)
         peer.reply_due = False
         peer.reply = self.put(core)
+        if not given:
+            self.state.own = own.with_reader(slot, peer.line.export_out.key)
+            peer.given[own.id] = peer.reply
 
     def greet(self, slot: Slot, *, replaced: bool = False) -> None:
-        """Send an intro under the current roster."""
-        roster = self.state.current()
-        key = epoch.intro_key(self.state.secret)
-        core = self.intro(slot, roster.hash, roster, key, None)
-        hash_of = self.put(core)
-        self.state.peers[slot].greeting = Greeting(hash_of, self.hour, self.hour, 0, replaced)
+        """Send an intro under the current roster, with a new sender key if it replaces one."""
+        state, peer = self.state, self.state.peers[slot]
+        if replaced:
+            peer.line, state.own = None, None
+        key = epoch.intro_key(state.secret)
+        core = self.intro(slot, state.current(), key, None)
+        peer.greeting = Greeting(self.put(core), self.hour, self.hour, 0, replaced)
 
     def intro(
         self,
         slot: Slot,
-        roster_hash: RosterHash,
         roster: Roster,
         key: IntroKey,
         admission: intro.Admission | None,
@@ -122,7 +127,7 @@ class Posting:
         """An intro's core; the line and one's sender key count the peer from here on."""
         state, peer, own = self.state, self.state.peers[slot], self.generation()
         setting = intro.Setting(
-            state.id, roster_hash, side(roster.entry(state.me)), side(roster.entry(slot))
+            state.id, roster.hash, side(roster.entry(state.me)), side(roster.entry(slot))
         )
         started = intro.start(
             setting,
@@ -137,19 +142,24 @@ class Posting:
         )
         peer.line = line.begin(started.keys, started.ratchet, self.hour)
         state.own = own.with_reader(slot, started.keys.export_ab)
+        peer.given[own.id] = content_hash(started.core)
         return started.core
 
     # Sender keys.
 
     def generation(self) -> OwnGeneration:
-        """One's own generation; the first one is made when first needed, another when its numbers are used."""
+        """One's own generation; the first one is made when first needed, another when its numbers
+        are used.
+        """
         if self.state.own is None or self.state.own.number >= limits.POSTS:
             self.new_generation()
         assert self.state.own is not None  # noqa: S101 - made above
         return self.state.own
 
     def new_generation(self) -> None:
-        """A fresh sender key, given in one key block to every peer that has a line and no reply due."""
+        """A fresh sender key, given in one key block to every peer that has a line and no reply
+        due.
+        """
         state = self.state
         exports = {
             slot: peer.line.export_out
@@ -161,10 +171,14 @@ class Posting:
         )
         state.own, state.renew = own, False
         if exports:
-            self.put(core)
+            block = self.put(core)
+            for slot in exports:
+                state.peers[slot].given[own.id] = block
 
     def renew(self, count: int) -> None:
-        """Make a new generation where one is due before `count` more posts; heal the stalest line first."""
+        """Make a new generation where one is due before `count` more posts; heal the stalest line
+        first.
+        """
         own = self.state.own
         fresh = own is not None and self.hour - own.hour < limits.GENERATION_HOURS
         if own is None or not fresh or self.state.renew or own.number + count > limits.POSTS:
@@ -172,7 +186,9 @@ class Posting:
             self.new_generation()
 
     def heal(self) -> None:
-        """Move the line to the answered peer that was not written to for longest, if that was over a day ago."""
+        """Move the line to the answered peer that was not written to for longest, if that was over
+        a day ago.
+        """
         ready = {
             slot: peer.wrote
             for slot, peer in self.state.peers.items()
@@ -185,11 +201,16 @@ class Posting:
     # Posts.
 
     def post(self, content: Content) -> tuple[MessageId, ContentHash, int]:
-        """Say something to everybody: its id, the content hash of its first block, its order."""
+        """Say something to everybody: its id, the content hash of its first block, its order.
+
+        `DecodeError` or `LocalProtocolError`, and nothing has changed, for content that no reader
+        would take.
+        """
+        self.state.current()
+        message, order = MessageId(self.entropy.draw(limits.ID)), self.state.transcript.next_order
+        parts = contents.split(_readable(content), message, order)
         for slot in [slot for slot, peer in self.state.peers.items() if peer.reply_due]:
             self.reply(slot)
-        message, order = MessageId(self.entropy.draw(limits.ID)), self.state.transcript.next_order
-        parts = contents.split(content, message, order)
         self.renew(len(parts))
         for slot in [slot for slot, peer in self.state.peers.items() if peer.line is None]:
             self.greet(slot)
@@ -219,3 +240,13 @@ def tidy(text: str) -> str:
     """Text as it goes on the wire: NFC."""
     return unicodedata.normalize("NFC", text)
 
+
+def _readable(content: Content) -> Content:
+    try:
+        data = encode(content)
+    except UnicodeEncodeError:
+        msg = "a text holds half a character"
+        raise LocalProtocolError(msg) from None
+    if len(data) <= contents.MOST:  # `split` says it better
+        contents.read_content(data)
+    return content

@@ -1,4 +1,6 @@
-"""What a member holds of one channel, as a plain structure. No behaviour beyond look-ups: the doors change it."""
+"""What a member holds of one channel, as a plain structure. No behaviour beyond look-ups: the doors
+change it.
+"""
 
 from typing import Literal
 
@@ -51,6 +53,8 @@ class Peer(msgspec.Struct, array_like=True):
     reply_due: bool = False
     reply: ContentHash | None = None
     generations: dict[GenerationId, PeerGeneration] = msgspec.field(default_factory=dict)
+    given: dict[GenerationId, ContentHash] = msgspec.field(default_factory=dict)
+    """The core that gave it a generation of one's own, for when it asks."""
     steps: dict[Step, ContentHash] = msgspec.field(default_factory=dict)
     """One's own line blocks to it, for when it asks."""
     wrote: Hour = Hour(0)
@@ -69,9 +73,13 @@ class Partial(msgspec.Struct, frozen=True, array_like=True):
     """The parts so far of a message of several blocks."""
 
     total: int
+    sent: Hour
+    """Of the first core that came; of the first part's once that is here. For the order."""
     hour: Hour
+    """What the message's life is counted from."""
     order: int
     hash: ContentHash
+    """Likewise of the first part."""
     pieces: dict[int, bytes]
 
 
@@ -79,10 +87,11 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
     """A core that waits for a key or a roster."""
 
     core: Core
+    hash: ContentHash
     sender: int
     """Claimed; 255 where the kind names none."""
     hour: Hour
-    """The relay's."""
+    """The relay's, which may be a lie."""
 
 
 WantKind = Literal["core", "generation", "step"]
@@ -93,11 +102,16 @@ class Want(msgspec.Struct, frozen=True, array_like=True):
 
     kind: WantKind
     slot: int
+    """Of a core who named it, otherwise whose it is."""
     name: bytes
     """Content hash, generation id, or step as u32."""
     since: Timestamp
     asked: Timestamp = Timestamp(0)
     times: int = 0
+
+    def is_(self, kind: WantKind, slot: int, name: bytes) -> bool:
+        """Whether it is this very thing; a core is, whoever named it."""
+        return (self.kind, self.name) == (kind, name) and (kind == "core" or self.slot == slot)
 
 
 class Guest(msgspec.Struct, array_like=True):
@@ -115,6 +129,8 @@ class Guest(msgspec.Struct, array_like=True):
     marked: bool = False
     slot: Slot | None = None
     """Of whom it admitted."""
+    package: tuple[ContentHash, ...] = ()
+    """Announcement and pieces of the roster that admitted, posted again until they are answered."""
 
 
 class Announced(msgspec.Struct, array_like=True):
@@ -152,8 +168,8 @@ class ChannelState(msgspec.Struct, array_like=True):
     renew: bool = False
     """Whether somebody answered an intro since the generation was made."""
     announced: Announced | None = None
-    package: tuple[ContentHash, ...] = ()
-    """The announcement and pieces that this member last issued."""
+    since: Hour = Hour(0)
+    """Of one's first roster: what a newcomer reads of that very hour may be from before it."""
     threads: dict[ThreadId, ThreadState] = msgspec.field(default_factory=dict)
     partial: dict[bytes, Partial] = msgspec.field(default_factory=dict)
     delivered: dict[bytes, Hour] = msgspec.field(default_factory=dict)
@@ -161,8 +177,10 @@ class ChannelState(msgspec.Struct, array_like=True):
     wants: list[Want] = msgspec.field(default_factory=list)
     owed: dict[ContentHash, Timestamp] = msgspec.field(default_factory=dict)
     """Cores that somebody asked for, and when they are due; 0 until a delay is drawn."""
+    reposted: dict[ContentHash, Timestamp] = msgspec.field(default_factory=dict)
+    """Cores that were handed out lately, and when: asking again at once gives nothing."""
     seen: dict[ContentHash, Hour] = msgspec.field(default_factory=dict)
-    """Cores that need no second look, group posts aside."""
+    """Cores that need no second look."""
     guests: list[Guest] = msgspec.field(default_factory=list)
 
     def current(self) -> Roster:
@@ -182,10 +200,19 @@ class ChannelState(msgspec.Struct, array_like=True):
         return Hour(now - self.lifetime)
 
     def want(self, kind: WantKind, slot: int, name: bytes, now: Timestamp) -> None:
-        """Note something missing, once."""
-        if not any((w.kind, w.slot, w.name) == (kind, slot, name) for w in self.wants):
-            self.wants = [*self.wants, Want(kind, slot, name, now)][-4 * limits.WANTED :]
+        """Note something missing, once; of one kind and sender the newest are kept."""
+        if any(each.is_(kind, slot, name) for each in self.wants):
+            return
+        alike = [w for w in self.wants if (w.kind, w.slot) == (kind, slot)]
+        over = alike[: max(0, len(alike) + 1 - limits.WANTS[kind])]
+        self.wants = [*(w for w in self.wants if w not in over), Want(kind, slot, name, now)]
 
     def got(self, kind: WantKind, slot: int, name: bytes) -> None:
         """It came."""
-        self.wants = [w for w in self.wants if (w.kind, w.slot, w.name) != (kind, slot, name)]
+        self.wants = [each for each in self.wants if not each.is_(kind, slot, name)]
+
+    def owe(self, core: ContentHash | None, now: Timestamp) -> None:
+        """Note a core to post again, unless it is unknown here or was handed out lately."""
+        lately = core is not None and now - self.reposted.get(core, 0) < limits.REPOST_AGAIN
+        if core is not None and core in self.seen and not lately:
+            self.owed.setdefault(core, Timestamp(0))

@@ -1,0 +1,147 @@
+"""What comes from one entry to another: key blocks, line blocks and intros: SPEC.md sections 12-14."""
+
+import msgspec
+
+from backchannel.protocol import epoch, intro, limits, line, sender_key
+from backchannel.protocol.content import GivenSeeds, read_line_content
+from backchannel.protocol.errors import RefusedError, StaleError, UnknownError
+from backchannel.protocol.outcome import Answered, Event
+from backchannel.protocol.posting import side
+from backchannel.protocol.reception import Reception
+from backchannel.protocol.sender_key import KeyHeader, PeerGeneration
+from backchannel.protocol.state import ChannelState, Peer
+from backchannel.protocol.types import Slot, Step, hour_of
+
+
+def take_key_block(reception: Reception) -> list[Event]:
+    """Another's new generation, whatever roster it is under: what it gives stands by itself."""
+    state, header = reception.state, KeyHeader.read(reception.core)
+    peer = reception.peer(header.sender)
+    version = state.versions.get(header.roster)
+    if version is not None and version < state.transcript.first:
+        msg = "a key block from before my time"
+        raise StaleError(msg)
+    step = sender_key.wrapped_step(reception.core, state.me)
+    exports = line.exports_at(peer.line, step) if peer.line is not None else ()
+    if header.generation in peer.generations:
+        state.got("step", header.sender, step.to_bytes(4))
+        return []
+    if not exports:
+        if reception.of_my_time(header.roster) and _plausible(peer, step):
+            state.want("step", header.sender, step.to_bytes(4), reception.now)
+        msg = "a key block under a step that has not come"
+        raise UnknownError(msg)
+    held = sender_key.open_key_block(
+        reception.core, header, state.me, exports, reception.clock, reception.head
+    )
+    _give(state, header.sender, held)
+    return []
+
+
+def _plausible(peer: Peer, step: Step) -> bool:
+    """Whether a step may be one that was lost: where nothing is for me, it is random."""
+    if peer.line is None or not peer.line.answered:
+        return False
+    newest = max(export.step for export in peer.line.exports_in)
+    return step <= newest + limits.SKIPPED
+
+
+def _give(state: ChannelState, sender: Slot, held: PeerGeneration) -> None:
+    peer = state.peers[sender]
+    if held.id not in peer.generations:
+        recent = [*peer.generations.items(), (held.id, held)]
+        peer.generations = dict(recent[-limits.GENERATIONS :])
+    state.got("generation", sender, held.id)
+
+
+def take_line_block(reception: Reception) -> list[Event]:
+    """A block of whichever line it is of; another pair's, where all of mine have begun."""
+    state, lines = reception.state, [peer.line for peer in reception.state.peers.values()]
+    for slot, peer in state.peers.items():
+        if peer.line is None:
+            continue
+        seed = state.keys.identity.kem
+        opened = line.open_(peer.line, reception.core, reception.clock, reception.head, seed)
+        if opened is not None:
+            return _take(reception, slot, peer, opened)
+    if state.roster is None or not all(each is not None and each.answered for each in lines):
+        msg = "a line block whose line may not have begun"
+        raise UnknownError(msg)
+    return []
+
+
+def _take(reception: Reception, slot: Slot, peer: Peer, opened: line.Opened) -> list[Event]:
+    state, content = reception.state, read_line_content(opened.content)
+    peer.line = opened.line
+    state.got("step", slot, opened.export.step.to_bytes(4))
+    if isinstance(content, GivenSeeds):
+        held = sender_key.from_seeds(content.seeds, opened.export.key, reception.head.hour)
+        _give(state, slot, held)
+    if not opened.reply:
+        return []
+    peer.greeting = None
+    state.renew = True
+    return [Answered(slot)]
+
+
+def take_intro(reception: Reception) -> list[Event]:
+    """An intro to this member; others' are none of its business."""
+    state, envelope = reception.state, intro.Envelope.read(reception.core)
+    if envelope.b != state.me:
+        return []
+    peer = reception.peer(envelope.a)
+    if state.roster is None or envelope.roster not in state.versions:
+        msg = "an intro under a roster that has not come"
+        raise UnknownError(msg)
+    if not _may_greet(reception, envelope.a, peer):
+        msg = "a second intro of one entry"
+        raise RefusedError(msg)
+    accepted = _accept(reception, envelope, peer)
+    if accepted.admission is not None:
+        msg = "an admission outside a lobby"
+        raise RefusedError(msg)
+    _greeted(reception, envelope.a, peer, accepted)
+    return []
+
+
+def _accept(reception: Reception, envelope: intro.Envelope, peer: Peer) -> intro.Accepted:
+    state = reception.state
+    roster = state.current()
+    a, b = side(roster.entry(envelope.a)), side(roster.entry(envelope.b))
+    return intro.accept(
+        reception.core,
+        reception.head,
+        intro.Setting(state.id, envelope.roster, a, b),
+        state.keys,
+        peer.bundle.identity,
+        epoch.intro_key(state.secret),
+        reception.clock,
+    )
+
+
+def _may_greet(reception: Reception, slot: Slot, peer: Peer) -> bool:
+    """One intro stands; a second replaces it only once the first has died unused.
+
+    Crossing intros both count, however late; but who answered one's own has sent none before.
+    """
+    if peer.line is None:
+        return True
+    if peer.heard is None:
+        return reception.state.me < slot or not peer.line.answered
+    dead = peer.heard_hour < reception.state.oldest(hour_of(reception.now))
+    return dead and not peer.line.receiving
+
+
+def _greeted(reception: Reception, slot: Slot, peer: Peer, accepted: intro.Accepted) -> None:
+    state, hour = reception.state, reception.head.hour
+    own = peer.line if peer.line is not None and peer.line.initiator else None
+    if own is not None and state.me < slot:
+        extra = line.Export(Step(0), accepted.keys.export_ab, hour)
+        peer.line = msgspec.structs.replace(own, exports_in=(extra, *own.exports_in))
+    else:
+        if peer.heard is not None:
+            state.own = None  # its slots are keyed by the line that dies: begin anew for all
+        peer.line = line.answer(accepted.keys, accepted.ratchet, hour)
+        peer.greeting, peer.reply_due = None, True
+    peer.heard, peer.heard_hour = reception.hash, hour
+    _give(state, slot, sender_key.from_seeds(accepted.seeds, accepted.keys.export_ab, hour))
