@@ -77,7 +77,7 @@ Phase = Literal["reading", "deciding", "waiting", "admitted", "over"]
 
 @final
 class Candidate:
-    """Three doors, as a channel has: `receive`, `accept` for `act`, and nothing that time asks for."""
+    """Doors as a channel has: `receive`, `accept` for `act`, and nothing that time asks for."""
 
     def __init__(self, state: CandidateState) -> None:
         self.state = state
@@ -140,7 +140,7 @@ class Candidate:
     # Doors.
 
     def receive(self, arrival: Arrival, now: Timestamp) -> list[Event]:
-        """Read a block of the lobby; raises a `RemoteProtocolError` that says why it was refused."""
+        """Read a block of the lobby; a `RemoteProtocolError` says why it was refused."""
         newest = Hour(hour_of(now) + limits.CLOCK_SKEW)
         window = (Hour(max(0, newest - limits.LIFETIME)), newest)
         core = unwrap(arrival.block, self._lobby.drop.outer, self._lobby.at, arrival.hour, window)

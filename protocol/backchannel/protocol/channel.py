@@ -190,7 +190,7 @@ class Channel:
     # The second door.
 
     def act(self, command: commands.Command, now: Timestamp, entropy: Entropy) -> Outcome:
-        """Do what somebody asks; `LocalProtocolError` or `DecodeError` where that is not allowed."""
+        """Do what somebody asks; `LocalProtocolError` or `DecodeError` where it is not allowed."""
         posting = Posting(self.state, self.clock, now, entropy)
         match command:
             case commands.Say():

@@ -1,4 +1,4 @@
-"""What comes from one entry to another: key blocks, line blocks and intros: SPEC.md sections 12-14."""
+"""What comes from one entry to another: key blocks, line blocks, intros: SPEC.md sections 12-14."""
 
 import msgspec
 

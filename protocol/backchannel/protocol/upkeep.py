@@ -62,7 +62,7 @@ def _forget_peer(state: ChannelState, peer: Peer, oldest: Hour) -> None:
 
 
 def _greet(posting: Posting) -> None:
-    """A newcomer greets every entry before its own; unanswered intros come again, or are replaced."""
+    """A newcomer greets every entry before its own; unanswered intros come again."""
     state = posting.state
     for slot, peer in state.peers.items():
         if peer.line is None and slot < state.me:
