@@ -12,11 +12,11 @@ from backchannel.protocol.codec import encode
 from backchannel.protocol.core import HEAD, CoreKey, Head, Kind, head_of
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.errors import AuthenticationError, DecodeError, RefusedError
-from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate, HybridPublic
+from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate
 from backchannel.protocol.invite import Card, Join, Lobby, Marker, Person
 from backchannel.protocol.labels import Label
-from backchannel.protocol.primitives import X25519Public, kdf, pad
-from backchannel.protocol.roster import Disclosure, Relay, charter_hash
+from backchannel.protocol.primitives import kdf, pad
+from backchannel.protocol.roster import Disclosure, Relay, charter_hash, seal_piece
 from backchannel.protocol.secret import InviteSecret
 from backchannel.protocol.types import Core, Hour
 from tests.support import cast
@@ -53,7 +53,8 @@ def test_a_lobbys_keys_as_written() -> None:
     assert LOBBY.clock.expose() == kdf(value, b"", Label.LOBBY_CLOCK)
     assert LOBBY.card.expose() == kdf(value, b"", Label.LOBBY_CARD)
     assert LOBBY.intro.expose() == kdf(value, b"", Label.LOBBY_INTRO)
-    assert LOBBY.drop == Drop.of_lobby(SECRET, cast.relay().public)
+    drop = Drop.of_lobby(SECRET, cast.relay().public)
+    assert (LOBBY.drop.id, LOBBY.drop.outer) == (drop.id, drop.outer)
 
 
 def test_a_lobbys_clock_stands_still() -> None:
@@ -172,12 +173,10 @@ def test_a_changed_card_is_another_or_none(bit: int) -> None:
     assert read != CARD
 
 
-@pytest.mark.parametrize(
-    "start", [b"", b"\0", b"\0\1", b"\1\1x", b"\0\0x", b"\0\x09x", b"\xff\xffx"]
-)
-def test_what_is_no_piece_of_a_card(start: bytes) -> None:
+@pytest.mark.parametrize("start", ["", "00", "0001", "010178", "000078", "000978", "ffff78"])
+def test_what_is_no_piece_of_a_card(start: str) -> None:
     head = cast.head(Kind.CARD)
-    core = invite.seal_piece(start, LOBBY.card, LOBBY.at, head)
+    core = seal_piece(bytes.fromhex(start), LOBBY.card, LOBBY.at, head)
     with pytest.raises(DecodeError, match="not a piece"):
         invite.open_card_piece(core, head, LOBBY)
 
@@ -303,4 +302,3 @@ def test_the_head_of_another_kind_opens_nothing() -> None:
 def test_a_bundle_of_the_card_is_the_lobbys() -> None:
     assert Bundle.parse(CARD.bundle).identity == cast.bundle("anna").identity
     assert Bundle.parse(CARD.bundle).prekey != cast.bundle("anna").prekey
-    assert isinstance(HybridPublic.parse(CARD.bundle[:1216]).x, X25519Public)
