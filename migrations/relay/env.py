@@ -1,6 +1,7 @@
 """Run by Alembic over the connection that backchannel.server.migrate hands to it."""
 
 from alembic import context
+
 from backchannel.server.models import Base
 
 context.configure(

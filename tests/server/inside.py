@@ -64,9 +64,8 @@ class _Transport(httpx.BaseTransport):
     async def _handle(self, request: httpx.Request, pieces: list[bytes]) -> httpx.Response:
         request.stream = _Pieces(pieces)
         answer = await self._asgi.handle_async_request(request)
-        return httpx.Response(
-            answer.status_code, headers=answer.headers, content=await answer.aread()
-        )
+        whole = httpx.ByteStream(await answer.aread())
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=whole)
 
 
 @final
@@ -94,9 +93,14 @@ class Inside:
         return self
 
     def __exit__(self, *_reason: object) -> None:
-        self._loop.run(self._leave())
-        self._loop.close()
-        self.http.close()
+        self.close()
+
+    def close(self) -> None:
+        """End; a second time does nothing."""
+        if not self.http.is_closed:
+            self.http.close()
+            self._loop.run(self._leave())
+            self._loop.close()
 
     def drop(self, keep: int = 2) -> DropClient:
         """A client with a drop of its own."""

@@ -86,9 +86,9 @@ class RelayProcess:
         assert done.returncode == 0, done.stderr
         return cls(data, options)
 
-    def start(self, *more: str) -> "RelayProcess":
+    def start(self, *more: str, program: Sequence[str] = PROGRAM) -> "RelayProcess":
         """Serve on a free port; returns when it listens."""
-        command = [*PROGRAM, "serve", "--data", str(self.data), "--port", "0", *self.options, *more]
+        command = [*program, "serve", "--data", str(self.data), "--port", "0", *self.options, *more]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         self.url = self._listening()
@@ -181,6 +181,10 @@ class DropClient:
         """A stranger with fresh keys; `create` makes its drop."""
         key = HTTP.get(f"{url}/v1/relay").json()["static_key"]
         return cls(HTTP, X25519Public(bytes.fromhex(key)), url)
+
+    def with_wrong_key(self) -> "DropClient":
+        """Somebody who knows the drop's id and nothing else."""
+        return DropClient(self.http, self.relay, self.url, self.drop)
 
     def hour(self) -> Hour:
         """The relay's, as it says, or this client's own idea of it."""

@@ -30,10 +30,13 @@ class PlacesFile:
         """
         for group in synced(writes):
             for write in group:
-                if os.pwrite(self._descriptor, write.data, write.offset) != len(write.data):
-                    msg = "a place was written in part"
-                    raise OSError(msg)
+                self._put(write)
             os.fsync(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+    def _put(self, write: Write) -> None:
+        if os.pwrite(self._descriptor, write.data, write.offset) != len(write.data):
+            msg = "a place was written in part"
+            raise OSError(msg)

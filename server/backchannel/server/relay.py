@@ -205,4 +205,7 @@ def _turn(home: Home, retention: Retention, clock: Clock, *, accept_clock: bool)
         command = f"backchannel-relay serve --data {home.path} --accept-clock"
         next_ = f"compare the clock; if it is right: {command}"
         raise OperatorError(message, next_=next_, code=exits.REFUSED)
-    retention.advance(now)
+    try:
+        retention.advance(now)
+    except StateError as error:
+        raise OperatorError(str(error), next_="set the clock right", code=exits.REFUSED) from None

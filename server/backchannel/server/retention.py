@@ -15,6 +15,7 @@ from backchannel.protocol.expiry import ExpiryKeys, Write, item_key, open_item, 
 from backchannel.protocol.secret import StoreKey
 from backchannel.protocol.types import Block, DropId, Hour, Timestamp, hour_of
 from backchannel.server.errors import ClockLeapError, StoreFailedError
+from backchannel.server.logs import warn_seldom
 from backchannel.server.places import PlacesFile
 
 _DIGEST = 16
@@ -65,6 +66,7 @@ class Retention:
         so.
         """
         with self._lock:
+            self._check()
             self._put(self._keys.advance(hour_of(now)))
 
     def digest(self, drop: DropId, block: Block) -> bytes:
@@ -74,6 +76,7 @@ class Retention:
     def seal(self, drop: DropId, position: int, block: Block, hour: Hour, keep: int) -> bytes:
         """What stands on the disk, 4,136 bytes. Writer only."""
         with self._lock:
+            self._check()
             key, writes = self._keys.add(hour, expires_at(hour, keep), self._entropy)
             if writes:
                 self._put(writes)
@@ -92,16 +95,18 @@ class Retention:
     def close(self) -> None:
         self._file.close()
 
-    def _put(self, writes: list[Write]) -> None:
-        """After a failure nobody knows what stands on the disk: nothing is sealed again until a
-        restart reads it.
-        """
+    def _check(self) -> None:
+        """The keys in memory may be ahead of those on the disk once a write failed."""
         if self._failed:
             raise StoreFailedError
+
+    def _put(self, writes: list[Write]) -> None:
+        """After a failure nobody knows what is on the disk: nothing is sealed until a restart."""
         try:
             self._file.put(writes)
         except OSError:
             self._failed = True
+            warn_seldom("the expiry-key file cannot be written; next: mend the disk, then restart")
             raise StoreFailedError from None
 
 

@@ -9,10 +9,15 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, final
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from backchannel.server import exits
 from backchannel.server.errors import OperatorError
@@ -23,7 +28,6 @@ _HEADING = """\
 """
 
 
-@final
 class Settings(BaseSettings):
     """Read-only once loaded."""
 
@@ -63,18 +67,6 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment comes before the file, whose values are the arguments."""
-        return env_settings, init_settings
-
 
 def load(file: Path, chosen: Mapping[str, Any] | None = None) -> tuple[Settings, list[str]]:
     """The settings, and the keys of the file that mean nothing; `OperatorError` for a bad file.
@@ -82,10 +74,22 @@ def load(file: Path, chosen: Mapping[str, Any] | None = None) -> tuple[Settings,
     What was `chosen` on the command line comes before environment and file.
     """
     values = _read(file)
+
+    class Layered(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            """The first that names a key wins."""
+            return init_settings, env_settings, InitSettingsSource(settings_cls, values)
+
     try:
-        settings = Settings(**values)
-        if chosen:
-            settings = Settings.model_validate(settings.model_dump() | dict(chosen))
+        settings = Layered(**(chosen or {}))
     except ValidationError as error:
         message = f"{file}: " + "; ".join(_problems(error))
         raise OperatorError(message, next_=f"correct {file}", code=exits.USAGE) from None

@@ -1,0 +1,90 @@
+"""The relay's description of its bytes is true; what is generated from it finds no fault."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from backchannel.protocol import limits
+from backchannel.protocol.drop import MAC, REQUEST_HEAD
+from tests.server.inside import Inside
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+def test_every_operation_says_how_large_its_bytes_are(inside: Inside) -> None:
+    paths = inside.app.openapi()["paths"]
+    sizes = {}
+    for path, methods in paths.items():
+        if "post" in methods:
+            body = methods["post"]["requestBody"]["content"]["application/octet-stream"]
+            sizes[path] = (body["schema"]["minLength"], body["schema"]["maxLength"])
+    head = REQUEST_HEAD
+    assert sizes == {
+        "/v1/create": (head + 81, head + 81),
+        "/v1/append": (head + limits.BLOCK, head + 64 * limits.BLOCK),
+        "/v1/read": (head + 16, head + 16),
+        "/v1/seal": (head, head),
+        "/v1/delete": (head, head),
+    }
+
+
+def test_every_refusal_of_the_specification_is_described(inside: Inside) -> None:
+    paths = inside.app.openapi()["paths"]
+    operations = {path: told["post"] for path, told in paths.items() if "post" in told}
+    told = {path: set(operation["responses"]) for path, operation in operations.items()}
+    always = {"200", "404", "409", "413", "422", "503"}
+    assert told["/v1/create"] == always | {"403"}
+    assert told["/v1/append"] == always | {"507"}
+    assert told["/v1/read"] == told["/v1/seal"] == told["/v1/delete"] == always
+
+
+def test_a_page_of_sixty_four_blocks_fits_the_description(inside: Inside) -> None:
+    answer = inside.app.openapi()["paths"]["/v1/read"]["post"]["responses"]["200"]
+    most = answer["content"]["application/octet-stream"]["schema"]["maxLength"]
+    assert most == MAC + 9 + 64 * (12 + limits.BLOCK)
+
+
+@pytest.mark.slow
+def test_attack_54_what_the_description_generates_is_answered_as_described(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(_mark: float) -> None:
+        return
+
+    monkeypatch.setattr(inside.relay.floor, "wait", at_once)
+    schema = schemathesis.openapi.from_dict(inside.app.openapi())
+    results = list(schema.get_all_operations())
+    assert len(results) == 6
+    for result in results:
+        assert isinstance(result, Ok)
+        answers_as_described(inside, result.ok())
+
+
+def answers_as_described(inside: Inside, operation: "APIOperation[Any, Any, Any, Any]") -> None:
+    """Tries generated requests of one operation, and checks each answer against the description."""
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy())
+    def answers(case: "schemathesis.Case[Any]") -> None:
+        sent = case.as_transport_kwargs(base_url="http://relay")
+        answer = inside.http.request(
+            sent["method"], sent["url"], headers=sent["headers"], content=sent.get("data")
+        )
+        case.validate_response(answer, checks=CHECKS)
+
+    answers()

@@ -1,0 +1,151 @@
+"""Attack class 51: clients that send or read slowly, or without end, hold nothing for long."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from backchannel.protocol.drop import Operation, Read
+from backchannel.protocol.types import Hour
+from tests.server.plain import connection, received
+from tests.support.relay import (
+    HTTP,
+    PROGRAM,
+    DropClient,
+    RelayProcess,
+    noise,
+    running_relay,
+    until,
+)
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[RelayProcess]:
+    """A relay that gives headers and bodies half a second."""
+    with running_relay(start=False) as relay:
+        config = relay.data / "relay.toml"
+        config.write_text("header_seconds = 0.5\nbody_seconds = 0.5\n")
+        yield relay.start()
+
+
+@pytest.mark.parametrize("begun", [b"", b"\r\n", b"POST /v1/read HTTP/1.1\r\nhost: x\r\n"])
+def test_attack_51_slow_headers_end_the_connection(impatient: RelayProcess, begun: bytes) -> None:
+    with connection(impatient) as plain:
+        plain.sendall(begun)
+        began = time.monotonic()
+        assert received(plain) == b""
+        assert time.monotonic() - began < 5
+
+
+def test_attack_51_slow_headers_after_a_good_request_end_the_connection(
+    impatient: RelayProcess,
+) -> None:
+    with connection(impatient) as plain:
+        plain.sendall(b"GET /v1/relay HTTP/1.1\r\nhost: x\r\n\r\n")
+        said = b""
+        while b"max_blocks" not in said:
+            said += plain.recv(65_536)
+        plain.sendall(b"\r\n")
+        began = time.monotonic()
+        assert received(plain) == b""
+        assert time.monotonic() - began < 5
+
+
+def test_attack_51_a_slow_body_is_malformed(impatient: RelayProcess) -> None:
+    with connection(impatient) as plain:
+        plain.sendall(b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: 84\r\n\r\nabc")
+        assert plain.recv(65_536).startswith(b"HTTP/1.1 422")
+
+
+def test_attack_51_headers_without_end_are_refused(impatient: RelayProcess) -> None:
+    with connection(impatient) as plain:
+        plain.sendall(b"GET /v1/relay HTTP/1.1\r\nx: " + b"a" * 60_000)
+        assert received(plain).startswith((b"HTTP/1.1 400", b""))
+    assert HTTP.get(f"{impatient.url}/v1/relay").status_code == 200
+
+
+def keep_sending(plain: socket.socket) -> None:
+    for _ in until(10):
+        plain.sendall(b"x")
+
+
+def test_attack_51_an_answer_that_nobody_reads_is_dropped(impatient: RelayProcess) -> None:
+    client = DropClient.connect(impatient.url)
+    client.create(impatient.voucher())
+    client.append(*noise(64))
+    with connection(impatient) as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        asked = client.request(Operation.READ, Read(1, Hour(0), 64, 0).pack()).pack()
+        head = b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(asked)
+        plain.sendall((head + asked) * 40)
+        with pytest.raises(ConnectionError):
+            keep_sending(plain)
+
+
+def test_attack_51_many_slow_clients_leave_others_served(impatient: RelayProcess) -> None:
+    client = DropClient.connect(impatient.url)
+    client.create(impatient.voucher())
+    slow = [
+        socket.create_connection(("127.0.0.1", urlsplit(impatient.url).port or 0))
+        for _ in range(100)
+    ]
+    for plain in slow:
+        plain.sendall(b"POST /v1/append HTTP/1.1\r\nhost: x\r\ncontent-length: 4164\r\n\r\n")
+    client.append(*noise())
+    for plain in slow:
+        plain.close()
+    assert len(client.read().rows) == 1
+
+
+def test_attack_51_past_the_most_connections_the_next_is_closed(tmp_path: Path) -> None:
+    """With few descriptors: refused at the door, rather than failing inside."""
+    command = ["sh", "-c", 'ulimit -n 80; exec "$@"', "sh", *PROGRAM]
+    relay = RelayProcess.make(tmp_path / "relay")
+    relay.start(program=command)
+    with ExitStack() as many:
+        kept = [many.enter_context(connection(relay)) for _ in range(40)]
+        time.sleep(0.5)
+        closed = [plain for plain in kept if ended(plain)]
+        assert 20 <= len(closed) < 40
+    for _ in until(10):
+        try:
+            assert HTTP.get(f"{relay.url}/v1/relay").status_code == 200
+        except httpx.HTTPError:
+            continue
+        break
+    assert relay.stop() == 0
+
+
+def ended(plain: socket.socket) -> bool:
+    plain.setblocking(False)
+    try:
+        return plain.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_a_reader_that_leaves_frees_its_place(tmp_path: Path) -> None:
+    relay = RelayProcess.make(tmp_path / "relay")
+    (relay.data / "relay.toml").write_text("most_waiting = 1\n")
+    relay.start()
+    client = DropClient.connect(relay.url)
+    client.create(relay.voucher())
+    asked = client.request(Operation.READ, Read(1, Hour(0), 1, 60).pack()).pack()
+    with connection(relay) as plain:
+        plain.sendall(b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: 84\r\n\r\n" + asked)
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert client.read(wait=5).rows == ()
+        assert time.monotonic() - began < 2, "the one place is taken"
+    time.sleep(0.3)
+    began = time.monotonic()
+    assert client.read(wait=2).rows == ()
+    assert time.monotonic() - began > 1.5, "the place is free, so this one waits"
+    assert relay.stop() == 0
