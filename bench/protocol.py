@@ -1,6 +1,6 @@
-"""Microseconds of one block: sealing and opening a post, and a step of a line. Floors are the bare libraries.
+"""Microseconds of one block: sealing and opening a post, and a turn of a line.
 
-Prints one JSON document. Each figure is the median of several rounds, in one run with its floor.
+Floors are the bare libraries. Prints one JSON document. Each figure is the median of several rounds, in one run with its floor.
 """
 
 import hashlib
@@ -107,7 +107,7 @@ def _derive(length: int) -> bytes:
 
 
 def bare_seal(members: int) -> None:
-    """What sealing cannot do without: a chain step, two derivations, two ciphers, a hash, a MAC for each reader."""
+    """What sealing cannot do without."""
     hmac.digest(_KEY, b"next", "sha256")
     hmac.digest(_KEY, b"message", "sha256")
     _derive(64)
@@ -141,9 +141,7 @@ def lines() -> dict[str, dict[str, float]]:
     seeds = intro.Seeds(GenerationId(bytes(16)), 0, ChainKey(bytes(32)))
     head = Head(Kind.INTRO, HOUR, bytes(16))
     started = intro.start(setting, a, b.public(), key, seeds, None, clock, head, entropy)
-    accepted = intro.accept(
-        started.core, head, setting, b, a.identity.public(), key, clock
-    )
+    accepted = intro.accept(started.core, head, setting, b, a.identity.public(), key, clock)
     one = line.begin(started.keys, started.ratchet, HOUR)
     other = line.answer(accepted.keys, accepted.ratchet, HOUR)
     kem, seed = a.identity.public().kem, a.identity.kem
@@ -188,11 +186,11 @@ def bare_turn() -> None:
         cipher.decrypt(_NONCE, cipher.encrypt(_NONCE, bytes(1595), bytes(2445)), bytes(2445))
 
 
-def main() -> dict[str, object]:
+def measure() -> dict[str, object]:
     """All figures."""
     groups = {f"group_{members}": posts(members) for members in MEMBERS}
     return {**groups, "line": lines()}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=1))
+    print(json.dumps(measure(), indent=2))

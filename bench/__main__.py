@@ -1,0 +1,19 @@
+"""All benchmarks of this machine, as one JSON document."""
+
+import json
+
+from bench import protocol, relay, talk
+
+
+def main() -> None:
+    """One after another, so that none disturbs the next."""
+    figures = {
+        "protocol": protocol.measure(),
+        "relay": relay.measure(),
+        "talk": talk.measure(),
+    }
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
