@@ -1,6 +1,7 @@
 """Microseconds of one block: sealing and opening a post, and a turn of a line.
 
-Floors are the bare libraries. Prints one JSON document. Each figure is the median of several rounds, in one run with its floor.
+Floors are the bare libraries. Prints one JSON document. Each figure is the median of several
+rounds, in one run with its floor.
 """
 
 import hashlib
