@@ -348,7 +348,13 @@ def test_more_is_zero_or_one(more: int) -> None:
         Page.read(bytes(8) + bytes([more]))
 
 
-@given(st.lists(st.builds(Stored, POSITIONS, HOURS, st.just(Block(b""))), max_size=64))
+def test_positions_start_at_one() -> None:
+    for read in (lambda: Page.read(page_of([0], 1)), lambda: drop.read_stored(bytes(12), 1)):
+        with pytest.raises(DecodeError, match="below the first"):
+            read()
+
+
+@given(st.lists(st.builds(Stored, POSITIONS.filter(bool), HOURS, st.just(Block(b""))), max_size=64))
 def test_the_answer_to_an_append_counts_its_blocks(rows: list[Stored]) -> None:
     payload = b"".join(row.pack() for row in rows)
     assert drop.read_stored(payload, len(rows)) == tuple(rows)

@@ -88,7 +88,7 @@ def test_the_largest_roster_fits() -> None:
     """64 entries and eight relays with the longest of everything: by characters and by bytes."""
     names = [f"{number:02d}" + "桜" * 20 for number in range(64)]
     entries = tuple(
-        Entry(n, name, "桜" * 21, "facilitator", bytes(32)) for n, name in enumerate(names)
+        Entry(n, name, "桜" * 21, "facilitator", n.to_bytes(32)) for n, name in enumerate(names)
     )
     relays = tuple(Relay("u" * 256, cast.relay().key) for _ in range(8))
     largest = replace(FIRST, entries=entries, relays=relays, version=2**32 - 1, previous=b"p" * 32)

@@ -268,10 +268,14 @@ def _rows(data: bytes, size: int) -> tuple[Stored, ...]:
     if len(data) % size:
         msg = "an answer holds a part of a row"
         raise DecodeError(msg)
-    return tuple(
+    rows = tuple(
         Stored(int.from_bytes(row[:8]), Hour(int.from_bytes(row[8:12])), Block(row[12:]))
         for row in (data[start : start + size] for start in range(0, len(data), size))
     )
+    if not all(row.position for row in rows):
+        msg = "an answer names a position below the first"
+        raise DecodeError(msg)
+    return rows
 
 
 _VOUCHER_PREFIX = "bc-"

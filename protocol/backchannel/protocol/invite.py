@@ -129,7 +129,7 @@ class Card(Record, frozen=True, tag="card"):
             raise DecodeError(msg)
         Bundle.parse(self.bundle)
         for relay in self.relays:
-            _ = relay.public
+            relay.check()
         return self
 
     def _texts(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ successor acceptable. Knows nothing of lines or messages.
 """
 
 from typing import Annotated, Literal, NamedTuple, Self
+from unicodedata import is_normalized
 
 from msgspec import Meta
 
@@ -55,6 +56,13 @@ class Relay(Record, frozen=True):
         """The parsed static key; `DecodeError` when it is not canonical."""
         return X25519Public(self.key)
 
+    def check(self) -> None:
+        """`DecodeError` for a key that is not canonical, or an address not in the form NFC."""
+        _ = self.public
+        if not is_normalized("NFC", self.url):
+            msg = "an address is not in the form NFC"
+            raise DecodeError(msg)
+
 
 class Policy(Record, frozen=True):
     """The rules of a channel: how long content lives, in hours."""
@@ -102,7 +110,7 @@ class Roster(Record, frozen=True):
             raise DecodeError(msg)
         _check_entries(roster.entries)
         for relay in roster.relays:
-            _ = relay.public
+            relay.check()
         return roster
 
     @property
@@ -132,6 +140,9 @@ def _check_entries(entries: tuple[Entry, ...]) -> None:
     slots = [entry.slot for entry in entries]
     if slots != sorted(set(slots)):
         msg = "slots of a roster rise without a repeat"
+        raise DecodeError(msg)
+    if len({entry.identity for entry in entries}) != len(entries):
+        msg = "two entries of a roster share a key"
         raise DecodeError(msg)
     for number, entry in enumerate(entries):
         check_alias(entry.alias)

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from tests.support.second_reader.primitives import check_kem, check_x25519, label_hash, parts
+from tests.support.second_reader.primitives import check_kem, check_x25519, dh, label_hash, parts
 from tests.support.second_reader.refused import need
 
 BUNDLE = 2432
@@ -10,19 +10,46 @@ IDENTITY = 1216
 ROLES = ("facilitator", "participant", "observer", "note-taker")
 
 
+# Unicode, DerivedCoreProperties: Default_Ignorable_Code_Point.
+IGNORABLE = (
+    (0xAD, 0xAD),
+    (0x34F, 0x34F),
+    (0x61C, 0x61C),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x200B, 0x200F),
+    (0x202A, 0x202E),
+    (0x2060, 0x206F),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFF8),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE0FFF),
+)
+
+
+def check_kept(x25519: bytes, kem: bytes) -> None:
+    """SPEC 8: public keys that are kept; an X25519 key of low order is refused at once."""
+    check_x25519(x25519)
+    dh(bytes(32), x25519)
+    check_kem(kem)
+
+
 def read_identity(identity: bytes) -> dict[str, bytes]:
     """SPEC 8: `identity_x25519` and `identity_kem` of the first 1216 bytes of a bundle."""
     x25519, kem = parts(identity, 32, 1184)
-    check_x25519(x25519)
-    check_kem(kem)
+    check_kept(x25519, kem)
     return {"identity_x25519": x25519, "identity_kem": kem}
 
 
 def read_bundle(bundle: bytes) -> dict[str, bytes]:
     """SPEC 8: the four public keys of a bundle: identity_ and prekey_, x25519 and kem."""
     identity, x25519, kem = parts(bundle, IDENTITY, 32, 1184)
-    check_x25519(x25519)
-    check_kem(kem)
+    check_kept(x25519, kem)
     return read_identity(identity) | {"prekey_x25519": x25519, "prekey_kem": kem}
 
 
@@ -52,7 +79,8 @@ def check_name(name: str) -> None:
     for character in name:
         kind = unicodedata.category(character)
         allowed = kind[0] in "LM" or kind == "Nd" or character in " -'."
-        need(allowed, "rules", "character of a name")
+        unseen = any(first <= ord(character) <= last for first, last in IGNORABLE)
+        need(allowed and not unseen, "rules", "character of a name")
     need(name == " ".join(name.split()), "rules", "spaces of a name")
     need(any(_letter(c) or unicodedata.category(c) == "Nd" for c in name), "rules", "no letter")
     need(len({_script(c) for c in name if _letter(c)}) <= 1, "rules", "scripts of a name")

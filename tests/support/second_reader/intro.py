@@ -3,9 +3,8 @@
 from typing import Any
 
 from tests.support.second_reader.epoch import check_core, open_part
-from tests.support.second_reader.identity import ROLES, prekey_id, read_identity
+from tests.support.second_reader.identity import ROLES, check_kept, prekey_id, read_identity
 from tests.support.second_reader.primitives import (
-    check_kem,
     check_x25519,
     dh,
     kdf,
@@ -87,8 +86,7 @@ def read_payload(payload: bytes, *, lobby: bool) -> dict[str, Any]:
     lobby, admission {epoch, epoch_secret, clock} (else None)."""
     need(len(payload) == PAYLOAD + (ADMISSION if lobby else 0), "size", "payload of an intro")
     x25519, kem, generation, count, chain_key = parts(payload[:PAYLOAD], 32, 1184, 16, 1, 32)
-    check_x25519(x25519)
-    check_kem(kem)
+    check_kept(x25519, kem)
     return {
         "ratchet_x25519": x25519,
         "ratchet_kem": kem,

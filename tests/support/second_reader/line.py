@@ -8,9 +8,9 @@ from typing import Any
 
 from tests.support.second_reader import shapes
 from tests.support.second_reader.epoch import check_core, open_part
+from tests.support.second_reader.identity import check_kept
 from tests.support.second_reader.messagepack import read
 from tests.support.second_reader.primitives import (
-    check_kem,
     check_x25519,
     dh,
     kdf,
@@ -39,8 +39,7 @@ def answered_export(export_ab: bytes, reply_secret: bytes) -> bytes:
 def read_header(header: bytes) -> dict[str, Any]:
     """SPEC 13: ratchet_x25519, ratchet_kem, fresh, ciphertext, pn, n."""
     x25519, kem, fresh, ciphertext, pn, n = parts(header, 32, 1184, 32, 1088, 4, 4)
-    check_x25519(x25519)
-    check_kem(kem)
+    check_kept(x25519, kem)
     check_x25519(fresh)
     names = {"ratchet_x25519": x25519, "ratchet_kem": kem, "fresh": fresh}
     return names | {"ciphertext": ciphertext, "pn": number(pn), "n": number(n)}
