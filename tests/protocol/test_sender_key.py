@@ -1,0 +1,475 @@
+"""Group messages under a sender's own chain: SPEC.md section 14."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from backchannel.protocol import limits, sender_key
+from backchannel.protocol.chain import Chain
+from backchannel.protocol.core import CoreKey, Head, Kind, content_hash, head_of
+from backchannel.protocol.errors import (
+    AuthenticationError,
+    DecodeError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ReplayError,
+)
+from backchannel.protocol.labels import Label
+from backchannel.protocol.line import Export
+from backchannel.protocol.primitives import hash_, kdf, mac, pad
+from backchannel.protocol.secret import ChainSeed, ExportKey, MessageKey
+from backchannel.protocol.sender_key import (
+    GroupHeader,
+    KeyHeader,
+    OwnGeneration,
+    Parent,
+    PeerGeneration,
+)
+from backchannel.protocol.types import ContentHash, Core, GenerationId, Slot, Step
+from tests.support import cast
+from tests.support.bits import flip, sampled_flips
+from tests.support.entropy import ScriptedEntropy
+
+SENDER = Slot(5)
+READERS = tuple(Slot(slot) for slot in range(64) if slot != SENDER)
+KEY_HEAD = cast.head(Kind.KEY)
+SLOTS_AT = limits.CORE - 1024
+PARENTS = tuple(Parent(ContentHash(bytes([n]) * 32), n) for n in (9, 3, 255, 7))
+
+
+def export(slot: int, step: int = 1) -> Export:
+    return Export(Step(step), ExportKey(bytes([slot, step]) * 16), cast.HOUR)
+
+
+def exports(*slots: int) -> Mapping[Slot, Export]:
+    return {Slot(slot): export(slot) for slot in slots}
+
+
+class Given(NamedTuple):
+    """A generation and the core that gave it."""
+
+    own: OwnGeneration
+    core: Core
+
+
+def given_to(*slots: int) -> Given:
+    coins = ScriptedEntropy("key block")
+    return Given(
+        *sender_key.seal_key_block(
+            SENDER, cast.ROSTER, exports(*slots), cast.clock, KEY_HEAD, coins
+        )
+    )
+
+
+GIVEN = given_to(0, 1, 2)
+
+
+def taken(
+    reader: int, core: Core = GIVEN.core, key: ExportKey | None = None, head: Head = KEY_HEAD
+) -> PeerGeneration:
+    key = key or export(reader).key
+    header = KeyHeader.read(core)
+    return sender_key.open_key_block(core, header, Slot(reader), [key], cast.clock, head)
+
+
+def post(
+    own: OwnGeneration = GIVEN.own, part: bytes = b"words", salt: int = 0
+) -> tuple[OwnGeneration, Core]:
+    coins = ScriptedEntropy(f"post {salt}")
+    head = cast.head(Kind.GROUP, salt)
+    return sender_key.seal_post(
+        own, SENDER, cast.ROSTER, PARENTS[:2], part, cast.clock, head, coins
+    )
+
+
+def read(held: PeerGeneration, core: bytes, reader: int) -> tuple[PeerGeneration, bytes]:
+    known = Core(core)
+    header = GroupHeader.read(known)
+    return sender_key.open_post(held, header, known, Slot(reader), cast.clock, head_of(known))
+
+
+# --- Derivations ----------------------------------------------------------------------------------
+
+
+def test_the_derivations_as_written() -> None:
+    seed, key = ChainSeed(bytes(range(32))), export(1).key
+    generation = sender_key.generation_id(seed)
+    assert generation == hash_(Label.GENERATION, seed.expose())[:16]
+    assert sender_key.first_key(seed).expose() == kdf(seed.expose(), b"", Label.SENDER_CHAIN)
+    known = sender_key.mac_seed(key, generation)
+    assert known.expose() == kdf(key.expose(), b"", Label.MAC_SEED, generation)
+    hashed = ContentHash(b"h" * 32)
+    assert sender_key.slot_mac(known, 7, hashed) == mac(known, Label.SLOT, b"\7" + hashed)[:16]
+
+
+# --- Posts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 62, 63])
+def test_one_block_serves_every_reader(count: int) -> None:
+    slots = READERS[:count]
+    own, core = given_to(*slots)
+    _, said = post(own)
+    for slot in slots:
+        assert read(taken(slot, core), said, slot)[1] == b"words"
+    assert len(said) == limits.CORE
+    assert len(said) - SLOTS_AT == 1024
+
+
+@given(st.binary(max_size=sender_key.PART), st.integers(0, 255))
+def test_a_post_is_read_as_written(part: bytes, number: int) -> None:
+    own, core = post(replace(GIVEN.own, number=number), part)
+    held = replace(taken(1), chain=Chain(GIVEN.own.chain, number))
+    following, text = read(held, core, 1)
+    assert text == part
+    assert (following.chain.key, following.chain.number) == (own.chain, number + 1)
+    assert own.number == number + 1
+
+
+def test_the_longest_part() -> None:
+    assert sender_key.PART == 2780
+    assert read(taken(1), post(part=b"p" * 2780)[1], 1)[1] == b"p" * 2780
+    with pytest.raises(ValueError, match="do not fit"):
+        post(part=b"p" * 2781)
+
+
+def test_256_posts_and_one_more() -> None:
+    own = replace(GIVEN.own, number=255)
+    own, _ = post(own)
+    with pytest.raises(LocalProtocolError, match="used up"):
+        post(own)
+
+
+@given(st.permutations(range(8)))
+def test_attack_09_posts_in_any_order(order: list[int]) -> None:
+    own, cores = GIVEN.own, []
+    for number in range(8):
+        own, core = post(own, b"%d" % number, number)
+        cores.append(core)
+    held = taken(1)
+    for number in order:
+        held, part = read(held, cores[number], 1)
+        assert part == b"%d" % number
+        with pytest.raises(ReplayError):
+            read(held, cores[number], 1)
+    assert held.chain.skipped == {}
+
+
+def test_the_last_number_may_come_first() -> None:
+    own, cores = GIVEN.own, []
+    for number in range(256):
+        own, core = post(own, b"", number)
+        cores.append(core)
+    held, _ = read(taken(1), cores[255], 1)
+    assert len(held.chain.skipped) == 255
+    assert len(read(held, cores[0], 1)[0].chain.skipped) == 254
+
+
+def test_a_number_used_for_two_posts_opens_once() -> None:
+    """A vault restored from an old copy: the second is refused, and its salt kept the key apart."""
+    _, one = post(salt=1)
+    _, two = post(part=b"other", salt=2)
+    assert GroupHeader.read(one).number == GroupHeader.read(two).number
+    held, _ = read(taken(1), one, 1)
+    with pytest.raises(ReplayError):
+        read(held, two, 1)
+    assert read(taken(1), two, 1)[1] == b"other"
+    assert one[203:235] != two[203:235]
+
+
+# --- Header ---------------------------------------------------------------------------------------
+
+HASHES = st.binary(min_size=32, max_size=32).filter(any).map(ContentHash)
+HEADERS = st.builds(
+    GroupHeader,
+    st.integers(0, 63).map(Slot),
+    st.binary(min_size=16, max_size=16).map(GenerationId),
+    st.integers(0, 255),
+    st.just(cast.ROSTER),
+    st.lists(st.builds(Parent, HASHES, st.integers(0, 255)), max_size=4, unique_by=lambda p: p.hash)
+    .map(sorted)
+    .map(tuple),
+)
+
+
+def in_core(header: bytes) -> Core:
+    return Core((bytes([Kind.GROUP]) + bytes(20) + header).ljust(limits.CORE, b"\0"))
+
+
+@given(HEADERS)
+def test_a_header_is_read_as_written(header: GroupHeader) -> None:
+    assert len(header.pack()) == 182
+    assert GroupHeader.read(in_core(header.pack())) == header
+
+
+def test_parents_are_put_in_order() -> None:
+    header = GroupHeader(SENDER, GIVEN.own.id, 0, cast.ROSTER, PARENTS)
+    assert GroupHeader.read(in_core(header.pack())).parents == tuple(sorted(PARENTS))
+
+
+@pytest.mark.parametrize(
+    ("hashes", "ages"),
+    [
+        ([2, 1, 0, 0], [0, 0, 0, 0]),
+        ([1, 1, 0, 0], [0, 0, 0, 0]),
+        ([1, 1, 0, 0], [0, 1, 0, 0]),
+        ([0, 1, 0, 0], [0, 0, 0, 0]),
+        ([1, 0, 2, 0], [0, 0, 0, 0]),
+        ([1, 0, 0, 0], [0, 1, 0, 0]),
+        ([0, 0, 0, 0], [0, 0, 0, 1]),
+    ],
+)
+def test_a_header_has_one_encoding(hashes: list[int], ages: list[int]) -> None:
+    plain = GroupHeader(SENDER, GIVEN.own.id, 0, cast.ROSTER, ()).pack()
+    packed = plain[:50] + b"".join(bytes([n]) * 32 for n in hashes) + bytes(ages)
+    with pytest.raises(DecodeError, match="header of a post"):
+        GroupHeader.read(in_core(packed))
+
+
+@pytest.mark.parametrize("slot", [64, 255])
+def test_a_slot_that_cannot_be(slot: int) -> None:
+    header = bytes([slot]) + GroupHeader(SENDER, GIVEN.own.id, 0, cast.ROSTER, ()).pack()[1:]
+    with pytest.raises(DecodeError):
+        GroupHeader.read(in_core(header))
+    with pytest.raises(DecodeError, match="key block"):
+        KeyHeader.read(Core(GIVEN.core[:21] + bytes([slot]) + GIVEN.core[22:]))
+
+
+# --- Slots ----------------------------------------------------------------------------------------
+
+
+def slot_of(core: bytes, reader: int) -> slice:
+    at = SLOTS_AT + 16 * reader
+    return slice(at, at + 16)
+
+
+def with_slot(core: bytes, reader: int, value: bytes) -> bytes:
+    place = slot_of(core, reader)
+    return core[: place.start] + value + core[place.stop :]
+
+
+def test_unused_slots_are_noise_and_change_nothing() -> None:
+    _, core = post()
+    empty = [core[slot_of(core, slot)] for slot in range(3, 64)]
+    assert len(set(empty)) == len(empty)
+    assert bytes(16) not in empty
+    noisy = with_slot(core, 40, b"x" * 16)
+    assert read(taken(1), noisy, 1)[1] == b"words"
+
+
+def test_the_content_hash_leaves_the_slots_out() -> None:
+    _, core = post()
+    for reader in range(64):
+        assert content_hash(Core(with_slot(core, reader, bytes(16)))) == content_hash(core)
+    assert content_hash(Core(flip(core, 8 * SLOTS_AT - 1))) != content_hash(core)
+
+
+def test_attack_insider_speaks_as_another() -> None:
+    """A reader knows the chain and so every body key; what it lacks is another reader's MAC."""
+    insider = taken(0)
+    assert insider.chain.key is not None
+    forged_own = OwnGeneration(
+        insider.id, cast.HOUR, insider.chain.key, 0, {Slot(0): insider.mac, Slot(1): insider.mac}
+    )
+    _, forged = post(forged_own, b"never said")
+    with pytest.raises(AuthenticationError, match="slot for me"):
+        read(taken(1), forged, 1)
+    assert read(taken(0), forged, 0)[1] == b"never said"
+
+
+def test_deniability_a_reader_can_always_have_made_its_own_slot() -> None:
+    """Byte for byte, for the part that the reader can show: the rest is noise to everybody else."""
+    _, real = post()
+    insider = taken(1)
+    assert insider.chain.key is not None
+    known = OwnGeneration(insider.id, cast.HOUR, insider.chain.key, 0, {Slot(1): insider.mac})
+    _, forged = post(known)
+    assert forged[:SLOTS_AT] == real[:SLOTS_AT]
+    assert forged[slot_of(forged, 1)] == real[slot_of(real, 1)]
+    assert read(taken(1), forged, 1) == read(taken(1), real, 1)
+
+
+def test_attack_67_framing_an_honest_sender_by_altered_slots() -> None:
+    """Altered slots change no content hash: the reader refuses, and nobody counts two posts."""
+    _, core = post()
+    altered = with_slot(core, 1, b"x" * 16)
+    held = taken(1)
+    with pytest.raises(AuthenticationError, match="slot for me"):
+        read(held, altered, 1)
+    assert held == taken(1)
+    assert content_hash(Core(altered)) == content_hash(core)
+    assert read(held, core, 1)[1] == b"words"
+
+
+def test_attack_68_slots_valid_for_some_only() -> None:
+    own = replace(GIVEN.own, readers={k: v for k, v in GIVEN.own.readers.items() if k != 2})
+    _, core = post(own)
+    assert read(taken(1), core, 1)[1] == b"words"
+    with pytest.raises(AuthenticationError, match="slot for me"):
+        read(taken(2), core, 2)
+
+
+def test_attack_21_one_number_two_contents_are_both_verified_and_seen() -> None:
+    """A sender shows one thing to Anna and another to Bela: two hashes under one number."""
+    _, one = post(part=b"yes")
+    _, two = post(part=b"no")
+    held = taken(1)
+    for core, part in ((one, b"yes"), (two, b"no")):
+        assert read(held, core, 1)[1] == part
+    headers = [GroupHeader.read(core) for core in (one, two)]
+    assert headers[0][:3] == headers[1][:3]
+    assert content_hash(one) != content_hash(two)
+
+
+def test_attack_69_one_ciphertext_two_keys() -> None:
+    """Under a key that is not the chain's the commitment differs, whatever the ciphertext does."""
+    head = cast.head(Kind.GROUP)
+    other = CoreKey(MessageKey(bytes(32)), cast.clock, head)
+    header = GroupHeader(SENDER, GIVEN.own.id, 0, cast.ROSTER, ())
+    front = head.pack() + header.pack() + other.commitment
+    hashed = front + other.seal(pad(b"two ways", 2781), front)
+    digest = ContentHash(hash_(Label.CONTENT, hashed))
+    slots = sender_key.slot_mac(GIVEN.own.readers[Slot(1)], 0, digest)
+    core = (hashed + bytes(16) + slots).ljust(limits.CORE, b"\0")
+    with pytest.raises(AuthenticationError, match="commitment"):
+        read(taken(1), core, 1)
+
+
+def test_attack_18_the_bits_of_a_post_cannot_be_changed() -> None:
+    _, core = post()
+    held = taken(1)
+    for altered in sampled_flips(core[1:SLOTS_AT], 499):
+        with pytest.raises(RemoteProtocolError):
+            read(held, core[:1] + altered + core[SLOTS_AT:], 1)
+    for bit in range(128):
+        with pytest.raises(AuthenticationError):
+            read(held, flip(core, 8 * slot_of(core, 1).start + bit), 1)
+    assert held == taken(1)
+
+
+def test_a_post_is_of_its_hour() -> None:
+    _, core = post()
+    later = core[:1] + (cast.HOUR + 1).to_bytes(4) + core[5:]
+    with pytest.raises(AuthenticationError):
+        read(taken(1), later, 1)
+
+
+# --- Key blocks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 33, 63])
+def test_a_key_block_gives_all_peers_the_same_chain(count: int) -> None:
+    slots = READERS[:count]
+    own, core = given_to(*slots)
+    assert len(core) == limits.CORE
+    assert KeyHeader.read(core) == (SENDER, own.id, cast.ROSTER)
+    for slot in slots:
+        held = taken(slot, core)
+        assert (held.id, held.chain.key, held.mac) == (own.id, own.chain, own.readers[slot])
+        assert sender_key.wrapped_step(core, slot) == 1
+        assert held.block == own.block == content_hash(core)
+    assert len({seed.expose() for seed in own.readers.values()}) == count
+
+
+def test_a_key_block_gives_nothing_to_others() -> None:
+    for slot in (3, SENDER, 63):
+        with pytest.raises(AuthenticationError, match="does not open"):
+            taken(slot)
+
+
+def test_two_readers_entries_cannot_be_swapped() -> None:
+    places = [70 + 52 * slot for slot in (0, 1)]
+    entries = [GIVEN.core[at : at + 52] for at in places]
+    core = Core(GIVEN.core[:70] + entries[1] + entries[0] + GIVEN.core[70 + 104 :])
+    for reader, key in ((0, export(0).key), (0, export(1).key), (1, export(0).key)):
+        with pytest.raises(AuthenticationError):
+            taken(reader, core, key)
+
+
+def test_another_step_does_not_open() -> None:
+    with pytest.raises(AuthenticationError):
+        taken(1, key=export(1, step=2).key)
+    named = Core(GIVEN.core[:122] + b"\0\0\0\2" + GIVEN.core[126:])
+    assert sender_key.wrapped_step(named, Slot(1)) == 2
+    with pytest.raises(AuthenticationError):
+        taken(1, named)
+
+
+def test_of_several_exports_of_a_step_the_right_one_opens() -> None:
+    header = KeyHeader.read(GIVEN.core)
+    keys = [export(9).key, export(1).key]
+    held = sender_key.open_key_block(GIVEN.core, header, Slot(1), keys, cast.clock, KEY_HEAD)
+    assert held == taken(1)
+    with pytest.raises(AuthenticationError):
+        sender_key.open_key_block(GIVEN.core, header, Slot(1), [], cast.clock, KEY_HEAD)
+
+
+def test_attack_69_the_generation_id_commits_to_the_seed() -> None:
+    """A sender wraps another seed for one reader: that reader refuses it."""
+    other = ChainSeed(b"o" * 32)
+    front = GIVEN.core[:70]
+    key = CoreKey(export(1).key, cast.clock, KEY_HEAD, b"wrap" + bytes([SENDER, 1]))
+    wrapped = key.seal(other.expose(), front + b"\1" + b"\0\0\0\1")
+    core = Core(GIVEN.core[:126] + wrapped + GIVEN.core[174:])
+    with pytest.raises(AuthenticationError, match="does not open"):
+        taken(1, core)
+    assert taken(0, core).id == GIVEN.own.id
+
+
+def test_the_bits_before_the_entries_are_bound_to_each() -> None:
+    for bit in (*range(8 * 5, 8 * 70, 13), 8 * 122, 8 * 126, 8 * 174 - 1):
+        core = Core(flip(GIVEN.core, bit))
+        with pytest.raises(RemoteProtocolError):
+            taken(1, core, head=head_of(core))
+
+
+def test_two_key_blocks_are_two_generations() -> None:
+    own, _ = sender_key.seal_key_block(
+        SENDER, cast.ROSTER, exports(0), cast.clock, KEY_HEAD, ScriptedEntropy("another")
+    )
+    assert own.id != GIVEN.own.id
+    assert own.readers[Slot(0)] != GIVEN.own.readers[Slot(0)]
+
+
+# --- Seeds ----------------------------------------------------------------------------------------
+
+
+def test_a_newcomer_is_handed_the_generation_as_it_stands() -> None:
+    own, before = post()
+    key = export(60, step=4).key
+    held = sender_key.from_seeds(own.seeds(), key, cast.HOUR)
+    own, after = post(own.with_reader(Slot(60), key), b"welcome", salt=1)
+    assert read(held, after, 60)[1] == b"welcome"
+    assert read(taken(1), after, 1)[1] == b"welcome"
+    with pytest.raises(AuthenticationError):
+        read(held, before, 60)
+    assert own.seeds().number == 2
+
+
+def test_seeds_do_not_reach_back() -> None:
+    """Even with a slot of its own a newcomer has no key for what was said before."""
+    own, _ = post()
+    key = export(60).key
+    _, earlier = post(GIVEN.own.with_reader(Slot(60), key))
+    with pytest.raises(ReplayError):
+        read(sender_key.from_seeds(own.seeds(), key, cast.HOUR), earlier, 60)
+
+
+def test_with_reader_leaves_the_others() -> None:
+    own = GIVEN.own.with_reader(Slot(60), export(60).key)
+    assert own.readers == {
+        **GIVEN.own.readers,
+        Slot(60): sender_key.mac_seed(export(60).key, own.id),
+    }
+    assert Slot(60) not in GIVEN.own.readers
+
+
+def test_secrets_do_not_print() -> None:
+    shown = repr((GIVEN.own, taken(1), GIVEN.own.seeds()))
+    for secret in (GIVEN.own.chain, *GIVEN.own.readers.values()):
+        assert secret.expose().hex() not in shown
+        assert repr(secret.expose()) not in shown
