@@ -8,7 +8,7 @@ from backchannel.client.app import App
 from backchannel.client.choosing import pick_thread, topic_of
 from backchannel.client.filter import one_line
 from backchannel.client.session import look, mark_read, name_of
-from backchannel.client.ui import WIDTH
+from backchannel.client.ui import width
 from backchannel.client.vault.sealed import Message
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol.roster import Roster
@@ -82,7 +82,7 @@ class Reader:
             ui.title(phrases.hour_of_day(message.hour))
             self._hour = message.hour
         left = phrases.left(message.expires, now)
-        ui.say(f"  {one_line(who):<{WIDTH - 3 - len(left)}} {left}")
+        ui.say(f"  {one_line(who):<{width() - 3 - len(left)}} {left}")
         ui.quote(text)
 
 

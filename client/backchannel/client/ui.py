@@ -18,6 +18,7 @@ from backchannel.protocol.types import Timestamp
 
 SCHEMA_VERSION = 1
 WIDTH = 80
+_NARROWEST = 40
 _BOLD, _PLAIN = "\033[1m", "\033[0m"
 _INK = "\033[30;107m"
 _LABEL = 14  # columns
@@ -139,13 +140,20 @@ class Ui:
         return self._out.isatty() and not os.environ.get("NO_COLOR")
 
 
+def width() -> int:
+    """Columns to write in: 80, or as many as a narrower terminal has."""
+    import shutil
+
+    return min(WIDTH, max(_NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns))
+
+
 def wrapped(text: str, indent: str = "") -> list[str]:
-    """`text` made harmless, in lines of at most 80 columns, each indented."""
+    """`text` made harmless, in lines that fit, each indented."""
     import textwrap
 
     lines = []
     for line in clean(text).split("\n"):
-        lines += textwrap.wrap(line, WIDTH, initial_indent=indent, subsequent_indent=indent) or [""]
+        lines += textwrap.wrap(line, width(), initial_indent=indent, subsequent_indent=indent) or [""]
     return lines
 
 

@@ -141,9 +141,8 @@ def _wait(app: App, vault: "Vault", sync: "Sync", row: "JoinRow", words: str) ->
 
 
 def _compare(app: App, words: str) -> None:
-    app.ui.say(
-        "Your answer is at the relay. Compare these six words with the facilitator, by voice:"
-    )
+    app.ui.say("Your answer is at the relay.")
+    app.ui.say("Compare these six words with the facilitator, by voice:")
     app.ui.say()
     app.ui.title(f"    {words}")
     app.ui.say()

@@ -82,14 +82,17 @@ def admit(app: App, *, alias: str, yes: bool, channel: str | None) -> None:
 
     with app.vault() as vault, Sync(app, vault) as sync:
         name, guest = _find(app, vault, sync, alias, channel)
+        about = {"alias": guest.alias, "channel": name}
+        if app.ui.json or (app.ui.can_ask and not yes):
+            about |= _guest(guest)
         if app.ui.can_ask and not yes:
-            _compare(app, guest)
-        _decide(app, vault, sync, name, Admit(guest["alias"]), guest | {"channel": name})
+            _compare(app, about)
+        _decide(app, sync, name, Admit(guest.alias), about)
 
 
 def _find(
     app: App, vault: "Vault", sync: "Sync", alias: str, channel: str | None
-) -> tuple[str, dict[str, str]]:
+) -> tuple[str, "Waiting"]:
     from backchannel.client.session import look
     from backchannel.protocol.alias import alike
     from backchannel.protocol.lobby import close_secret, waiting
@@ -99,7 +102,7 @@ def _find(
     close_secret(state)
     for each in waiting(state):
         if alike(each.alias, alias) or alike(each.invited_as, alias):
-            return row.name, _guest(each)
+            return row.name, each
     if problem is not None:
         raise problem
     msg = f"Nobody called {alias} waits in {row.name}."
@@ -118,7 +121,6 @@ def _compare(app: App, guest: dict[str, str]) -> None:
 
 def _decide(
     app: App,
-    vault: "Vault",
     sync: "Sync",
     name: str,
     command: "Admit | Refuse",
@@ -152,7 +154,7 @@ def refuse(app: App, *, alias: str, channel: str | None) -> None:
     with app.vault() as vault, Sync(app, vault) as sync:
         row, _ = sync.fresh(channel)
         about = {"alias": alias, "channel": row.name}
-        _decide(app, vault, sync, row.name, Refuse(alias), about)
+        _decide(app, sync, row.name, Refuse(alias), about)
 
 
 def _quoted(alias: str) -> str:

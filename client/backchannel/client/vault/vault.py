@@ -135,7 +135,7 @@ class Vault:
 
     def hour(self, now: Timestamp) -> Hour:
         """The hour to go by: never below one that was seen."""
-        return self._expiry.keys.hour(hour_of(now))
+        return max(hour_of(now), self._expiry.highest)
 
     def clock(self, name: bytes) -> tuple[Hour, ClockValue]:
         """A channel's epoch clock: its oldest hour and value. `StaleError` when it is gone."""
