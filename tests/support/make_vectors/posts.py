@@ -1,0 +1,237 @@
+"""Vectors of sections 14 and 15: generations, key blocks, posts, and what they say."""
+
+import msgspec
+
+from backchannel.protocol import content, sender_key
+from backchannel.protocol import line as lines
+from backchannel.protocol.codec import encode
+from backchannel.protocol.core import Head, Kind, content_hash
+from backchannel.protocol.secret import (
+    ChainKey,
+    ChainSeed,
+    ExportKey,
+    MacSeed,
+)
+from backchannel.protocol.types import (
+    ContentHash,
+    Core,
+    MessageId,
+    RosterHash,
+    Slot,
+    Step,
+)
+from tests.support.bits import flip
+from tests.support.entropy import ScriptedEntropy
+from tests.support.make_vectors.cases import (
+    CLOCK,
+    HOUR,
+    SECOND,
+    Cases,
+    case,
+    changed,
+    damaged,
+    fixed,
+    of_byte,
+    with_bytes,
+)
+from tests.support.make_vectors.lines import NOTHING, SEEDS
+from tests.support.vectors import Case
+
+READER, SENDER = Slot(2), Slot(1)
+
+
+def sender_keys() -> Cases:
+    export = ExportKey(fixed("export"))
+    yield case("a generation", "generation", chain_seed=fixed("seed"), export=export.expose())
+    yield from _key_blocks(export)
+    yield from _posts(export)
+
+
+def _key_blocks(export: ExportKey) -> Cases:
+    exports = {
+        READER: lines.Export(Step(9), export, HOUR),
+        Slot(5): lines.Export(Step(0), ExportKey(fixed("other")), HOUR),
+    }
+    head = Head(Kind.KEY, HOUR, fixed("salt", 16))
+    _, core = sender_key.seal_key_block(
+        SENDER, RosterHash(SECOND.hash), exports, lambda _: CLOCK, head, ScriptedEntropy("key")
+    )
+    given = {"core": core, "clock": CLOCK.expose(), "export": export.expose(), "reader": READER}
+    good = case("a key block", "key block", **given)
+    yield good
+    theirs = 70 + 52 * 5
+    yield case(
+        "a key block, another's entry changed",
+        "key block",
+        **given | {"core": flip(core, of_byte(theirs + 4))},
+    )
+    for why, at in (
+        ("slot", 21),
+        ("generation id", 22),
+        ("roster hash", 38),
+        ("step", 70 + 104),
+        ("entry", 70 + 104 + 4),
+        ("hour", 4),
+    ):
+        yield damaged(good, f"a key block, {why} changed", "ciphertext", "core", 8 * at)
+    yield changed(good, "a key block, slot 64", "rules", core=with_bytes(core, 21, b"\x40"))
+    yield changed(good, "a key block, another export", "ciphertext", export=bytes(32).hex())
+
+
+def _posts(export: ExportKey) -> Cases:
+    seed = ChainSeed(fixed("seed"))
+    name = sender_key.generation_id(seed)
+    mac, first = sender_key.mac_seed(export, name), sender_key.first_key(seed)
+    own = sender_key.OwnGeneration(name, HOUR, first, 0, {READER: mac})
+    parents = (
+        sender_key.Parent(ContentHash(fixed("parent 1")), 0),
+        sender_key.Parent(ContentHash(fixed("parent 2")), 255),
+    )
+    said = content.split(content.Text(bytes(16), 24, "hello"), MessageId(fixed("id", 16)), 7)[0]
+    goods: list[Case] = []
+    for number in range(3):
+        head = Head(Kind.GROUP, HOUR, fixed(f"salt {number}", 16))
+        named = parents[:number]
+        own, core = sender_key.seal_post(
+            own,
+            SENDER,
+            RosterHash(SECOND.hash),
+            named,
+            said.pack(),
+            lambda _: CLOCK,
+            head,
+            ScriptedEntropy(number),
+        )
+        goods.append(_post(f"post {number}", core, first, mac, 0))
+        yield goods[-1]
+        yield case(f"header of post {number}", "group header", core=core)
+    good, core = goods[2], Core(bytes.fromhex(goods[2]["given"]["core"]))
+    yield changed(good, "a number that was used", "stale", at=3)
+    for why, at in (("header", 22), ("body", 235), ("commitment", 203), ("slot", 3032 + 32)):
+        yield damaged(good, f"{why} changed", "mac", "core", 8 * at)
+    other = _post("post 2, another's slot changed", Core(flip(core, 8 * 3032)), first, mac, 0)
+    yield other
+    yield from _forged(good, core, mac)
+    fields = {
+        "slot 64": with_bytes(core, 21, b"\x40"),
+        "parents that fall": with_bytes(core, 71, core[103:135] + core[71:103]),
+        "one parent twice": with_bytes(core, 71, core[71:103] * 2),
+        "an unused parent before one": with_bytes(core, 71, bytes(32)),
+        "an age of no parent": with_bytes(core, 202, b"\1"),
+    }
+    for why, bad in fields.items():
+        yield case(f"header, {why}", "group header", "rules", core=bytes.fromhex(bad))
+
+
+def _forged(good: Case, core: bytes, mac: MacSeed) -> Cases:
+    """By who knows the reader's MAC seed: the slot verifies, the body does not open."""
+    for why, at, reason in (("body", 235, "ciphertext"), ("commitment", 203, "commitment")):
+        bad = flip(core, 8 * at)
+        slot = sender_key.slot_mac(mac, core[38], content_hash(Core(bad)))
+        forged = with_bytes(bad, 3032 + 16 * READER, slot)
+        yield changed(good, f"{why} changed under a good slot", reason, core=forged)
+
+
+def _post(name: str, core: Core, chain: ChainKey, mac: MacSeed, at: int) -> Case:
+    return case(
+        name,
+        "group",
+        core=core,
+        clock=CLOCK.expose(),
+        chain_key=chain.expose(),
+        at=at,
+        mac_seed=mac.expose(),
+        reader=READER,
+    )
+
+
+THREAD = fixed("thread", 16)
+
+
+def contents() -> Cases:
+    text = content.Text(THREAD, 24, "Grüße")
+    said: dict[str, content.Content] = {
+        "text": text,
+        "text in the channel's own thread": content.Text(bytes(16), 2160, "a"),
+        "threads": content.Threads(
+            (content.Thread(THREAD, 1, "t" * 120), content.Thread(fixed("2", 16), 24, "Ж"))
+        ),
+        "roster": content.Announcement(2, SECOND.hash, (fixed("a"), fixed("b"))),
+        "ask": content.Ask((fixed("a"),), ((1, fixed("g", 16)),), ((63, 0), (0, 2**32 - 1))),
+        "ask for 32": content.Ask((fixed("a"),) * 32, (), ()),
+    }
+    for name, each in said.items():
+        yield case(name, "content", encoded=encode(each))
+    yield from _contents_refused(text)
+    for name, block in (("seeds", SEEDS), ("nothing", NOTHING)):
+        yield case(f"line content {name}", "line content", encoded=block)
+    over = encode(content.GivenSeeds(fixed("generation", 16), 256, fixed("chain")))
+    yield case("line content, number 256", "line content", "rules", encoded=over)
+    more = b"\x92\xa7nothing\x00"
+    yield case("line content, a field too many", "line content", "encoding", encoded=more)
+    yield from _parts()
+
+
+def _contents_refused(text: content.Text) -> Cases:
+    replace = msgspec.structs.replace
+    thread = content.Thread(THREAD, 1, "t")
+    refused: dict[str, content.Content] = {
+        "a text of nothing": replace(text, text=""),
+        "a text not NFC": replace(text, text="e\u0301"),
+        "lifetime 0": replace(text, lifetime=0),
+        "lifetime 2161": replace(text, lifetime=2161),
+        "a thread of 15": replace(text, thread=bytes(15)),
+        "no threads": content.Threads(()),
+        "65 threads": content.Threads((thread,) * 65),
+        "thread zero begins": content.Threads((replace(thread, thread=bytes(16)),)),
+        "a topic of 121": content.Threads((replace(thread, topic="t" * 121),)),
+        "a topic of nothing": content.Threads((replace(thread, topic=""),)),
+        "no pieces": content.Announcement(2, bytes(32), ()),
+        "65 pieces": content.Announcement(2, bytes(32), (bytes(32),) * 65),
+        "an ask for nothing": content.Ask((), (), ()),
+        "an ask for 33": content.Ask((bytes(32),) * 33, (), ()),
+        "an ask of slot 64": content.Ask((), ((64, bytes(16)),), ()),
+    }
+    for why, each in refused.items():
+        yield case(f"refused: {why}", "content", "rules", encoded=encode(each))
+    packed = encode(text)
+    odd: dict[str, bytes] = {
+        "nothing": b"",
+        "an unknown tag": b"\x91\xa4name",
+        "a map": b"\x81\xa4text\x01",
+        "a number not in its shortest form": packed.replace(b"\x18", b"\xcc\x18", 1),
+        "a str for a bin": packed.replace(b"\xc4\x10", b"\xb0", 1),
+        "nil": packed.replace(b"\x18", b"\xc0", 1),
+        "true": packed.replace(b"\x18", b"\xc3", 1),
+        "a negative number": packed.replace(b"\x18", b"\xff", 1),
+        "a float": packed.replace(b"\x18", b"\xca\x41\xc0\x00\x00", 1),
+        "a field too few": b"\x93" + packed[1:-8],
+        "UTF-8 that is none": packed[:-1] + b"\xff",
+        "arrays within arrays": b"\x91" * 2000,
+    }
+    for why, data in odd.items():
+        yield case(f"refused: {why}", "content", "encoding", encoded=data)
+    long = encode(content.Text(THREAD, 24, "a" * content.MOST))
+    yield case("refused: over 44,128 bytes", "content", "size", encoded=long)
+
+
+def _parts() -> Cases:
+    name = MessageId(fixed("id", 16))
+    parts = [part.pack() for part in content.split(content.Text(THREAD, 24, "a" * 6000), name, 7)]
+    for number, part in enumerate(parts):
+        yield case(f"part {number}", "part", part=part)
+    head = name + (7).to_bytes(4)
+    for why, tail in (("index 1 of 1", b"\1\1x"), ("count 0", b"\0\0x"), ("count 17", b"\0\x11x")):
+        yield case(f"part, {why}", "part", "rules", part=head + tail)
+    yield case("part of no piece", "part", "size", part=head + b"\0\1")
+    yield case("a message of three parts", "message", parts=parts)
+    yield case("a message in another order", "message", parts=parts[::-1])
+    yield case("a message with a part missing", "message", "rules", parts=parts[1:])
+    other = content.Part.parse(parts[1])._replace(id=MessageId(bytes(16))).pack()
+    yield case("parts of two messages", "message", "rules", parts=[parts[0], other, parts[2]])
+    long = content.Announcement(2, SECOND.hash, (fixed("p"),) * 64)
+    packed = encode(long)
+    halves = [content.Part(name, 7, n, 2, packed[1500 * n : 1500 * (n + 1)]) for n in range(2)]
+    yield case(
+        "an announcement in two parts", "message", "rules", parts=[part.pack() for part in halves]
+    )
