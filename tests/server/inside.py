@@ -33,6 +33,9 @@ class Loop:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
+    def call(self, work: Callable[[], object]) -> None:
+        self._loop.call_soon_threadsafe(work)
+
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -122,6 +125,10 @@ class Inside:
     def sweep(self) -> None:
         """As the sweeper does at the turn of an hour."""
         self._loop.run(self.relay.sweeper.sweep())
+
+    def poke(self) -> None:
+        """The sweeper looks at the clock now rather than within a minute."""
+        self._loop.call(self.relay.sweeper.poke)
 
     def write(self, job: Job[T]) -> T:
         """Something on the writer's own thread and connection."""

@@ -149,3 +149,14 @@ def test_a_reader_that_leaves_frees_its_place(tmp_path: Path) -> None:
     assert client.read(wait=2).rows == ()
     assert time.monotonic() - began > 1.5, "the place is free, so this one waits"
     assert relay.stop() == 0
+
+
+def test_a_relay_that_ends_is_not_held_by_a_slow_client(tmp_path: Path) -> None:
+    relay = RelayProcess.make(tmp_path / "relay").start()
+    with connection(relay) as plain:
+        plain.sendall(b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: 84\r\n\r\nabc")
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert relay.stop() == 0
+        assert time.monotonic() - began < 8
+        assert not received(plain).startswith(b"HTTP/1.1 500")
