@@ -1,4 +1,5 @@
-"""What a channel stands for and who stands behind it: a facilitator's TOML file, or an honest default.
+"""What a channel stands for and who stands behind it: a facilitator's TOML file, or an honest
+default.
 
 ```
 charter = "..."          what all agree to by joining
@@ -34,7 +35,7 @@ class Charter(NamedTuple):
 
 
 def usual(alias: str, host: str) -> Charter:
-    """Where no file was given: personal capacity, non-attribution, and nothing that is not known."""
+    """Where no file was given: personal capacity, and nothing that is not known."""
     disclosure = Disclosure(f"the facilitator ({alias})", "not declared", f"whoever runs {host}")
     return Charter(_DEFAULT.replace("\n", " ").strip(), disclosure)
 

@@ -1,4 +1,5 @@
-"""A newcomer's side in the vault: an invitation read, answered, and turned into a channel when admitted.
+"""A newcomer's side in the vault: an invitation read, answered, and turned into a channel when
+admitted.
 
 Knows no screen, and no network beyond reading a lobby once before anything is decided.
 """
@@ -73,7 +74,7 @@ def _read_lobby(candidate: Candidate, relay: Relay, now: Timestamp) -> Cursor:
         try:
             page = relay.read(poll.drop, cursor.position, poll.hour)
         except UnknownDrop:
-            msg = "The relay knows no such invite: it expired, or it is another relay's. Nothing was sent."
+            msg = "The relay knows no such invite: it expired, or is another relay's."
             raise InviteUnknown(msg) from None
         _receive(candidate, poll, page, now)
         cursor, more = Cursor(page.following, poll.hour), page.more
@@ -141,7 +142,9 @@ def take(app: App, vault: Vault, ident: bytes, poll: Poll, cursor: Cursor, page:
 def _enter(
     app: App, vault: Vault, row: JoinRow, candidate: Candidate, poll: Poll, now: Timestamp
 ) -> None:
-    """The join's id names the epoch clock: should this process die here, the next one fills the same place."""
+    """The join's id names the epoch clock: should this process die here, the next one fills the
+    same place.
+    """
     channel = Channel(*candidate.channel())
     session.begin(vault, channel, row.id, founded=False, now=now, entropy=app.entropy)
     vault.joins.remove(row.id)

@@ -1,7 +1,8 @@
-"""What is owed to relays: effects become requests that the vault keeps until a relay has them, in order.
+"""What is owed to relays: effects become requests that the vault keeps until a relay has them, in
+order.
 
-Sending twice does no harm: blocks are known by their hash, a drop that stands is not paid for again. So a process may
-die at any point, and whoever comes next sends the rest. Knows no channel.
+Sending twice does no harm: blocks are known by their hash, a drop that stands is not paid for
+again. So a process may die at any point, and whoever comes next sends the rest. Knows no channel.
 """
 
 from collections.abc import Callable
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from backchannel.client.vault.vault import Vault
 
 LASTING, PASSING = "channel", "lobby"
-"""Labels: whether the request is for a channel's own drop, or for a lobby, which may be gone by now."""
+"""Labels: whether the request is for a channel's own drop, or for a lobby, which may be gone by
+now.
+"""
 
 _VOUCHER = slice(0, 16)  # of a request to create
 
@@ -131,6 +134,8 @@ class Delivery:
 
     def _hold_up(self, batch: list[Owed], error: ClientError) -> bool:
         first = batch[0]
+        if isinstance(error, RelayError):
+            self._relays.down(first.relay, error)
         whole_relay = isinstance(error, RelayError | RelayKeyChanged | RateLimited)
         self._stuck.add((first.relay, b"" if whole_relay else first.drop))
         self._problem = self._problem or error

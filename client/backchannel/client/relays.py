@@ -1,10 +1,12 @@
-"""The relays that one command speaks to: each is connected once, and is the one that was trusted before."""
+"""The relays that one command speaks to: each is connected once, and is the one that was trusted
+before.
+"""
 
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, final
 
 from backchannel.client.app import App
-from backchannel.client.errors import RelayKeyChanged
+from backchannel.client.errors import RelayError, RelayKeyChanged
 from backchannel.client.summary import pins
 from backchannel.protocol.primitives import X25519Public
 
@@ -21,13 +23,24 @@ class Relays:
         self._app = app
         self._stack = ExitStack()
         self._open: dict[tuple[str, bytes], Relay] = {}
+        self._down: dict[str, RelayError] = {}
+
+    def down(self, url: str, error: RelayError) -> None:
+        """Do not wait for this one again, for now."""
+        self._down[url] = error
+
+    def forgive(self) -> None:
+        """Try all of them again."""
+        self._down.clear()
 
     def close(self) -> None:
         """Hang up everywhere."""
         self._stack.close()
 
     def get(self, url: str, key: X25519Public) -> "Relay":
-        """The relay at `url`, if it proves to hold `key`."""
+        """The relay at `url`, if it proves to hold `key`; what it failed with, if it is down."""
+        if url in self._down:
+            raise self._down[url]
         name = (url, key.value)
         if name not in self._open:
             self._open[name] = self._stack.enter_context(self._app.relay(url, key))

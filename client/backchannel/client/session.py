@@ -1,7 +1,8 @@
-"""One channel of the vault, opened for one change: loaded, asked, and saved with all that came of it.
+"""One channel of the vault, opened for one change: loaded, asked, and saved with all that came of
+it.
 
-State, clock, messages, kept cores, requests owed and counts go to disk in one transaction, before anything leaves this
-machine. Knows no network and no screen.
+State, clock, messages, kept cores, requests owed and counts go to disk in one transaction, before
+anything leaves this machine. Knows no network and no screen.
 """
 
 import json
@@ -17,7 +18,7 @@ from backchannel.client.vault.sealed import Message
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import command as commands
 from backchannel.protocol.channel import Channel
-from backchannel.protocol.drop import Drop
+from backchannel.protocol.drop import Drop, Operation
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.errors import (
     DecodeError,
@@ -71,17 +72,16 @@ class Session:
 
     def act(self, command: commands.Command) -> list[Event]:
         """What a person asked for; `Refused` or `UsageMistake` where that cannot be."""
-        try:
+        with allowed():
             outcome = self.channel.act(command, self._now, self._entropy)
-        except DecodeError as error:
-            raise UsageMistake(sentence(str(error))) from None
-        except LocalProtocolError as error:
-            raise Refused(sentence(str(error)), "backchannel status") from None
         return self.carry(outcome)
 
     def tick(self) -> list[Event]:
         """What time asks for."""
         summary.settle(self.summary, self.hour)
+        oldest = self.state.oldest(self.hour)
+        late = self._vault.outbox.let_go(self.row.id, Operation.APPEND, oldest)
+        self.summary["unsent"] += late  # nobody could open them any more
         return self.carry(self.channel.tick(self._now, self._entropy))
 
     def carry(self, outcome: Outcome) -> list[Event]:
@@ -141,6 +141,18 @@ class Session:
             said.expires,
             plain,
         )
+
+
+@contextmanager
+def allowed() -> Iterator[None]:
+    """What the protocol does not allow, as a sentence for whoever wished it."""
+    try:
+        yield
+    except DecodeError as error:
+        raise UsageMistake(f"{sentence(str(error))} Nothing was done.") from None
+    except LocalProtocolError as error:
+        message = f"{sentence(str(error))} Nothing was done."
+        raise Refused(message, "backchannel status") from None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where things stand, and what to do next: from summaries alone, so that it costs next to nothing."""
+"""Where things stand, and what to do next: from summaries alone, so that it costs little."""
 
 from typing import Any
 
@@ -24,6 +24,7 @@ def of_channel(row: ChannelRow, now: Hour) -> Document:
         "invited": about["invites"],
         "refused_blocks": about["refused"],
         "missed_blocks": about["missed"],
+        "expired_unsent": about["unsent"],
         "expires_hours": about["lifetime"],
     }
 

@@ -1,4 +1,5 @@
-"""What the vault says of a channel without opening its state: counts, names, hours. Imports next to nothing.
+"""What the vault says of a channel without opening its state: counts, names, hours. Imports next
+to nothing.
 
 `status` on an unlocked vault reads only this. Who writes it is `session`.
 """
@@ -26,6 +27,7 @@ def fresh(since: Hour, *, founded: bool) -> Summary:
         "expired_unread": 0,
         "refused": 0,
         "missed": 0,
+        "unsent": 0,
         "synced_at": 0,
     }
 

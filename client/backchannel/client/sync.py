@@ -1,6 +1,8 @@
-"""Fetching and delivering: what relays hold goes through `receive` into the vault, what the outbox holds goes out.
+"""Fetching and delivering: what relays hold goes through `receive` into the vault, what the outbox
+holds goes out.
 
-Owns the order of a round and where reading goes on. Holds the vault only between requests, never while it waits.
+Owns the order of a round and where reading goes on. Holds the vault only between requests, never
+while it waits.
 """
 
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from typing import NamedTuple, Self, TypeVar, final
 from backchannel.client import joining
 from backchannel.client.app import App
 from backchannel.client.choosing import pick_channel
-from backchannel.client.errors import ClientError, UnknownDrop
+from backchannel.client.errors import ClientError, RelayError, UnknownDrop
 from backchannel.client.outbox import Delivered, Delivery
 from backchannel.client.relays import Relays
 from backchannel.client.session import Session, change, look
@@ -52,7 +54,10 @@ class Sync:
         self._relays.close()
 
     def channel(self, name: str, wait: int = 0) -> Round:
-        """Deliver, fetch, do what time asks for, deliver. The first problem is raised when all is done that can be."""
+        """Deliver, fetch, do what time asks for, deliver. The first problem is raised when all is
+        done that can be.
+        """
+        self._relays.forgive()
         owner = self._vault.channels.get(name).id
         before = self.deliver(owner)
         new, problem = self._fetch(name, wait)
@@ -64,7 +69,9 @@ class Sync:
         return Round(new, before.sent + after.sent)
 
     def act(self, name: str, command: Command, kind: type[T]) -> T | None:
-        """Do what a person asks; saved with what it owes, and not sent yet. The event that tells about it."""
+        """Do what a person asks; saved with what it owes, and not sent yet. The event that tells
+        about it.
+        """
         with change(self._vault, name, self._app.now(), self._app.entropy) as session:
             events = session.act(command)
         self._owed = session.owed
@@ -82,6 +89,8 @@ class Sync:
         problem = None
         if not offline and self._vault.joins.list():
             problem = _caught(self.joins)
+        if problem is not None and not self._vault.channels.list():
+            raise problem
         row = pick_channel(self._vault, channel)
         if not offline:
             problem = _caught(lambda: self.channel(row.name))
@@ -116,7 +125,9 @@ class Sync:
         joining.tidy(self._app, self._vault, row.id)
 
     def _fetch(self, name: str, wait: int) -> tuple[int, ClientError | None]:
-        """Messages of others from all drops, and the first problem. Only the channel's own first drop is waited for."""
+        """Messages of others from all drops, and the first problem. Only the channel's own first
+        drop is waited for.
+        """
         problem: ClientError | None = None
         new = 0
         session = look(self._vault, name, self._app.now(), self._app.entropy)
@@ -136,14 +147,22 @@ class Sync:
 
     def _drain(self, poll: Poll, take: _Take, wait: int) -> int:
         """Read a drop to its end; what `take` counted."""
-        relay, count, more = self._relays.get(poll.relay, poll.drop.relay), 0, True
+        count, more = 0, True
         while more:
             cursor = self._vault.cursors.get(poll.relay, poll.drop.id)
-            page = relay.read(poll.drop, cursor.position, poll.hour, wait=wait)
+            page = self._page(poll, cursor, wait)
             if page.rows or page.following != cursor.position:
                 count += take(poll, cursor, page)
             more, wait = page.more, 0
         return count
+
+    def _page(self, poll: Poll, cursor: Cursor, wait: int) -> Page:
+        relay = self._relays.get(poll.relay, poll.drop.relay)
+        try:
+            return relay.read(poll.drop, cursor.position, poll.hour, wait=wait)
+        except RelayError as error:
+            self._relays.down(poll.relay, error)
+            raise
 
     def _take(self, name: str, poll: Poll, cursor: Cursor, page: Page) -> int:
         """A page and its cursor in one transaction; nothing where another process was faster."""

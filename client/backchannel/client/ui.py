@@ -78,7 +78,9 @@ class Ui:
             self.say(line)
 
     def picture(self, rows: list[str]) -> None:
-        """Rows of block characters, for a camera: dark on light whatever the terminal's colours are."""
+        """Rows of block characters, for a camera: dark on light whatever the terminal's colours
+        are.
+        """
         for row in rows:
             print(f"    {_INK}{row}{_PLAIN}" if self._styled() else f"    {row}", file=self._out)
 
@@ -153,7 +155,9 @@ def wrapped(text: str, indent: str = "") -> list[str]:
 
     lines = []
     for line in clean(text).split("\n"):
-        lines += textwrap.wrap(line, width(), initial_indent=indent, subsequent_indent=indent) or [""]
+        lines += textwrap.wrap(line, width(), initial_indent=indent, subsequent_indent=indent) or [
+            ""
+        ]
     return lines
 
 

@@ -11,7 +11,9 @@ _MOST = 1 << 20  # characters
 
 
 def read(path: Path) -> list[bytes]:
-    """All vouchers of a file, or of standard input for `-`; `UsageMistake` names the first bad line, never its text."""
+    """All vouchers of a file, or of standard input for `-`; `UsageMistake` names the first bad
+    line, never its text.
+    """
     try:
         text = sys.stdin.read(_MOST) if str(path) == "-" else path.read_text("utf-8")[:_MOST]
     except (OSError, UnicodeDecodeError):

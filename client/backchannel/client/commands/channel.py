@@ -1,23 +1,20 @@
 """`channel`: found one, list them, show what one stands for, keep more vouchers for it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from backchannel.client import charter as charters
-from backchannel.client import phrases, session, vouchers
+from backchannel.client import phrases
 from backchannel.client.address import Address
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option, pick_channel
-from backchannel.client.errors import UsageMistake
 from backchannel.client.options import Duration, verb, verbs
-from backchannel.client.relays import refuse_other_key
-from backchannel.client.sync import Sync
-from backchannel.client.vault.vault import Vault
-from backchannel.protocol.channel import Channel
-from backchannel.protocol.errors import DecodeError
-from backchannel.protocol.roster import Entry, Relay
-from backchannel.protocol.types import Hour
+from backchannel.client.verdict import queued
+
+if TYPE_CHECKING:
+    from backchannel.protocol.roster import Relay
+    from backchannel.protocol.state import ChannelState
 
 _WEEK = 168
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -39,63 +36,49 @@ def channel(_app: App) -> None:
     "--expires", type=Duration("1h", "90d", hours=True), default=_WEEK, metavar="TIME",
     help="How long what is said is kept: 24h, 7d.  [default: 7d]",
 )  # fmt: skip
-@click.option(
-    "--charter", "file", metavar="FILE", type=_FILE, help="Charter and disclosure (TOML)."
-)
+@click.option("--charter", "file", metavar="FILE", type=_FILE, help="Charter, disclosure (TOML).")
 @click.option("--alias", default="Facilitator", metavar="NAME", help="Your name in it.")
 @click.option("--party", default="Facilitation", metavar="NAME", help="The side you stand for.")
-def new(
-    app: App, *, name: str, url: str, paid: Path, expires: int, file: Path | None, **me: str
-) -> None:
+def new(app: App, *, url: str, paid: Path, file: Path | None, **decided: Any) -> None:
     """Open a channel of your own, as its facilitator.
 
-    Asks the relay for its key and trusts it from then on. Costs one voucher; what is left over stays in your vault and pays for invites.
+    Asks the relay for its key and trusts that key from then on. Costs one voucher; what is left
+    over stays in your vault and pays for invites.
     """
+    from backchannel.client import charter, founding, vouchers
+    from backchannel.client.sync import Sync
+    from backchannel.protocol.roster import Relay
+
     address = Address.parse(url, allow_http=app.settings.allow_http)
-    stands_for = charters.read(file) if file else charters.usual(me["alias"], address.host)
+    stands_for = charter.read(file) if file else charter.usual(decided["alias"], address.host)
     bought, found = vouchers.read(paid), app.describe(str(address))
-    relay, now = Relay(str(address), found.key.value), app.now()
+    relay = Relay(str(address), found.key.value)
+    expires = decided.pop("expires")
+    plan = founding.Plan(**decided, relay=relay, lifetime=expires, charter=stands_for)
+    drawn = founding.draw_up(app, plan)
     with app.vault(create=True) as vault, Sync(app, vault) as sync:
-        refuse_other_key(vault, relay.url, relay.key)
-        _refuse_taken(vault, name)
-        try:
-            founder = Entry(0, me["alias"], me["party"], "facilitator", bytes(32))
-            founded, outcome = Channel.create(
-                founder,
-                name,
-                (relay,),
-                expires,
-                stands_for.text,
-                stands_for.disclosure,
-                now,
-                app.entropy,
-            )
-        except DecodeError as error:
-            raise UsageMistake(phrases.sentence(str(error))) from None
-        with vault.exclusive(now), vault.transaction():
-            vault.vouchers.add_many(relay.url, bought)
-            opened = session.begin(
-                vault, founded, app.entropy.draw(16), founded=True, now=now, entropy=app.entropy
-            )
-            opened.carry(outcome)
-            opened.save()
-        problem = sync.deliver(founded.state.id).problem
-        if problem is not None:
-            problem.message += " The channel stands in your vault and opens with the next sync."
-            raise problem
+        problem = sync.deliver(founding.keep(app, vault, drawn, bought)).problem
         left = vault.vouchers.count(relay.url)
+    if problem is not None:
+        raise queued(problem, "The channel stands in your vault, and opens with the next sync.")
+    _opened(app, plan.name, relay, expires, left)
+
+
+def _opened(app: App, name: str, relay: "Relay", expires: int, left: int) -> None:
+    document = {
+        "channel": name,
+        "relay": relay.url,
+        "relay_key": relay.key.hex(),
+        "expires_hours": expires,
+        "vouchers_left": left,
+    }
     app.ui.show(
-        {"channel": name, "relay": relay.url, "relay_key": relay.key.hex(), "expires_hours": expires, "vouchers_left": left},
-        f"{name} is open on {relay.url}. What is said there is kept for {phrases.lifetime(expires)}.",
+        document,
+        f"{name} is open on {relay.url}.",
+        f"What is said there is kept for {phrases.lifetime(expires)}.",
         f"Left for invites: {phrases.count(left, 'voucher')}.",
         "next: backchannel invite ALIAS",
-    )  # fmt: skip
-
-
-def _refuse_taken(vault: Vault, name: str) -> None:
-    if any(row.name.casefold() == name.casefold() for row in vault.channels.list()):
-        msg = f"There is a channel named {name} already. Nothing was done."
-        raise UsageMistake(msg, "choose another name")
+    )
 
 
 @verb("list")
@@ -103,80 +86,85 @@ def list_(app: App) -> None:
     """List the channels of this vault, and the joins that wait."""
     with app.vault() as vault:
         rows, joins = vault.channels.list(), vault.joins.list()
-    document = [
-        {
-            "channel": row.name,
-            "alias": row.summary["alias"],
-            "role": row.summary["role"],
-            "members": row.summary["members"],
-            "expires_hours": row.summary["lifetime"],
-        }
-        for row in rows
-    ]
-    waiting = [{"channel": row.summary["channel"], "alias": row.alias} for row in joins]
-    lines = [
-        f"{each['channel']}: you are {each['alias']}; "
-        f"{phrases.count(each['members'], 'member')}; content kept {phrases.lifetime(each['expires_hours'])}"
-        for each in document
-    ]
-    lines += [
-        f"{row.summary['channel']}: {phrases.ended(row.summary['over']) or 'waiting to be admitted'}"
-        for row in joins
-    ]
-    app.ui.show(
-        {"channels": document, "waiting": waiting}, *(lines or ["There is no channel here yet."])
-    )
+    document, lines = [], []
+    for row in rows:
+        about = {key: row.summary[key] for key in ("alias", "role", "members")}
+        expires = row.summary["lifetime"]
+        document.append({"channel": row.name, **about, "expires_hours": expires})
+        members = phrases.count(about["members"], "member")
+        kept = phrases.lifetime(expires)
+        lines.append(f"{row.name}: you are {about['alias']}; {members}; content kept {kept}")
+    waiting = []
+    for join in joins:
+        ended = join.summary["over"]
+        waiting.append({"channel": join.summary["channel"], "alias": join.alias, "ended": ended})
+        said = phrases.ended(ended) or "you wait to be admitted."
+        lines.append(f"{join.summary['channel']}: {said}")
+    lines = lines or ["There is no channel here yet."]
+    app.ui.show({"channels": document, "waiting": waiting}, *lines)
 
 
 @verb("show")
 @channel_option
 def show(app: App, channel: str | None) -> None:
     """Show a channel's charter, who stands behind it, and how long content is kept."""
+    from backchannel.client.session import look
+
     with app.vault() as vault:
         row = pick_channel(vault, channel)
-        state = session.look(vault, row.name, app.now(), app.entropy).state
-        left = vault.vouchers.count(state.relays[0].url)
-    since, facilitates = Hour(row.summary["since"]), state.close is not None
-    founded = "channel since" if row.summary["founded"] else "member since"
+        state = look(vault, row.name, app.now(), app.entropy).state
+        left = vault.vouchers.count(state.relays[0].url) if state.close else None
+    since, founded = row.summary["since"], row.summary["founded"]
+    app.ui.show(
+        _standing_for(row.name, state) | {"since": phrases.stamp(since), "vouchers_left": left}
+    )
+    if app.ui.json:
+        return
+    app.ui.title(row.name)
+    began = f"{'channel' if founded else 'member'} since {phrases.date(since)}"
+    app.ui.say(f"{began}; content kept {phrases.lifetime(state.lifetime)}")
+    app.ui.say()
+    app.ui.quote(state.charter)
+    app.ui.say()
+    _tell(app, state, left)
+
+
+def _standing_for(name: str, state: "ChannelState") -> dict[str, object]:
     disclosure = state.disclosure
-    document = {
-        "channel": row.name,
+    return {
+        "channel": name,
         "charter": state.charter,
         "convened_by": disclosure.convened_by,
         "funded_by": disclosure.funded_by,
         "relay_run_by": disclosure.relay_run_by,
-        "since": phrases.stamp(since),
         "expires_hours": state.lifetime,
         "relays": [{"url": relay.url, "key": relay.key.hex()} for relay in state.relays],
         "alias": state.alias,
-        "vouchers_left": left if facilitates else None,
     }
-    app.ui.show(document)
-    if app.ui.json:
-        return
-    app.ui.title(row.name)
-    app.ui.say(f"{founded} {phrases.date(since)}; content kept {phrases.lifetime(state.lifetime)}")
-    app.ui.say()
-    app.ui.quote(state.charter)
-    app.ui.say()
+
+
+def _tell(app: App, state: "ChannelState", left: int | None) -> None:
     for label, text in (
-        ("convened by", disclosure.convened_by),
-        ("funded by", disclosure.funded_by),
-        ("relay run by", disclosure.relay_run_by),
+        ("convened by", state.disclosure.convened_by),
+        ("funded by", state.disclosure.funded_by),
+        ("relay run by", state.disclosure.relay_run_by),
         ("relay", ", ".join(relay.url for relay in state.relays)),
         ("you are", state.alias),
     ):
         app.ui.field(label, text)
-    if facilitates:
+    if left is not None:
         app.ui.field("vouchers", f"{left} left")
 
 
 @verb("vouchers")
 @click.argument("file", type=_FILE)
 @channel_option
-def vouchers_(app: App, file: Path, channel: str | None) -> None:
+def vouchers(app: App, file: Path, channel: str | None) -> None:
     """Keep more vouchers for a channel's relay; - reads standard input."""
-    bought, now = vouchers.read(file), app.now()
+    from backchannel.client.sync import Sync
+    from backchannel.client.vouchers import read
+
+    bought, now = read(file), app.now()
     with app.vault() as vault, Sync(app, vault) as sync:
         row = pick_channel(vault, channel)
         url = str(row.summary["relays"][0][0])
@@ -184,13 +172,11 @@ def vouchers_(app: App, file: Path, channel: str | None) -> None:
             added = vault.vouchers.add_many(url, bought)
         problem = sync.deliver(row.id).problem
         left = vault.vouchers.count(url)
-    app.ui.show(
-        {"channel": row.name, "added": added, "vouchers_left": left},
-        f"Kept; {left} left for {url}.",
-    )
+    document = {"channel": row.name, "added": added, "vouchers_left": left}
+    app.ui.show(document, f"Kept; {left} left for {url}.")
     if problem is not None:
         raise problem
 
 
-for command in (new, list_, show, vouchers_):
+for command in (new, list_, show, vouchers):
     channel.add_command(command)

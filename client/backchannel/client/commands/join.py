@@ -7,7 +7,7 @@ import click
 from backchannel.client import phrases
 from backchannel.client.address import Address
 from backchannel.client.app import App
-from backchannel.client.errors import Declined, NotFound
+from backchannel.client.errors import Declined, InviteOver
 from backchannel.client.options import verb
 from backchannel.client.verdict import queued
 
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from backchannel.protocol.invite import Card
 
 _LEGAL = (
-    "Contact with the people here may be unlawful where you are. Nobody here can judge that for you; "
-    "if in doubt, ask somebody who can before you answer."
+    "Contact with the people here may be unlawful where you are. Nobody here can judge that for "
+    "you; if in doubt, ask somebody who can before you answer."
 )
 _DENIABLE = (
-    "What you write carries no signature. Everybody here can be sure who said what, and nobody can prove it to "
-    "an outsider: any member could have made the same record alone. A photograph of a screen, or "
-    "a member who tells, can still harm you; the mathematics only ensures that they have no proof."
+    "What you write carries no signature. Everybody here can be sure who said what, and nobody "
+    "can prove it to an outsider: any member could have made the same record alone. A photograph "
+    "of a screen, or a member who tells, can still harm you; the mathematics only ensures that "
+    "they have no proof."
 )
 _PATIENCE = 50  # seconds of one waiting request
 _TRIES = 3
@@ -39,8 +40,8 @@ _TRIES = 3
 def join(app: App, *, url: str, alias: str | None, yes: bool, wait: bool) -> None:
     """Join a channel with the relay's address and the twelve words you were given.
 
-    The words are asked for, or read from standard input. Nothing is sent before you have seen what the channel
-    stands for and said yes.
+    The words are asked for, or read from standard input. Nothing is sent before you have seen what
+    the channel stands for and said yes.
     """
     from backchannel.client import joining
     from backchannel.client.relays import refuse_other_key
@@ -136,8 +137,7 @@ def _wait(app: App, vault: "Vault", sync: "Sync", row: "JoinRow", words: str) ->
             sync.channel(vault.channels.list()[-1].name)
             return "admitted"
         if left.summary["over"]:
-            msg = phrases.ended(left.summary["over"])
-            raise NotFound(msg, "ask for a new invite")
+            raise InviteOver(phrases.ended(left.summary["over"]))
 
 
 def _compare(app: App, words: str) -> None:

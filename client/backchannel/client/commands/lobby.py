@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 @channel_option
 def lobby(app: App, channel: str | None) -> None:
     """Show who waits to be admitted, with the six words to compare by voice."""
-    from backchannel.client.session import look
+    from backchannel.client.session import allowed, look
     from backchannel.client.sync import Sync
     from backchannel.protocol.lobby import close_secret, waiting
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel)
         state = look(vault, row.name, app.now(), app.entropy).state
-    close_secret(state)
+        with allowed():
+            close_secret(state)
     guests = [_guest(each) for each in waiting(state)]
     burnt = [each.card.invited.alias for each in state.guests if each.state == "burnt"]
     open_ = [each.card.invited.alias for each in state.guests if each.state == "open"]
@@ -93,13 +94,14 @@ def admit(app: App, *, alias: str, yes: bool, channel: str | None) -> None:
 def _find(
     app: App, vault: "Vault", sync: "Sync", alias: str, channel: str | None
 ) -> tuple[str, "Waiting"]:
-    from backchannel.client.session import look
+    from backchannel.client.session import allowed, look
     from backchannel.protocol.alias import alike
     from backchannel.protocol.lobby import close_secret, waiting
 
     row, problem = sync.fresh(channel)
     state = look(vault, row.name, app.now(), app.entropy).state
-    close_secret(state)
+    with allowed():
+        close_secret(state)
     for each in waiting(state):
         if alike(each.alias, alias) or alike(each.invited_as, alias):
             return row.name, each

@@ -16,14 +16,15 @@ def members(app: App, *, offline: bool, channel: str | None) -> None:
 
     Read them aloud together once: then each of you is sure of all the others.
     """
-    from backchannel.client.session import look
+    from backchannel.client.session import allowed, look
     from backchannel.client.sync import Sync
     from backchannel.protocol.words import ROSTER, spoken
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel, offline=offline)
         state = look(vault, row.name, app.now(), app.entropy).state
-    roster = state.current()
+    with allowed():
+        roster = state.current()
     people = [
         {"alias": each.alias, "party": each.party, "role": each.role, "you": each.slot == state.me}
         for each in roster.entries

@@ -95,9 +95,8 @@ def _refresh(app: App, vault: "Vault") -> ClientError | None:
 def _tell(app: App, each: standing.Document) -> None:
     """One channel, in as few lines as there is news."""
     role = f", {each['role']}" if each["role"] not in {"", "participant"} else ""
-    app.ui.title(
-        f"{each['channel']}: {phrases.count(each['members'], 'member')}; you are {each['alias']}{role}"
-    )
+    members = phrases.count(each["members"], "member")
+    app.ui.title(f"{each['channel']}: {members}; you are {each['alias']}{role}")
     if each["unread"]:
         hours = phrases.hours_left(each["unread_hours_left"])
         app.ui.say(f"  {each['unread']} unread; the first to expire has {hours}.")

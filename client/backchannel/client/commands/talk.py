@@ -9,7 +9,7 @@ import click
 from backchannel.client import phrases
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option, thread_option
-from backchannel.client.errors import RelayError, UsageMistake
+from backchannel.client.errors import RateLimited, RelayError, UsageMistake
 from backchannel.client.options import verb
 from backchannel.client.verdict import queued, stale
 
@@ -29,8 +29,8 @@ _PAUSES = (1, 2, 5, 10, 30)  # seconds before a relay that failed is tried again
 def say(app: App, *, text: str, thread: str | None, channel: str | None) -> None:
     """Send a message; - reads it from standard input.
 
-    Returns when a relay has it. If none can be reached, the message waits in the outbox of your vault and goes with
-    the next `sync`: do not say it again.
+    Returns when a relay has it. If none can be reached, the message waits in the outbox of your
+    vault and goes with the next `sync`: do not say it again.
     """
     from backchannel.client.choosing import pick_thread
     from backchannel.client.session import look
@@ -107,7 +107,7 @@ def _follow(app: App, sync: "Sync", reader: "Reader", name: str) -> NoReturn:
         try:
             sync.channel(name, _PATIENCE)
             failures = 0
-        except RelayError as error:
+        except (RelayError, RateLimited) as error:
             if not failures:
                 app.ui.note(f"{error.message} Trying again until it is there.")
             time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])

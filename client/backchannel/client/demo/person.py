@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, final
 from backchannel.client.errors import ClientError
 from backchannel.client.profile import Profile
 
-PASSPHRASE = "four words for play"
+PASSPHRASE = "four words for play"  # noqa: S105 - of homes that the play makes and removes
 _PROGRAM = (sys.executable, "-c", "from backchannel.client.cli import main; main()")
 _COLUMNS = "75"  # so that the narrator can draw a bar beside it
 _PATIENCE = 60  # seconds

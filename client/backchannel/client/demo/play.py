@@ -62,10 +62,10 @@ class Play:
         together([each for each in self.people.values() if each.profile.has_vault], "lock")
         self.operator.end()
 
-    def _claim(self, claim: str, *, holds: bool) -> None:
+    def _claim(self, claim: str, *, holds: bool, but: str = "") -> None:
         self._claims.append({"claim": claim, "holds": holds})
         if not holds:
-            msg = f"Not as claimed: {claim}."
+            msg = f"Not as claimed: {claim}. {but}".rstrip()
             raise ClientError(msg, "tell the developers, with this output")
         self.narrator.tell(f"Checked: {claim}.")
 
@@ -101,7 +101,8 @@ class Play:
         self.narrator.scene(
             f"{name} comes in",
             f"{_FACILITATOR} tells {name} an address and twelve words, by telephone or on paper. "
-            "Each side then sees six words, made from the keys of both: if they read each other the same, nobody stands between them.",
+            "Each side then sees six words, made from the keys of both: if they read each other "
+            "the same, nobody stands between them.",
         )
         invited = self._facilitator.run("invite", name, "--party", party, "--json")
         words = invited.document["words"]
@@ -140,7 +141,8 @@ class Play:
     def _talk(self) -> None:
         self.narrator.scene(
             "They talk",
-            "A command returns only when the relay has the message. What is said in this thread is kept for a day.",
+            "A command returns only when the relay has the message. What is said in this thread is "
+            "kept for a day.",
         )
         self.narrator.run(self._facilitator.run("thread", "new", _TOPIC, "--expires", "24h"))
         for name, text in _SAID:
@@ -170,15 +172,17 @@ class Play:
         }
         self._claim(
             f"of {looked.wanted} names, topics, sentences and words, none stands in any of "
-            f"its {looked.files} files ({looked.size:,} bytes)" + ": ".join(["", *looked.found]),
+            f"its {looked.files} files ({looked.size:,} bytes)",
             holds=not looked.found,
+            but=", ".join(looked.found),
         )
 
     def _forget(self) -> None:
         self.narrator.scene(
             "A day passes",
-            "The clocks of this play go ahead by whole hours, for everybody and for the relay. Keys "
-            "made for one hour are overwritten when it ends, and what they closed stays closed.",
+            "The clocks of this play go ahead by whole hours, for everybody and for the relay. "
+            "Keys made for one hour are overwritten when it ends, and what they closed stays "
+            "closed.",
         )
         for hours in _HOURS:
             self._move_clocks(hours)
@@ -200,7 +204,7 @@ class Play:
             fresh.replace(folder / "demo-hours")
 
     def _swept(self) -> Holdings:
-        """The relay's holdings, once it has noticed the hour: at the next request, within moments."""
+        """The relay's holdings, once it has noticed the hour: moments after a request."""
         for _ in range(_LOOKS):
             held = self.operator.holdings()
             if not held.blocks:

@@ -72,7 +72,9 @@ class ExpiryFile:
     def highest(self) -> Hour:
         """The highest hour seen, by the headers alone. Costs as little."""
         headers = [os.pread(self._descriptor, _PLACE, at) for at in _TWINS]
-        return Hour(max((int.from_bytes(each[_HOUR]) for each in headers if _whole(each)), default=0))
+        return Hour(
+            max((int.from_bytes(each[_HOUR]) for each in headers if _whole(each)), default=0)
+        )
 
     def advance(self, hour: Hour) -> None:
         """Erase what is dead at `hour` and move the clocks."""

@@ -87,6 +87,11 @@ class Outbox:
         """Send something else in its place."""
         self._database.change("UPDATE outbox SET payload = ? WHERE id = ?", payload, number)
 
+    def let_go(self, owner: bytes, operation: int, before: Hour) -> int:
+        """Forget requests of one kind that were made before an hour; how many."""
+        statement = "DELETE FROM outbox WHERE owner = ? AND operation = ? AND created < ?"
+        return self._database.change(statement, owner, operation, before)
+
     def tried(self, number: int) -> None:
         """Count an attempt that failed."""
         self._database.change("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?", number)
