@@ -61,7 +61,7 @@ class _Transport(httpx.BaseTransport):
         )  # an exception that the application lets out fails the test
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        pieces = list(cast("httpx.SyncByteStream", request.stream))
+        pieces = list(cast(httpx.SyncByteStream, request.stream))
         return self._loop.run(self._handle(request, pieces))
 
     async def _handle(self, request: httpx.Request, pieces: list[bytes]) -> httpx.Response:

@@ -75,12 +75,12 @@ def test_attack_54_what_the_description_generates_is_answered_as_described(
         answers_as_described(inside, result.ok())
 
 
-def answers_as_described(inside: Inside, operation: "APIOperation[Any, Any, Any, Any]") -> None:
+def answers_as_described(inside: Inside, operation: APIOperation[Any, Any, Any, Any]) -> None:
     """Tries generated requests of one operation, and checks each answer against the description."""
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy())
-    def answers(case: "schemathesis.Case[Any]") -> None:
+    def answers(case: schemathesis.Case[Any]) -> None:
         sent = case.as_transport_kwargs(base_url="http://relay")
         answer = inside.http.request(
             sent["method"], sent["url"], headers=sent["headers"], content=sent.get("data")

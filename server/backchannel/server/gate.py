@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import final
 
 from backchannel.server.errors import BusyError
@@ -21,12 +20,7 @@ class Gate:
             raise BusyError
         self._inside += 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_reason: object) -> None:
         self._inside -= 1
 
     @contextmanager

@@ -97,7 +97,7 @@ class Repository:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._driver = cast("Driver", connection.connection.driver_connection)
+        self._driver = cast(Driver, connection.connection.driver_connection)
 
     def drop(self, drop: DropId) -> DropRow | None:
         row = self._driver.execute(_DROP, {"drop": drop}).fetchone()
@@ -153,4 +153,4 @@ class Repository:
         return self._changed(_DELETE_EXPIRED, now=now, most=most)
 
     def _changed(self, statement: Executable, **bound: int) -> int:
-        return cast("CursorResult[Any]", self._connection.execute(statement, bound)).rowcount
+        return cast(CursorResult[Any], self._connection.execute(statement, bound)).rowcount

@@ -82,10 +82,11 @@ def load(file: Path, chosen: Mapping[str, Any] | None = None) -> tuple[Settings,
             settings_cls: type[BaseSettings],
             init_settings: PydanticBaseSettingsSource,
             env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
-            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             """The first that names a key wins."""
+            del dotenv_settings, file_secret_settings
             return init_settings, env_settings, InitSettingsSource(settings_cls, values)
 
     try:
