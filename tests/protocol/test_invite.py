@@ -139,6 +139,9 @@ CARDS: dict[str, Callable[[Card], Card]] = {
     "no relay": lambda c: replace(c, relays=()),
     "nine relays": lambda c: replace(c, relays=c.relays * 9),
     "relay key": lambda c: replace(c, relays=(Relay("u", b"\xff" * 32),)),
+    "relay address not composed": lambda c: replace(
+        c, relays=(Relay("https://zoe\u0308", c.relays[0].key),)
+    ),
     "lifetime 0": lambda c: replace(c, lifetime=0),
     "slot 64": lambda c: replace(c, slot=64),
     "no facilitator": lambda c: replace(c, facilitator=c.invited),

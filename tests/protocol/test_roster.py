@@ -117,6 +117,9 @@ REFUSED: dict[str, Callable[[Roster], Roster]] = {
     "relay key": lambda r: replace(r, relays=(Relay("https://r", b"\xff" * 32),)),
     "relay without address": lambda r: replace(r, relays=(Relay("", r.relays[0].key),)),
     "relay address too long": lambda r: replace(r, relays=(Relay("u" * 257, r.relays[0].key),)),
+    "relay address not composed": lambda r: replace(
+        r, relays=(Relay("https://zoe\u0308", r.relays[0].key),)
+    ),
     "lifetime 0": lambda r: replace(r, policy=Policy(0)),
     "lifetime too long": lambda r: replace(r, policy=Policy(2161)),
     "heads while an epoch grows": lambda r: replace(r, heads=(bytes(32),)),
