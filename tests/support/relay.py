@@ -91,6 +91,7 @@ class RelayProcess:
         command = [*program, "serve", "--data", str(self.data), "--port", "0", *self.options, *more]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        atexit.register(self.process.kill)  # a test that fails leaves none behind
         self.url = self._listening()
         return self
 
