@@ -1,4 +1,4 @@
-"""How a channel begins: a facilitator, the first roster, a fresh epoch: SPEC.md sections 5 and 9."""
+"""How a channel begins: a facilitator, a first roster, a fresh epoch: SPEC.md sections 5 and 9."""
 
 import msgspec
 

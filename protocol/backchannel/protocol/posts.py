@@ -83,11 +83,15 @@ def _announced_version(reception: Reception, header: GroupHeader, content: Conte
 
 
 def _want_parents(reception: Reception, header: GroupHeader) -> None:
-    """The announcement may be lost; an authentic post after it leads there."""
+    """The announcement may be lost; an authentic post after it leads there, one roster at a time."""
     state = reception.state
+    if state.roster is None:
+        return
     waiting = {each.hash for each in state.pending}
-    for parent in header.parents if state.roster is not None else ():
-        if parent.hash not in state.transcript and parent.hash not in waiting:
+    oldest = state.roster.version + 1 - state.transcript.first
+    for parent in header.parents:
+        known = parent.hash in state.transcript or parent.hash in waiting
+        if not known and parent.age <= oldest:
             state.want("core", header.sender, parent.hash, reception.now)
 
 

@@ -1,0 +1,372 @@
+"""Several members, one relay, a clock and bad weather, all in memory: the protocol through its
+doors.
+
+A member is a `Channel` or `Candidate` with what a shell keeps beside it: cores, messages, an
+outbox. It saves before
+anything leaves it; what was saved survives a crash, and what was owed to the relay is sent again.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from backchannel.protocol import command as commands
+from backchannel.protocol.candidate import Candidate
+from backchannel.protocol.channel import Channel
+from backchannel.protocol.errors import RemoteProtocolError
+from backchannel.protocol.outcome import (
+    Admitted,
+    Append,
+    Arrival,
+    DeleteDrop,
+    Effect,
+    Event,
+    Expired,
+    Invited,
+    Keep,
+    OpenDrop,
+    Outcome,
+    Repost,
+    Said,
+)
+from backchannel.protocol.primitives import x25519_public
+from backchannel.protocol.roster import Disclosure, Entry, Relay, Role
+from backchannel.protocol.secret import ClockValue, X25519Private
+from backchannel.protocol.state import ChannelState
+from backchannel.protocol.types import (
+    MAIN_THREAD,
+    Block,
+    ContentHash,
+    Core,
+    DropId,
+    Hour,
+    Slot,
+    ThreadId,
+    Timestamp,
+    hour_of,
+)
+from tests.support.entropy import ScriptedEntropy
+
+START = Timestamp(500_000 * 3600 + 60)
+RELAY_PRIVATE = X25519Private(hashlib.sha256(b"a relay of a test").digest())
+RELAY = Relay("https://relay.example", x25519_public(RELAY_PRIVATE).value)
+DISCLOSURE = Disclosure("The Bridge", "Nobody", "The Bridge")
+CHARTER = "We speak for ourselves."
+LIFETIME = 168
+
+
+class Drops:
+    """The relay: drops of rows, in order, each with the hour when it came. The same block is taken
+    once.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[DropId, list[Arrival]] = {}
+
+    def open(self, drop: DropId) -> None:
+        self.rows.setdefault(drop, [])
+
+    def append(self, drop: DropId, block: Block, hour: Hour) -> None:
+        rows = self.rows.get(drop, [])
+        if all(row.block != block for row in rows):
+            rows.append(Arrival(drop, hour, block))
+
+    def delete(self, drop: DropId) -> None:
+        self.rows.pop(drop, None)
+
+    def count(self) -> int:
+        return sum(map(len, self.rows.values()))
+
+
+@dataclass
+class Weather:
+    """What the way from the relay to one member does to a batch of rows."""
+
+    lost: frozenset[int] = frozenset()
+    """Places of rows in the batch that never arrive, modulo 12."""
+    shuffle: int = 0
+    """Seed of the order; 0 keeps it."""
+    twice: bool = False
+    late: int = 0
+    """How many rows at the end come with the next batch."""
+
+    def blow(self, rows: list[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
+        """What arrives now, and what arrives later."""
+        here = [row for place, row in enumerate(rows) if place % 12 not in self.lost]
+        cut = max(0, len(here) - self.late)
+        now, later = here[:cut], here[cut:]
+        if self.shuffle:
+            now = sorted(
+                now, key=lambda row: hashlib.sha256(row.block + bytes([self.shuffle])).digest()
+            )
+        return (now * 2 if self.twice else now), later
+
+
+CALM = Weather()
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What a shell has saved of one member."""
+
+    state: bytes = b""
+    clock: tuple[Hour, bytes] | None = None
+    cores: dict[ContentHash, tuple[Core, Hour]] = field(default_factory=dict)
+    said: tuple[Said, ...] = ()
+    expired: int = 0
+    outbox: tuple[Effect, ...] = ()
+
+
+Hear = Callable[["Member", Said], None]
+
+
+@dataclass
+class Member:
+    """One device of one person."""
+
+    name: str
+    drops: Drops
+    time: Callable[[], Timestamp]
+    hear: Hear
+    candidate: Candidate | None = None
+    channel: Channel | None = None
+    skew: int = 0
+    """Seconds by which its clock is ahead."""
+    online: bool = True
+    disk: Disk = field(default_factory=Disk)
+    read: dict[DropId, int] = field(default_factory=dict)
+    late: list[Arrival] = field(default_factory=list)
+    refused: list[RemoteProtocolError] = field(default_factory=list)
+    told: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.entropy = ScriptedEntropy(self.name)
+        self._save(Outcome([], []))
+
+    @property
+    def now(self) -> Timestamp:
+        return Timestamp(self.time() + self.skew)
+
+    @property
+    def state(self) -> ChannelState:
+        return self.member.state
+
+    @property
+    def member(self) -> Channel:
+        assert self.channel is not None
+        return self.channel
+
+    @property
+    def said(self) -> list[tuple[int, str]]:
+        return [(each.author, each.text) for each in self.disk.said]
+
+    def snapshot(self) -> bytes:
+        """All that it holds, its clock aside."""
+        if self.channel is not None:
+            return self.channel.snapshot()
+        return self.candidate.snapshot() if self.candidate is not None else b""
+
+    # Doors.
+
+    def act(self, command: commands.Command) -> list[Event]:
+        return self.carry(self.member.act(command, self.now, self.entropy))
+
+    def say(self, text: str, thread: ThreadId = MAIN_THREAD) -> Said:
+        events = self.act(commands.Say(thread, text))
+        return next(each for each in events if isinstance(each, Said))
+
+    def tick(self) -> list[Event]:
+        return self.carry(self.member.tick(self.now, self.entropy))
+
+    def accept(self, alias: str) -> None:
+        assert self.candidate is not None
+        self.carry(self.candidate.accept(alias, self.now, self.entropy))
+
+    def receive(self, arrival: Arrival) -> list[Event]:
+        """As a shell does: what is refused is noted, what is not is saved."""
+        door = self.channel or self.candidate
+        assert door is not None
+        try:
+            events = door.receive(arrival, self.now)
+        except RemoteProtocolError as error:
+            self.refused.append(error)
+            return []
+        self.carry(Outcome([], events))
+        return events
+
+    def sync(self, weather: Weather = CALM) -> None:
+        """Read what is new, do what time asks, send what is owed."""
+        if not self.online:
+            return
+        rows, self.late = weather.blow(self.late + self._fetch())
+        for row in rows:
+            self.receive(row)
+        if self.channel is not None:
+            self.tick()
+        self.flush()
+
+    def _fetch(self) -> list[Arrival]:
+        door = self.channel or self.candidate
+        assert door is not None
+        own = self.channel is not None and self.channel.polls()[0].drop.id
+        fresh: list[Arrival] = []
+        for poll in door.polls():
+            rows = self.drops.rows.get(poll.drop.id, [])
+            fresh += rows[self.read.get(poll.drop.id, 0) :]
+            if poll.drop.id == own:  # a lobby is small, and is read whole each time
+                self.read[poll.drop.id] = len(rows)
+        return fresh
+
+    # Keeping.
+
+    def carry(self, outcome: Outcome) -> list[Event]:
+        """Save first; what is owed leaves with `flush`."""
+        events = self._save(outcome)
+        for effect in outcome.effects:
+            if isinstance(effect, Repost):
+                core, expires = self.disk.cores.get(effect.hash, (None, 0))
+                if core is not None and expires > hour_of(self.now):
+                    self.act(commands.Repost(core))
+        return events
+
+    def _save(self, outcome: Outcome) -> list[Event]:
+        events = outcome.events
+        if any(isinstance(each, Admitted) for each in events) and self.candidate is not None:
+            self.channel = Channel(*self.candidate.channel())
+        said = [each for each in events if isinstance(each, Said)]
+        for each in said:
+            self.hear(self, each)
+        kept = {each.hash: (each.core, each.expires) for each in events if isinstance(each, Keep)}
+        owed = [each for each in outcome.effects if not isinstance(each, Repost)]
+        clock = self.channel.clock if self.channel is not None else None
+        self.disk = Disk(
+            self.snapshot(),
+            (clock.hour, clock.value.expose()) if clock is not None else None,
+            {**self.disk.cores, **kept},
+            (*self.disk.said, *said),
+            self.disk.expired + sum(isinstance(each, Expired) for each in events),
+            (*self.disk.outbox, *owed),
+        )
+        self.told += [each for each in events if not isinstance(each, Said | Keep)]
+        return events
+
+    def flush(self, most: int | None = None) -> None:
+        """Send what is owed, in order; `most` of it, when the line breaks then."""
+        for effect in self.disk.outbox[:most] if self.online else ():
+            match effect:
+                case OpenDrop():
+                    self.drops.open(effect.drop.id)
+                case Append():
+                    self.drops.append(effect.drop.id, effect.block, hour_of(self.time()))
+                case DeleteDrop():
+                    self.drops.delete(effect.drop.id)
+        if most is None and self.online:
+            self.disk = replace(self.disk, outbox=())
+
+    def restart(self, disk: Disk | None = None) -> None:
+        """Everything in memory is gone; what was saved is opened again."""
+        self.disk = disk or self.disk
+        if self.disk.clock is not None:
+            hour, value = self.disk.clock
+            self.channel = Channel.open(self.disk.state, hour, ClockValue(value))
+        elif self.disk.state:
+            self.candidate = Candidate.open(self.disk.state)
+            self.channel = None
+
+    def twin(self) -> "Member":
+        """A second member with a copy of everything: a thief, or a way to try."""
+        copy = Member(self.name, self.drops, self.time, lambda _member, _said: None)
+        copy.read, copy.skew = dict(self.read), self.skew
+        copy.restart(self.disk)
+        return copy
+
+
+class World:
+    """A relay, a clock, and the members in the order in which they came; the first is the founder."""
+
+    def __init__(self, lifetime: int = LIFETIME, hear: Hear = lambda _member, _said: None) -> None:
+        self.now = START
+        self.drops = Drops()
+        self.members: list[Member] = []
+        self._hear = hear
+        channel, outcome = Channel.create(
+            Entry(0, "Founder", "Bridge", "facilitator", bytes(32)),
+            "North",
+            (RELAY,),
+            lifetime,
+            CHARTER,
+            DISCLOSURE,
+            self.now,
+            ScriptedEntropy("founder"),
+        )
+        self.founder = self._add(Member("Founder", self.drops, self.time, hear, channel=channel))
+        self.founder.carry(outcome)
+        self.founder.flush()
+
+    def time(self) -> Timestamp:
+        return self.now
+
+    def pass_time(self, hours: int = 0, seconds: int = 0) -> None:
+        self.now = Timestamp(self.now + 3600 * hours + seconds)
+
+    def _add(self, member: Member) -> Member:
+        self.members.append(member)
+        return member
+
+    def __getitem__(self, place: int) -> Member:
+        return self.members[place]
+
+    @property
+    def inside(self) -> list[Member]:
+        """Those who are members already."""
+        return [each for each in self.members if each.channel is not None]
+
+    def invite(self, alias: str, role: Role = "participant", valid: int = 24) -> Member:
+        """Somebody with words, and the card still unread."""
+        events = self.founder.act(commands.Invite(alias, "North", role, valid))
+        self.founder.flush()
+        words = next(each.words for each in events if isinstance(each, Invited))
+        candidate = Candidate.begin(" ".join(words), RELAY.url, RELAY.key)
+        return self._add(Member(alias, self.drops, self.time, self._hear, candidate=candidate))
+
+    def knock(self, alias: str, role: Role = "participant", valid: int = 24) -> Member:
+        """Somebody who has answered, and waits; the founder knows."""
+        guest = self.invite(alias, role, valid)
+        guest.sync()
+        guest.accept(alias)
+        guest.flush()
+        self.founder.sync()
+        return guest
+
+    def admit(self, alias: str, role: Role = "participant") -> Member:
+        """A newcomer who has read the admission and nothing else; others know nothing yet."""
+        guest = self.knock(alias, role)
+        self.founder.act(commands.Admit(alias))
+        self.founder.flush()
+        for row in guest._fetch():
+            guest.receive(row)
+        return guest
+
+    def settle(self, members: Iterable[Member] | None = None, rounds: int = 4) -> None:
+        """Everybody reads and answers in calm weather, a few times."""
+        for _ in range(rounds):
+            for member in list(members if members is not None else self.members):
+                member.sync()
+
+    def minutes(self, count: int = 4) -> None:
+        """Time for asks and for what was asked for to come again."""
+        for _ in range(count):
+            self.pass_time(seconds=40)
+            self.settle(rounds=1)
+
+    @classmethod
+    def of(cls, count: int, lifetime: int = LIFETIME) -> "World":
+        """A settled channel of `count` members."""
+        world = cls(lifetime)
+        for number in range(1, count):
+            world.admit(f"Guest {number}")
+            world.settle()
+        return world
+
+    def slot(self, member: Member) -> Slot:
+        return member.state.me
