@@ -20,7 +20,7 @@ from backchannel.protocol.errors import (
 )
 from backchannel.protocol.labels import Label
 from backchannel.protocol.line import Export
-from backchannel.protocol.primitives import hash_, kdf, mac, pad
+from backchannel.protocol.primitives import hash_, kdf, mac, open_, pad
 from backchannel.protocol.secret import ChainSeed, ExportKey, MessageKey
 from backchannel.protocol.sender_key import (
     GroupHeader,
@@ -373,6 +373,17 @@ def test_a_key_block_gives_all_peers_the_same_chain(count: int) -> None:
         assert sender_key.wrapped_step(core, slot) == 1
         assert held.block == own.block == content_hash(core)
     assert len({seed.expose() for seed in own.readers.values()}) == count
+
+
+def test_an_entry_as_written() -> None:
+    """Key from the key rule, context `"wrap" | u8 sender | u8 j`; bound to head, j and step."""
+    secret = export(1).key.expose() + cast.clock(cast.HOUR).expose()
+    context = cast.HOUR.to_bytes(4) + bytes([6]) + b"wrap" + bytes([SENDER, 1])
+    key = kdf(secret, KEY_HEAD.salt, Label.CORE_KEY, context, 64)[:32]
+    step = b"\0\0\0\1"
+    seed = open_(key, GIVEN.core[126:174], GIVEN.core[:70] + b"\1" + step)
+    assert GIVEN.core[122:126] == step
+    assert sender_key.generation_id(ChainSeed(seed)) == GIVEN.own.id
 
 
 def test_a_key_block_gives_nothing_to_others() -> None:
