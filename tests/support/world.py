@@ -198,12 +198,22 @@ class Member:
         """Read what is new, do what time asks, send what is owed."""
         if not self.online:
             return
-        rows, self.late = weather.blow(self.late + self._fetch())
-        for row in rows:
-            self.receive(row)
+        self.listen(weather)
         if self.channel is not None:
             self.tick()
         self.flush()
+
+    def listen(self, weather: Weather = CALM) -> None:
+        """Read what is new, and say nothing."""
+        rows, self.late = weather.blow(self.late + self._fetch())
+        for row in rows:
+            if row.drop in self._polled():  # who is admitted leaves the lobby
+                self.receive(row)
+
+    def _polled(self) -> set[DropId]:
+        door = self.channel or self.candidate
+        assert door is not None
+        return {poll.drop.id for poll in door.polls()}
 
     def _fetch(self) -> list[Arrival]:
         door = self.channel or self.candidate
@@ -282,7 +292,7 @@ class Member:
 
 
 class World:
-    """A relay, a clock, and the members in the order in which they came; the first is the founder."""
+    """A relay, a clock, and the members in the order in which they came, the founder first."""
 
     def __init__(self, lifetime: int = LIFETIME, hear: Hear = lambda _member, _said: None) -> None:
         self.now = START
@@ -343,8 +353,7 @@ class World:
         guest = self.knock(alias, role)
         self.founder.act(commands.Admit(alias))
         self.founder.flush()
-        for row in guest._fetch():
-            guest.receive(row)
+        guest.listen()
         return guest
 
     def settle(self, members: Iterable[Member] | None = None, rounds: int = 4) -> None:
