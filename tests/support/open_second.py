@@ -52,10 +52,7 @@ def _drop(given: Input) -> dict[str, bytes]:
 
 def _block(given: Input) -> dict[str, bytes]:
     first, value = given["first"], given.hex("clock")
-    clocks = {
-        hour: epoch.clock_at(value, first, hour)
-        for hour in range(first, given["last"] + 1)
-    }
+    clocks = {hour: epoch.clock_at(value, first, hour) for hour in range(first, given["last"] + 1)}
     core = drops.open_block(given.hex("block"), given.hex("outer_secret"), clocks)
     return {"core": core, "content_hash": drops.content_hash(core)}
 
@@ -171,8 +168,9 @@ def _line(given: Input) -> Iterator[Any]:
             yield {}
             continue
         core = event.hex("core")
-        clock = epoch.clock_at(given.hex("clock"), given["hour"], epoch.core_hour(core))
         try:
+            epoch.check_hour(epoch.core_hour(core), given["hour"] + 24, 24)
+            clock = epoch.clock_at(given.hex("clock"), given["hour"], epoch.core_hour(core))
             state, block = line.open_line(core, clock, state)
         except Refused as refusal:
             yield refusal

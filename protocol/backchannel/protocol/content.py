@@ -106,7 +106,7 @@ class Part(NamedTuple):
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """`DecodeError` unless a whole head, an index below the count, and a piece."""
-        if len(data) <= _PART_HEAD or not data[20] < data[21] <= limits.PARTS:
+        if not _PART_HEAD < len(data) <= PART or not data[20] < data[21] <= limits.PARTS:
             msg = "not a part of a post"
             raise DecodeError(msg)
         order = int.from_bytes(data[16:20])
