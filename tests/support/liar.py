@@ -20,10 +20,10 @@ Script = Callable[[bytes], Iterable[bytes]]
 class Liar:
     """One thread; connections are served one after another."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, port: int = 0) -> None:
         """`script` is given a whole request and gives pieces of an answer; then the line is cut."""
         self._script = script
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self.over = threading.Event()
         """Set at the end of the test: whatever is slow waits on this."""

@@ -29,22 +29,23 @@ class Reader:
         self._hour: Hour | None = None
 
     def show(self, *, only_unread: bool = False) -> int:
-        """Print what was not printed yet, and count it as read; how many."""
+        """Print what came since the last time, and count it as read; how many."""
         now = self._app.now()
         row = self._vault.channels.get(self._name)
         state = look(self._vault, self._name, now, self._app.entropy).state
         thread = pick_thread(state, self._thread).id if self._thread else None
-        found = [
+        new = [
             each
             for each in self._vault.messages.list(row.id, now, thread)
             if each.content not in self._shown
-            and (not only_unread or name_of(each.content) in row.summary["unread"])
         ]
+        unread = row.summary["unread"]
+        found = [each for each in new if not only_unread or name_of(each.content) in unread]
         looked = mark_read(self._vault, self._name, [name_of(each.content) for each in found], now)
         self._tell(looked.expired, looked.missed)
         for each in found:
             self._print(each, state, self._vault.hour(now))
-        self._shown |= {each.content for each in found}
+        self._shown |= {each.content for each in new}
         return len(found)
 
     def _tell(self, expired: int, missed: int) -> None:

@@ -26,7 +26,7 @@ from backchannel.protocol.errors import (
     RemoteProtocolError,
     StaleError,
 )
-from backchannel.protocol.outcome import Arrival, Event, Keep, Outcome, Repost, Said
+from backchannel.protocol.outcome import Arrival, Event, Expired, Keep, Outcome, Repost, Said
 from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import Hour, Timestamp, hour_of, start_of
 
@@ -112,6 +112,8 @@ class Session:
         for event in events:
             if isinstance(event, Said):
                 self._hear(event)
+            elif isinstance(event, Expired):
+                self.summary["expired_unread"] += event.author != self.state.me
             elif isinstance(event, Keep):
                 with suppress(StaleError):  # it died on the way
                     self._vault.cores.add(

@@ -39,7 +39,8 @@ def demo(app: App, *, keep: bool) -> None:
 def _conclude(
     app: App, play: Any, found: dict[str, Any], seconds: float, kept: Path | None
 ) -> None:
-    by_hand = [play.operator.by_hand(), *(each.by_hand() for each in play.people.values())]
+    by_hand = [f"cd {kept}", f"{play.operator.by_hand()} &"]
+    by_hand += [each.by_hand() for each in play.people.values()]
     document = {"seconds": round(seconds, 1), "kept": str(kept) if kept else None}
     app.ui.show(found | document | {"by_hand": by_hand if kept else []})
     app.ui.say()
@@ -47,7 +48,7 @@ def _conclude(
     if not kept:
         app.ui.say("All of it has been removed. To keep it: backchannel demo --keep")
         return
-    app.ui.say(f"Everything is in {kept}. Start the relay again, and be any of the three:")
+    app.ui.say("To go on, start the relay again, and be any of the three:")
     for line in by_hand:
         app.ui.say(f"  {line}")
     app.ui.say(f"When you are done: rm -r {kept}")

@@ -30,8 +30,8 @@ class Narrator:
         output = done.output.splitlines()
         shown = output if lines is None else output[-lines:]
         self._ui.say()
-        for number, line in enumerate(wrapped(f"{done.who} $ {done.command}", "  ")):
-            self._ui.say(line if number == 0 else f"    {line}")
+        for number, line in enumerate(wrapped(f"{done.who} $ {done.command}", "      ")):
+            self._ui.say(line if number else f"  {line.lstrip()}")
         for line in [] if hidden else shown:
             self._ui.say(f"{_BAR}{line}".rstrip())
         return done

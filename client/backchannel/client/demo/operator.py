@@ -91,9 +91,10 @@ class Operator:
         return {path.name: path.read_bytes() for path in (*paths, self.log)}
 
     def by_hand(self) -> str:
-        """How somebody starts it again, at the same address."""
-        port = self.url.rpartition(":")[2]
-        return f"backchannel-relay serve --data {shlex.quote(str(self.data))} --port {port}"
+        """How somebody in the play's folder starts it again, at the same address."""
+        return (
+            f"backchannel-relay serve --data {self.data.name} --port {self.url.rpartition(':')[2]}"
+        )
 
     def _run(self, *arguments: str) -> Run:
         done = subprocess.run(  # noqa: S603 - our own program

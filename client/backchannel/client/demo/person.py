@@ -84,11 +84,8 @@ class Person:
         }
 
     def by_hand(self) -> str:
-        """How somebody goes on as this person."""
-        return (
-            f"backchannel --home {shlex.quote(str(self.home))} "
-            f"--passphrase-file {shlex.quote(str(self.passphrase))} read"
-        )
+        """How somebody in the play's folder goes on as this person."""
+        return f"backchannel --home {self.home.name} --passphrase-file {self.passphrase.name} read"
 
 
 def together(people: Iterable[Person], *arguments: str) -> list[Run]:

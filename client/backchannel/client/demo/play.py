@@ -107,7 +107,8 @@ class Play:
         invited = self._facilitator.run("invite", name, "--party", party, "--json")
         words = invited.document["words"]
         self.narrator.run(invited, hidden=True)
-        self.narrator.show("", words, "")
+        split = words.split()
+        self.narrator.show("", " ".join(split[:_CHECK]), " ".join(split[_CHECK:]))
         first = name == next(iter(_GUESTS))
         guest = self.people[name]
         joined = guest.run("join", self.operator.url, give=f"{words}\nyes\n")
