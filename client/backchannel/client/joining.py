@@ -26,7 +26,7 @@ from backchannel.protocol.candidate import Candidate
 from backchannel.protocol.channel import Channel
 from backchannel.protocol.drop import Page
 from backchannel.protocol.errors import DecodeError, LocalProtocolError, RemoteProtocolError
-from backchannel.protocol.outcome import Arrival, Poll, Repost
+from backchannel.protocol.outcome import EVERY_HOUR, Arrival, Poll, Repost
 from backchannel.protocol.types import Hour, Timestamp, hour_of
 from backchannel.protocol.words import invite_entropy, spoken
 
@@ -69,15 +69,15 @@ def read(
 
 def _read_lobby(candidate: Candidate, relay: Relay, now: Timestamp) -> Cursor:
     (poll,) = candidate.polls()
-    cursor, more = Cursor(0, poll.hour), True
+    cursor, more = Cursor(0, EVERY_HOUR), True
     while more:
         try:
-            page = relay.read(poll.drop, cursor.position, poll.hour)
+            page = relay.read(poll.drop, cursor.position, EVERY_HOUR)
         except UnknownDrop:
             msg = "The relay knows no such invite: it expired, or is another relay's."
             raise InviteUnknown(msg) from None
         _receive(candidate, poll, page, now)
-        cursor, more = Cursor(page.following, poll.hour), page.more
+        cursor, more = Cursor(page.following, EVERY_HOUR), page.more
     return cursor
 
 
@@ -134,7 +134,7 @@ def take(app: App, vault: Vault, ident: bytes, poll: Poll, cursor: Cursor, page:
         if candidate.phase == "admitted":
             _enter(app, vault, row, candidate, poll, now)
             return 1
-        vault.cursors.put(poll.relay, poll.drop.id, Cursor(page.following, poll.hour))
+        vault.cursors.put(poll.relay, poll.drop.id, Cursor(page.following, EVERY_HOUR))
         vault.joins.put_state(ident, candidate.snapshot(), _summary(candidate))
     return 0
 

@@ -21,7 +21,7 @@ from backchannel.client.vault.outbox import Cursor
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol.command import Command
 from backchannel.protocol.drop import Page
-from backchannel.protocol.outcome import Arrival, Event, Poll, Said
+from backchannel.protocol.outcome import EVERY_HOUR, Arrival, Event, Poll, Said
 
 
 class Round(NamedTuple):
@@ -159,7 +159,7 @@ class Sync:
     def _page(self, poll: Poll, cursor: Cursor, wait: int) -> Page:
         relay = self._relays.get(poll.relay, poll.drop.relay)
         try:
-            return relay.read(poll.drop, cursor.position, poll.hour, wait=wait)
+            return relay.read(poll.drop, cursor.position, EVERY_HOUR, wait=wait)
         except RelayError as error:
             self._relays.down(poll.relay, error)
             raise
@@ -173,7 +173,7 @@ class Sync:
             if cursor.position:
                 passed = page.following - cursor.position
                 session.summary["missed"] += max(0, passed - len(page.rows))
-            self._vault.cursors.put(poll.relay, poll.drop.id, Cursor(page.following, poll.hour))
+            self._vault.cursors.put(poll.relay, poll.drop.id, Cursor(page.following, EVERY_HOUR))
         return new
 
     def _tick(self, name: str) -> None:
