@@ -21,6 +21,7 @@ from backchannel.protocol.invite import (
     Lobby,
     Marker,
     Piece,
+    admission_key,
     invite_secret,
     open_card_piece,
     read_card,
@@ -37,7 +38,7 @@ from backchannel.protocol.outcome import (
     Poll,
 )
 from backchannel.protocol.roster import ROLES, Entry, Relay, charter_hash, check_data
-from backchannel.protocol.secret import ClockValue, InviteSecret
+from backchannel.protocol.secret import ClockValue, InviteSecret, OnceSecret
 from backchannel.protocol.sender_key import from_seeds
 from backchannel.protocol.snapshot import FORMAT, load, save
 from backchannel.protocol.state import ChannelState, Peer
@@ -68,6 +69,7 @@ class CandidateState(msgspec.Struct, array_like=True):
     alias: str | None = None
     keys: BundleKeys | None = None
     join: ContentHash | None = None
+    once: OnceSecret | None = None
     channel: ChannelState | None = None
     clock: tuple[Hour, ClockValue] | None = None
 
@@ -97,7 +99,12 @@ class Candidate:
         return cls(load(snapshot, CandidateState))
 
     def snapshot(self) -> bytes:
-        """To be saved before anything is sent."""
+        """To be saved before anything is sent; `LocalProtocolError` once it has become a channel,
+        whose clock stands in no snapshot.
+        """
+        if self.state.channel is not None:
+            msg = "who is admitted is saved as a channel"
+            raise LocalProtocolError(msg)
         return save(self.state)
 
     @property
@@ -121,7 +128,7 @@ class Candidate:
 
     def polls(self) -> tuple[Poll, ...]:
         """The lobby."""
-        return (Poll(self.state.relay.url, self._lobby.drop, Hour(0)),)
+        return (Poll(self.state.relay.url, self._lobby.drop),)
 
     def check(self) -> bytes:
         """What the six check words are made from, once one has answered."""
@@ -165,15 +172,17 @@ class Candidate:
         if hour > card.last:
             msg = "the invitation has expired"
             raise LocalProtocolError(msg)
-        keys = BundleKeys.draw(entropy)
+        keys, once = BundleKeys.draw(entropy), OnceSecret(entropy.draw(32))
         join = Join(
             check_alias(alias),
             keys.public().pack(),
             charter_hash(card.charter),
             card.disclosure.hash,
+            once.expose(),
         )
         core = seal_join(join, Bundle.parse(card.bundle), self._lobby, hour, entropy)
-        self.state.alias, self.state.keys, self.state.join = alias, keys, content_hash(core)
+        self.state.alias, self.state.keys, self.state.once = alias, keys, once
+        self.state.join = content_hash(core)
         block = wrap(core, self._lobby.drop.outer, self._lobby.at, entropy)
         drop: Drop = self._lobby.drop
         return Outcome([Append(self.state.relay.url, drop, block, content_hash(core))], [])
@@ -209,8 +218,9 @@ class Candidate:
             raise RefusedError(msg)
 
     def _admitted(self, core: Core, head: Head) -> list[Event]:
-        card, keys = self.card, self.state.keys
-        assert keys is not None  # noqa: S101 - made with the answer
+        card, keys, once = self.card, self.state.keys, self.state.once
+        assert keys is not None  # noqa: S101 - both made with the answer
+        assert once is not None  # noqa: S101
         envelope = intro.Envelope.read(core)
         if envelope.a != card.slot:
             msg = "an admission that is not of this invitation"
@@ -222,8 +232,9 @@ class Candidate:
             intro.Side(envelope.a, ROLES.index(card.facilitator.role)),
             intro.Side(envelope.b, ROLES.index(card.invited.role)),
         )
+        key = admission_key(self.state.secret, once)
         accepted = intro.accept(
-            core, head, setting, keys, facilitator.identity, self._lobby.intro, self._lobby.at
+            core, head, setting, keys, facilitator.identity, key, self._lobby.at
         )
         if accepted.admission is None:
             msg = "an intro in a lobby admits nobody"
@@ -239,7 +250,7 @@ class Candidate:
         peer.generations[held.id] = held
         channel = self._channel(envelope.b, envelope.roster, accepted.admission, peer)
         channel.seen[content_hash(core)] = head.hour  # if it comes again, the reply was lost
-        self.state.channel = channel
+        self.state.channel, self.state.once = channel, None
         self.state.clock = (head.hour, accepted.admission.clock)
         return [Admitted()]
 

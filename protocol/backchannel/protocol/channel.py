@@ -32,7 +32,7 @@ from backchannel.protocol.roster import Disclosure, Entry, Relay
 from backchannel.protocol.secret import ClockValue
 from backchannel.protocol.snapshot import load, save
 from backchannel.protocol.state import ChannelState, Partial, Pending
-from backchannel.protocol.threads import learn, said
+from backchannel.protocol.threads import has_room, learn, said
 from backchannel.protocol.types import (
     ContentHash,
     Core,
@@ -99,12 +99,9 @@ class Channel:
     def polls(self) -> tuple[Poll, ...]:
         """The drops to read: the channel's on every relay, and the lobbies of open invites."""
         state = self.state
-        own = [
-            Poll(relay.url, Drop.of_epoch(state.secret, relay.public), self.clock.hour)
-            for relay in state.relays
-        ]
+        own = [Poll(relay.url, Drop.of_epoch(state.secret, relay.public)) for relay in state.relays]
         guests = [
-            Poll(guest.relay.url, lobby.lobby_of(guest).drop, Hour(guest.first - 1))
+            Poll(guest.relay.url, lobby.lobby_of(guest).drop)
             for guest in state.guests
             if guest.keys is not None
         ]
@@ -121,6 +118,8 @@ class Channel:
         for guest in self.state.guests:
             if lobby.lobby_of(guest).drop.id == arrival.drop:
                 return lobby.receive(self.state, guest, arrival, hour_of(now))
+        if arrival.hour < self.clock.hour - limits.CLOCK_SKEW:
+            return []  # from before my time, or dead
         core = self._unwrap(arrival, now)
         known = content_hash(core)
         if known in self.state.seen:
@@ -131,6 +130,8 @@ class Channel:
         except UnknownError:
             self._pend(core, known, arrival.hour)
             return []
+        if core[0] == Kind.GROUP and self.state.announced is None:
+            return events  # opens nothing else
         return events + self._retry(now)
 
     def _unwrap(self, arrival: Arrival, now: Timestamp) -> Core:
@@ -154,9 +155,9 @@ class Channel:
         reply.
         """
         self.state.owed.pop(known, None)
-        for peer in self.state.peers.values():
+        for slot, peer in self.state.peers.items():
             if peer.heard == known and peer.reply is not None:
-                self.state.owe(peer.reply, now)
+                self.state.owe(peer.reply, slot, now)
 
     def _pend(self, core: Core, hash_of: ContentHash, stored: Hour) -> None:
         state = self.state
@@ -227,13 +228,18 @@ class Channel:
         self._may_speak()
         state = self.state
         lifetime = command.lifetime or state.lifetime
-        if lifetime > state.lifetime or len(state.threads) >= limits.THREADS:
-            msg = "a thread lives no longer than its channel, and a channel has at most 64"
+        if lifetime > state.lifetime:
+            msg = "a thread lives no longer than its channel"
+            raise LocalProtocolError(msg)
+        if not has_room(state, state.me):
+            msg = (
+                "there are as many threads as one member may begin; some must fall out of use first"
+            )
             raise LocalProtocolError(msg)
         thread = Thread(ThreadId(posting.entropy.draw(limits.ID)), lifetime, tidy(command.topic))
         content = Threads((thread,))
         self._post(posting, content)
-        posting.events.extend(learn(state, content, posting.hour))
+        posting.events.extend(learn(state, state.me, content, posting.hour))
 
     def _repost(self, posting: Posting, core: Core) -> None:
         """Under a new outer layer; an admission in its lobby too: who has read it there reads there

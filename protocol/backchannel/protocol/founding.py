@@ -1,5 +1,7 @@
 """How a channel begins: a facilitator, a first roster, a fresh epoch: SPEC.md sections 5 and 9."""
 
+import unicodedata
+
 import msgspec
 
 from backchannel.protocol import epoch, limits
@@ -29,6 +31,7 @@ def found(
     """The founder's state and clock. `LocalProtocolError` or `DecodeError` for what no newcomer
     would take.
     """
+    charter = unicodedata.normalize("NFC", charter)
     if founder.role != "facilitator" or not 1 <= len(charter.encode()) <= limits.CHARTER_BYTES:
         msg = "a channel begins with a facilitator, and a charter of 1 to 20,000 bytes"
         raise LocalProtocolError(msg)

@@ -47,6 +47,7 @@ from backchannel.protocol.secret import (
     CoreSecret,
     IntroKey,
     InviteSecret,
+    OnceSecret,
     X25519Private,
 )
 from backchannel.protocol.types import Core, Hour
@@ -66,7 +67,6 @@ class Lobby(NamedTuple):
     drop: Drop
     clock: ClockValue
     card: CoreSecret
-    intro: IntroKey
 
     @classmethod
     def of(cls, secret: InviteSecret, relay: X25519Public) -> Self:
@@ -76,7 +76,6 @@ class Lobby(NamedTuple):
             Drop.of_lobby(secret, relay),
             ClockValue(kdf(value, b"", Label.LOBBY_CLOCK)),
             CoreSecret(kdf(value, b"", Label.LOBBY_CARD)),
-            IntroKey(kdf(value, b"", Label.LOBBY_INTRO)),
         )
 
     def at(self, _hour: Hour) -> ClockValue:
@@ -87,6 +86,11 @@ class Lobby(NamedTuple):
 def invite_secret(entropy: bytes) -> InviteSecret:
     """From the 16 bytes that twelve words carry."""
     return InviteSecret(kdf(entropy, b"", Label.INVITE))
+
+
+def admission_key(secret: InviteSecret, once: OnceSecret) -> IntroKey:
+    """The pre-shared key of the admitting intro; gone for good once both sides erase `once`."""
+    return IntroKey(kdf(secret.expose() + once.expose(), b"", Label.LOBBY_INTRO))
 
 
 class Person(Record, frozen=True):
@@ -150,6 +154,7 @@ class Join(Record, frozen=True):
     bundle: _BundleBytes
     charter: Hash
     disclosure: Hash
+    once: Hash
 
 
 class Piece(NamedTuple):

@@ -39,6 +39,7 @@ class Label(StrEnum):
     MAC_SEED = "mac seed"
     NEXT_HOUR = "next hour"
     OUTER_KEY = "outer key"
+    PARTIAL = "partial"
     PLACE = "place"
     PREKEY = "prekey"
     RATCHET_ROOT = "ratchet root"

@@ -9,7 +9,8 @@ Begun by the intro's responder. A `Line` is a value: sending and opening give th
 refused block gives none. Knows not what is said on it.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -17,7 +18,12 @@ from backchannel.protocol import limits
 from backchannel.protocol.chain import Chain, step
 from backchannel.protocol.core import HEAD, Clock, CoreKey, Head
 from backchannel.protocol.entropy import Entropy
-from backchannel.protocol.errors import LocalProtocolError, RefusedError
+from backchannel.protocol.errors import (
+    GapTooLargeError,
+    LocalProtocolError,
+    RefusedError,
+    ReplayError,
+)
 from backchannel.protocol.identity import HybridPrivate, HybridPublic
 from backchannel.protocol.intro import SessionKeys
 from backchannel.protocol.labels import Label
@@ -38,6 +44,7 @@ from backchannel.protocol.secret import (
     HeaderKey,
     KemSeed,
     KemShared,
+    MessageKey,
     RootKey,
     X25519Private,
 )
@@ -52,11 +59,24 @@ REPLY_CONTENT = limits.CORE - _REPLY_AT - limits.TAG - 1
 
 
 class Export(msgspec.Struct, frozen=True, array_like=True):
-    """What a line gives to sender keys at one step of one direction."""
+    """What a line gives to sender keys at one step and way: a chain, a key for each use."""
 
     step: Step
-    key: ExportKey
+    chain: Chain
     hour: Hour
+
+    @classmethod
+    def fresh(cls, step: Step, key: ExportKey, hour: Hour) -> Self:
+        """Of a block or intro that was just made or read."""
+        return cls(step, Chain(ChainKey(key.expose())), hour)
+
+
+class Wrap(NamedTuple):
+    """One use of an export."""
+
+    step: Step
+    use: int
+    secret: MessageKey
 
 
 class Sending(msgspec.Struct, frozen=True, array_like=True):
@@ -103,6 +123,8 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     """Enters the initiator's first sending step."""
     answered: bool
     """Whether the reply was sent (responder) or read (initiator)."""
+    first: ExportKey | None
+    """What the intro exports from its initiator, until the reply confirmed it."""
     export_out: Export
     exports_in: tuple[Export, ...]
     """Steps rise."""
@@ -113,12 +135,21 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
         return self.answered or not self.initiator
 
 
+class Sent(NamedTuple):
+    """What one block of one's own is and gives."""
+
+    line: Line
+    core: Core
+    export: ExportKey
+
+
 class Opened(NamedTuple):
     """What one block gave."""
 
     line: Line
     content: bytes
-    export: Export
+    step: Step
+    export: ExportKey
     reply: bool
 
 
@@ -137,8 +168,9 @@ def begin(keys: SessionKeys, own: HybridPrivate, hour: Hour) -> Line:
         sent=0,
         reply_secret=None,
         answered=False,
-        export_out=Export(Step(0), keys.export_ab, hour),
-        exports_in=(Export(Step(0), keys.export_ba, hour),),
+        first=keys.export_ab,
+        export_out=Export.fresh(Step(0), keys.export_ab, hour),
+        exports_in=(Export.fresh(Step(0), keys.export_ba, hour),),
     )
 
 
@@ -157,8 +189,9 @@ def answer(keys: SessionKeys, peer: HybridPublic, hour: Hour) -> Line:
         sent=0,
         reply_secret=None,
         answered=False,
-        export_out=Export(Step(0), keys.export_ba, hour),
-        exports_in=(Export(Step(0), keys.export_ab, hour),),
+        first=keys.export_ab,
+        export_out=Export.fresh(Step(0), keys.export_ba, hour),
+        exports_in=(Export.fresh(Step(0), keys.export_ab, hour),),
     )
 
 
@@ -183,7 +216,7 @@ def _sending_step(line: Line, entropy: Entropy) -> Line:
 
 def send(
     line: Line, content: bytes, identity: KemPublic, clock: Clock, head: Head, entropy: Entropy
-) -> tuple[Line, Core]:
+) -> Sent:
     """The next line, and a block's core; a responder's first is the reply.
 
     `identity` is the peer's identity KEM key, which the reply is sealed to. `LocalProtocolError`
@@ -198,8 +231,8 @@ def send(
     secret, key = body_keys(message, shared, reply)
     core = _seal_body(front, ciphertext, content, CoreKey(secret, clock, head, b"body"))
     sending = msgspec.structs.replace(line.sending, chain=chain, number=line.sending.number + 1)
-    export = Export(_step(line.sent, initiator=line.initiator), key, head.hour)
-    return _sent(line, sending, export, reply), core
+    export = Export.fresh(_step(line.sent, initiator=line.initiator), key, head.hour)
+    return Sent(_sent(line, sending, export, reply), core, key)
 
 
 def _seal_header(
@@ -233,14 +266,16 @@ def _sent(line: Line, sending: Sending, export: Export, reply: KemShared | None)
     )
     if reply is None:
         return following
-    promised = _answered_export(line.exports_in[-1].key, reply, export.hour)
-    return msgspec.structs.replace(following, exports_in=(*line.exports_in, promised))
+    promised = _answered_export(line, reply, export.hour)
+    exports = (*line.exports_in, promised)
+    return msgspec.structs.replace(following, first=None, exports_in=exports)
 
 
-def _answered_export(first: ExportKey, reply: KemShared, hour: Hour) -> Export:
-    """The initiator's step 1: what it exported at step 0, confirmed by the reply."""
-    mixed = kdf(first.expose() + reply.expose(), b"", Label.ANSWERED)
-    return Export(Step(1), ExportKey(mixed), hour)
+def _answered_export(line: Line, reply: KemShared, hour: Hour) -> Export:
+    """The initiator's step 1: what its intro exported, confirmed by the reply."""
+    assert line.first is not None  # noqa: S101 - a line is answered once
+    mixed = kdf(line.first.expose() + reply.expose(), b"", Label.ANSWERED)
+    return Export.fresh(Step(1), ExportKey(mixed), hour)
 
 
 def _step(count: int, *, initiator: bool) -> Step:
@@ -344,12 +379,13 @@ def _open_at(line: Line, place: int, header: Header, sealed: _Sealed) -> Opened:
     secret, key = body_keys(message, header.shared(chain.own), reply)
     content = sealed.body(secret, _REPLY_AT if reply else _BODY_AT)
     hour = sealed.head.hour
-    export = Export(_step(chain.base + header.number, initiator=not line.initiator), key, hour)
+    count = _step(chain.base + header.number, initiator=not line.initiator)
+    export = Export.fresh(count, key, hour)
     read = msgspec.structs.replace(chain, chain=rest, hour=max(chain.hour, hour))
     following = _took(line, place, read, export)
     if reply is not None:
         following = _answered(following, reply, hour)
-    return Opened(following, content, export, reply is not None)
+    return Opened(following, content, count, key, reply is not None)
 
 
 def _took(line: Line, place: int, read: Receiving, export: Export) -> Line:
@@ -366,7 +402,8 @@ def _answered(line: Line, reply: KemShared, hour: Hour) -> Line:
         line,
         answered=True,
         reply_secret=reply,
-        export_out=_answered_export(line.export_out.key, reply, hour),
+        first=None,
+        export_out=_answered_export(line, reply, hour),
     )
 
 
@@ -392,6 +429,29 @@ def forget(line: Line, oldest: Hour) -> Line:
     return msgspec.structs.replace(line, receiving=chains, exports_in=exports)
 
 
-def exports_at(line: Line, wanted: Step) -> tuple[ExportKey, ...]:
-    """The peer's exports of one step: after crossing intros step 0 may have two."""
-    return tuple(export.key for export in line.exports_in if export.step == wanted)
+def spend(line: Line) -> tuple[Line, Wrap]:
+    """The line after one use of its newest export, and that use; nothing can repeat it."""
+    export = line.export_out
+    use = export.chain.number
+    chain, secret = export.chain.take(use, 0)
+    spent = msgspec.structs.replace(export, chain=chain)
+    return msgspec.structs.replace(line, export_out=spent), Wrap(export.step, use, secret)
+
+
+def knows(line: Line, step: Step) -> bool:
+    """Whether the peer's export of that step is here."""
+    return any(export.step == step for export in line.exports_in)
+
+
+def redeem(line: Line, step: Step, use: int) -> Iterator[tuple[Line, MessageKey]]:
+    """What a use of the peer's may be: after crossing intros step 0 has two exports."""
+    for place, export in enumerate(line.exports_in):
+        if export.step != step:
+            continue
+        try:
+            chain, secret = export.chain.take(use, limits.USES_SKIPPED)
+        except (ReplayError, GapTooLargeError):
+            continue
+        spent = msgspec.structs.replace(export, chain=chain)
+        exports = (*line.exports_in[:place], spent, *line.exports_in[place + 1 :])
+        yield msgspec.structs.replace(line, exports_in=exports), secret

@@ -11,7 +11,12 @@ from backchannel.protocol.block import unwrap, wrap
 from backchannel.protocol.command import Invite
 from backchannel.protocol.content import Announcement, Thread, Threads
 from backchannel.protocol.core import Kind, content_hash, head_of
-from backchannel.protocol.errors import LocalProtocolError, RefusedError, StaleError
+from backchannel.protocol.errors import (
+    LocalProtocolError,
+    RefusedError,
+    RemoteProtocolError,
+    StaleError,
+)
 from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate, identity_hash
 from backchannel.protocol.intro import Admission
 from backchannel.protocol.invite import (
@@ -19,6 +24,7 @@ from backchannel.protocol.invite import (
     Lobby,
     Marker,
     Person,
+    admission_key,
     check_accepted,
     invite_secret,
     open_join,
@@ -31,14 +37,23 @@ from backchannel.protocol.outcome import (
     DeleteDrop,
     Event,
     Invited,
+    Keep,
     Knocked,
     OpenDrop,
     RosterAdopted,
 )
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.primitives import x25519_public
-from backchannel.protocol.roster import ROLES, Entry, Package, Roster, check_data, seal_package
-from backchannel.protocol.secret import CloseSecret
+from backchannel.protocol.roster import (
+    ROLES,
+    Entry,
+    Package,
+    Roster,
+    check_data,
+    seal_package,
+    succeeds,
+)
+from backchannel.protocol.secret import CloseSecret, OnceSecret
 from backchannel.protocol.state import ChannelState, Greeting, Guest, Peer
 from backchannel.protocol.types import ContentHash, Core, Hour, Slot
 from backchannel.protocol.words import invite_words
@@ -102,8 +117,8 @@ def invite(posting: Posting, command: Invite) -> None:
     close = close_secret(state)
     _check_free(state, command.alias)
     check_alias(command.party)
-    if not 1 <= command.valid <= limits.LIFETIME or command.role not in ROLES:
-        msg = "an invite is for one of the four roles, for an hour or more, and 2,160 at most"
+    if not 1 <= command.valid <= limits.LIFETIME or command.role not in ROLES[1:]:
+        msg = "an invite is for a participant, observer or note-taker, for 1 to 2,160 hours"
         raise LocalProtocolError(msg)
     words = posting.entropy.draw(limits.ID)
     relay = state.relays[0]
@@ -136,6 +151,14 @@ def _names(guest: Guest) -> list[str]:
 def _taken(state: ChannelState, alias: str, but: Guest | None = None) -> bool:
     expected = [name for guest in state.guests if guest is not but for name in _names(guest)]
     return state.current().named(alias) is not None or any(alike(alias, name) for name in expected)
+
+
+def _shares_a_key(state: ChannelState, bundle: Bundle) -> bool:
+    """Either half of an identity: a roster that holds it twice would be refused by everybody."""
+    here = [peer.bundle.identity for peer in state.peers.values()]
+    here.append(state.keys.identity.public())
+    new = bundle.identity
+    return any(each.x == new.x or each.kem == new.kem for each in here)
 
 
 def _card(state: ChannelState, command: Invite, keys: BundleKeys, last: Hour) -> Card:
@@ -179,8 +202,11 @@ def receive(state: ChannelState, guest: Guest, arrival: Arrival, now: Hour) -> l
     join = open_join(core, head, guest.keys, lobby)
     check_accepted(join, guest.card)
     if guest.state != "open":
-        guest.state = "burnt"
+        guest.state, guest.join = "burnt", None
         return [Burnt(guest.card.invited.alias)]
+    if _shares_a_key(state, Bundle.parse(join.bundle)):
+        msg = "a newcomer has a key of somebody who is here"
+        raise RefusedError(msg)
     if _taken(state, join.alias, but=guest):
         msg = "a newcomer chose a name that is taken"
         raise RefusedError(msg)
@@ -216,13 +242,17 @@ def admit(posting: Posting, alias: str) -> None:
     state.peers[slot] = Peer(bundle)
     admission = Admission(state.epoch, state.secret, posting.clock(posting.hour))
     lobby = lobby_of(guest)
-    core = posting.intro(slot, package.roster, lobby.intro, admission, lobby.at)
+    key = admission_key(guest.secret, OnceSecret(guest.join.once))
+    core = posting.intro(slot, package.roster, key, admission, lobby.at)
     hash_of = content_hash(core)
+    expires = Hour(posting.hour + state.lifetime)
+    posting.events.append(Keep(hash_of, core, posting.hour, expires))
     state.peers[slot].greeting = Greeting(hash_of, posting.hour, posting.hour, 0)
     adopt(state, package)
     put(posting, guest, core)
+    posting.keep(core, hash_of)
     _mark(posting, guest, "used")
-    guest.state, guest.slot = "admitted", slot
+    guest.state, guest.slot, guest.join = "admitted", slot, None
     guest.package = _publish(posting, package)
 
 
@@ -258,7 +288,19 @@ def _next(posting: Posting, guest: Guest, bundle: Bundle) -> Package:
         (*current.entries, entry),
     )
     bundles = {each: peer.bundle for each, peer in state.peers.items()}
-    return Package(roster, {**bundles, state.me: state.keys.public(), slot: bundle})
+    package = Package(roster, {**bundles, state.me: state.keys.public(), slot: bundle})
+    return _acceptable(package, current)
+
+
+def _acceptable(package: Package, current: Roster) -> Package:
+    """The package itself, if everybody else will take it."""
+    try:
+        Package.parse(package.pack())
+        succeeds(package.roster, current)
+    except RemoteProtocolError as error:
+        msg = f"they cannot be admitted: {error}"
+        raise LocalProtocolError(msg) from None
+    return package
 
 
 def _publish(posting: Posting, package: Package) -> tuple[ContentHash, ...]:
@@ -282,7 +324,7 @@ def refuse(posting: Posting, alias: str) -> None:
     close_secret(posting.state)
     guest = find(posting.state, alias)
     _mark(posting, guest, "withdrawn" if guest.state == "open" else "refused")
-    guest.state = "refused"
+    guest.state, guest.join = "refused", None
 
 
 def _mark(posting: Posting, guest: Guest, reason: str) -> None:

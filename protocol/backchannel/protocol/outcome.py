@@ -64,6 +64,12 @@ class Answered(NamedTuple):
     slot: Slot
 
 
+class Replaced(NamedTuple):
+    """A member greeted anew, its first intro having died unproved: words are worth comparing."""
+
+    slot: Slot
+
+
 class Knocked(NamedTuple):
     """Somebody answered an invite and waits in the lobby."""
 
@@ -113,6 +119,7 @@ Event = (
     | ThreadBegan
     | RosterAdopted
     | Answered
+    | Replaced
     | Knocked
     | Burnt
     | Invited
@@ -166,9 +173,12 @@ class Outcome(NamedTuple):
     events: list[Event]
 
 
+EVERY_HOUR = Hour(0)
+"""What every reader asks for: an hour of its own would tell the relay when it came."""
+
+
 class Poll(NamedTuple):
-    """A drop to read, from an hour on."""
+    """A drop to read, from its first hour: everybody asks alike, whenever they came."""
 
     relay: str
     drop: Drop
-    hour: Hour

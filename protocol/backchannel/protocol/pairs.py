@@ -1,16 +1,24 @@
 """What comes from one entry to another: key blocks, line blocks, intros: SPEC.md sections 12-14."""
 
+from contextlib import suppress
+
 import msgspec
 
 from backchannel.protocol import epoch, intro, limits, line, sender_key
 from backchannel.protocol.content import GivenSeeds, read_line_content
-from backchannel.protocol.errors import RefusedError, StaleError, UnknownError
-from backchannel.protocol.outcome import Answered, Event
+from backchannel.protocol.core import Kind
+from backchannel.protocol.errors import (
+    AuthenticationError,
+    RefusedError,
+    StaleError,
+    UnknownError,
+)
+from backchannel.protocol.outcome import Answered, Event, Replaced
 from backchannel.protocol.posting import side
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.sender_key import KeyHeader, PeerGeneration
 from backchannel.protocol.state import ChannelState, Peer
-from backchannel.protocol.types import Slot, Step, hour_of
+from backchannel.protocol.types import Core, Slot, Step, hour_of
 
 
 def take_key_block(reception: Reception) -> list[Event]:
@@ -21,21 +29,36 @@ def take_key_block(reception: Reception) -> list[Event]:
     if version is not None and version < state.transcript.first:
         msg = "a key block from before my time"
         raise StaleError(msg)
-    step = sender_key.wrapped_step(reception.core, state.me)
-    exports = line.exports_at(peer.line, step) if peer.line is not None else ()
     if header.generation in peer.generations:
-        state.got("step", header.sender, step.to_bytes(4))
         return []
-    if not exports:
+    step, use = sender_key.wrapped(reception.core, state.me)
+    if peer.line is None or not line.knows(peer.line, step):
         if reception.of_my_time(header.roster) and _plausible(peer, step):
             state.want("step", header.sender, step.to_bytes(4), reception.now)
         msg = "a key block under a step that has not come"
         raise UnknownError(msg)
-    held = sender_key.open_key_block(
-        reception.core, header, state.me, exports, reception.clock, reception.head
-    )
+    peer.line, held = _open_key_block(reception, header, peer.line, step, use)
+    peer.proved = peer.proved or step > 0
+    state.got("step", header.sender, step.to_bytes(4))
     _give(state, header.sender, held)
-    return []
+    return [reception.keep()]
+
+
+def _open_key_block(
+    reception: Reception, header: KeyHeader, held: line.Line, step: Step, use: int
+) -> tuple[line.Line, PeerGeneration]:
+    for following, secret in line.redeem(held, step, use):
+        with suppress(AuthenticationError):
+            return following, sender_key.open_key_block(
+                reception.core,
+                header,
+                reception.state.me,
+                secret,
+                reception.clock,
+                reception.head,
+            )
+    msg = "a key block does not open"
+    raise AuthenticationError(msg)
 
 
 def _plausible(peer: Peer, step: Step) -> bool:
@@ -52,6 +75,14 @@ def _give(state: ChannelState, sender: Slot, held: PeerGeneration) -> None:
         recent = [*peer.generations.items(), (held.id, held)]
         peer.generations = dict(recent[-limits.GENERATIONS :])
     state.got("generation", sender, held.id)
+    for waiting in state.pending:  # a key block of it is not needed any more
+        if waiting.sender == sender and _gives(waiting.core, held):
+            step, _ = sender_key.wrapped(waiting.core, state.me)
+            state.got("step", sender, step.to_bytes(4))
+
+
+def _gives(core: Core, held: PeerGeneration) -> bool:
+    return core[0] == Kind.KEY and KeyHeader.read(core).generation == held.id
 
 
 def take_line_block(reception: Reception) -> list[Event]:
@@ -72,14 +103,14 @@ def take_line_block(reception: Reception) -> list[Event]:
 
 def _take(reception: Reception, slot: Slot, peer: Peer, opened: line.Opened) -> list[Event]:
     state, content = reception.state, read_line_content(opened.content)
-    peer.line = opened.line
-    state.got("step", slot, opened.export.step.to_bytes(4))
+    peer.line, peer.proved = opened.line, True
+    state.got("step", slot, opened.step.to_bytes(4))
     if isinstance(content, GivenSeeds):
-        held = sender_key.from_seeds(content.seeds, opened.export.key, reception.head.hour)
+        held = sender_key.from_seeds(content.seeds, opened.export, reception.head.hour)
         _give(state, slot, held)
     if not opened.reply:
         return []
-    peer.greeting = None
+    peer.greeting, peer.answered_hour = None, reception.head.hour
     state.renew = True
     return [Answered(slot)]
 
@@ -100,8 +131,7 @@ def take_intro(reception: Reception) -> list[Event]:
     if accepted.admission is not None:
         msg = "an admission outside a lobby"
         raise RefusedError(msg)
-    _greeted(reception, envelope.a, peer, accepted)
-    return []
+    return _greeted(reception, envelope.a, peer, accepted)
 
 
 def _accept(reception: Reception, envelope: intro.Envelope, peer: Peer) -> intro.Accepted:
@@ -120,28 +150,31 @@ def _accept(reception: Reception, envelope: intro.Envelope, peer: Peer) -> intro
 
 
 def _may_greet(reception: Reception, slot: Slot, peer: Peer) -> bool:
-    """One intro stands; a second replaces it only once the first has died unused.
+    """One intro stands; a second replaces it only once the first has died and proved nothing.
 
-    Crossing intros both count, however late; but who answered one's own has sent none before.
+    Crossing intros both count, however late the one comes, but only if it was made before the
+    reply: whoever has old keys of a member makes one after.
     """
     if peer.line is None:
         return True
-    if peer.heard is None:
-        return reception.state.me < slot or not peer.line.answered
+    if peer.heard is None and peer.line.answered:
+        return reception.state.me < slot and reception.head.hour <= peer.answered_hour
     dead = peer.heard_hour < reception.state.oldest(hour_of(reception.now))
-    return dead and not peer.line.receiving
+    return peer.heard is None or (dead and not peer.proved)
 
 
-def _greeted(reception: Reception, slot: Slot, peer: Peer, accepted: intro.Accepted) -> None:
+def _greeted(reception: Reception, slot: Slot, peer: Peer, accepted: intro.Accepted) -> list[Event]:
     state, hour = reception.state, reception.head.hour
     own = peer.line if peer.line is not None and peer.line.initiator else None
+    replaced = peer.heard is not None
     if own is not None and state.me < slot:
-        extra = line.Export(Step(0), accepted.keys.export_ab, hour)
+        extra = line.Export.fresh(Step(0), accepted.keys.export_ab, hour)
         peer.line = msgspec.structs.replace(own, exports_in=(extra, *own.exports_in))
     else:
-        if peer.heard is not None:
+        if replaced:
             state.own = None  # its slots are keyed by the line that dies: begin anew for all
         peer.line = line.answer(accepted.keys, accepted.ratchet, hour)
         peer.greeting, peer.reply_due = None, True
     peer.heard, peer.heard_hour = reception.hash, hour
     _give(state, slot, sender_key.from_seeds(accepted.seeds, accepted.keys.export_ab, hour))
+    return [Replaced(slot)] if replaced else []

@@ -30,7 +30,6 @@ from backchannel.protocol.types import (
     Hour,
     MessageId,
     Slot,
-    Step,
     Timestamp,
     hour_of,
 )
@@ -71,8 +70,12 @@ class Posting:
         hash_of = content_hash(core)
         self.wrap(core, hash_of)
         self.state.seen[hash_of] = self.hour
-        self.events.append(Keep(hash_of, core, self.hour, Hour(self.hour + self.state.lifetime)))
+        self.keep(core, hash_of)
         return hash_of
+
+    def keep(self, core: Core, hash_of: ContentHash) -> None:
+        """Have a core at hand for when it must be posted again."""
+        self.events.append(Keep(hash_of, core, self.hour, Hour(self.hour + self.state.lifetime)))
 
     def wrap(self, core: Core, hash_of: ContentHash) -> None:
         """Put a core under a new outer layer for every relay."""
@@ -83,28 +86,27 @@ class Posting:
 
     # What stands between two entries.
 
-    def line_block(self, slot: Slot, content: LineContent) -> Core:
+    def line_block(self, slot: Slot, content: LineContent) -> line.Sent:
         """A block of the line to `slot`."""
         peer = self.state.peers[slot]
         assert peer.line is not None  # noqa: S101 - the callers chose a peer that has one
         head = self.head(Kind.LINE)
         kem = peer.bundle.identity.kem
-        peer.line, core = line.send(peer.line, encode(content), kem, self.clock, head, self.entropy)
-        peer.wrote = self.hour
-        recent = [*peer.steps.items(), (Step(peer.line.export_out.step), content_hash(core))]
+        sent = line.send(peer.line, encode(content), kem, self.clock, head, self.entropy)
+        peer.line, peer.wrote = sent.line, self.hour
+        recent = [*peer.steps.items(), (sent.line.export_out.step, content_hash(sent.core))]
         peer.steps = dict(recent[-limits.EXPORTS :])
-        return core
+        return sent
 
     def reply(self, slot: Slot) -> None:
         """Answer an intro: the first block of the line, with one's own sender key."""
         peer, own = self.state.peers[slot], self.generation()
         given = slot in own.readers
-        core = self.line_block(slot, Nothing() if given else GivenSeeds.of(own.seeds()))
-        assert peer.line is not None  # noqa: S101 - just used
+        sent = self.line_block(slot, Nothing() if given else GivenSeeds.of(own.seeds()))
         peer.reply_due = False
-        peer.reply = self.put(core)
+        peer.reply = self.put(sent.core)
         if not given:
-            self.state.own = own.with_reader(slot, peer.line.export_out.key)
+            self.state.own = own.with_reader(slot, sent.export)
             peer.given[own.id] = peer.reply
 
     def greet(self, slot: Slot, *, replaced: bool = False) -> None:
@@ -161,19 +163,27 @@ class Posting:
         due.
         """
         state = self.state
-        exports = {
-            slot: peer.line.export_out
-            for slot, peer in state.peers.items()
-            if peer.line is not None and not peer.reply_due
-        }
+        wraps = self._wraps()
         own, core = sender_key.seal_key_block(
-            state.me, state.expected, exports, self.clock, self.head(Kind.KEY), self.entropy
+            state.me, state.expected, wraps, self.clock, self.head(Kind.KEY), self.entropy
         )
         state.own, state.renew = own, False
-        if exports:
+        if wraps:
             block = self.put(core)
-            for slot in exports:
+            for slot in wraps:
                 state.peers[slot].given[own.id] = block
+
+    def _wraps(self) -> dict[Slot, line.Wrap]:
+        """A use of every peer's export; one that is used up is moved on first, if it can be."""
+        wraps = {}
+        for slot, peer in self.state.peers.items():
+            if peer.line is None or peer.reply_due:
+                continue
+            if peer.line.export_out.chain.number == limits.USES and peer.line.ready:
+                self.put(self.line_block(slot, Nothing()).core)
+            if peer.line.export_out.chain.number < limits.USES:
+                peer.line, wraps[slot] = line.spend(peer.line)
+        return wraps
 
     def renew(self, count: int) -> None:
         """Make a new generation where one is due before `count` more posts; heal the stalest line
@@ -196,7 +206,7 @@ class Posting:
         }
         stalest = min(ready, key=lambda slot: (ready[slot], slot), default=None)
         if stalest is not None and self.hour - ready[stalest] >= limits.GENERATION_HOURS:
-            self.put(self.line_block(stalest, Nothing()))
+            self.put(self.line_block(stalest, Nothing()).core)
 
     # Posts.
 
@@ -232,7 +242,9 @@ class Posting:
             self.entropy,
         )
         hash_of = self.put(core)
-        state.transcript.add(hash_of, Post(self.hour, part.order, roster.version), parents)
+        state.transcript.add(
+            hash_of, Post(self.hour, part.order, roster.version, state.me), parents
+        )
         return hash_of
 
 

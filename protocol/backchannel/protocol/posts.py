@@ -15,11 +15,14 @@ from backchannel.protocol.content import (
     Threads,
     read_content,
 )
+from backchannel.protocol.core import Clock
 from backchannel.protocol.errors import DecodeError, RefusedError, StaleError, UnknownError
+from backchannel.protocol.labels import Label
 from backchannel.protocol.outcome import Event, Expired
+from backchannel.protocol.primitives import kdf, open_, seal
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.sender_key import GroupHeader, PeerGeneration
-from backchannel.protocol.state import ChannelState, Partial
+from backchannel.protocol.state import ChannelState, Concealed, Partial
 from backchannel.protocol.threads import learn, said
 from backchannel.protocol.transcript import Post
 from backchannel.protocol.types import (
@@ -54,7 +57,7 @@ def take_post(reception: Reception) -> list[Event]:
     peer.generations = {**peer.generations, header.generation: following}
     if state.roster is None:
         state.transcript.first = version
-    post = Post(head.hour, part.order, version)
+    post = Post(head.hour, part.order, version, header.sender)
     for lost in state.transcript.add(reception.hash, post, header.parents):
         state.want("core", header.sender, lost, reception.now)
     state.got("core", header.sender, reception.hash)
@@ -83,7 +86,7 @@ def _announced_version(reception: Reception, header: GroupHeader, content: Conte
 
 
 def _want_parents(reception: Reception, header: GroupHeader) -> None:
-    """The announcement may be lost; an authentic post after it leads there, one roster at a time."""
+    """The announcement may be lost; an authentic post after it leads there, roster by roster."""
     state = reception.state
     if state.roster is None:
         return
@@ -136,7 +139,7 @@ def _join(reception: Reception, sender: Slot, part: Part) -> list[Event]:
 
 def _with_part(old: Partial | None, reception: Reception, part: Part) -> Partial:
     if old is None:
-        pieces = {part.place: part.piece}
+        pieces = {part.place: _conceal(reception, part.piece)}
         hour, sent = reception.hour, reception.head.hour
         return Partial(part.total, sent, hour, part.order, reception.hash, pieces)
     first = part.place == 0
@@ -146,8 +149,22 @@ def _with_part(old: Partial | None, reception: Reception, part: Part) -> Partial
         Hour(min(old.hour, reception.hour)),
         max(old.order, part.order),
         reception.hash if first else old.hash,
-        {**old.pieces, part.place: part.piece},
+        {**old.pieces, part.place: _conceal(reception, part.piece)},
     )
+
+
+def _conceal(reception: Reception, piece: bytes) -> Concealed:
+    key = _partial_key(reception.clock, reception.hash, reception.head.hour)
+    return Concealed(reception.hash, reception.head.hour, seal(key, piece, b""))
+
+
+def _reveal(reception: Reception, piece: Concealed) -> bytes:
+    return open_(_partial_key(reception.clock, piece.hash, piece.hour), piece.sealed, b"")
+
+
+def _partial_key(clock: Clock, core: ContentHash, hour: Hour) -> bytes:
+    """Used for one piece: a core has one."""
+    return kdf(clock(hour).expose() + core, b"", Label.PARTIAL)
 
 
 def _bound_partials(state: ChannelState, sender: Slot) -> None:
@@ -160,15 +177,20 @@ def _bound_partials(state: ChannelState, sender: Slot) -> None:
 def _deliver(reception: Reception, sender: Slot, message: MessageId, whole: Partial) -> list[Event]:
     state, now = reception.state, hour_of(reception.now)
     try:
-        content = read_content(b"".join(piece for _, piece in sorted(whole.pieces.items())))
-    except DecodeError:
+        pieces = (_reveal(reception, piece) for _, piece in sorted(whole.pieces.items()))
+        content = read_content(b"".join(pieces))
+    except (DecodeError, StaleError):
         return []  # only parts of several blocks can be nonsense together; each was authentic
     match content:
         case Text():
             event = said(state, sender, message, whole, content)
             return [event if event.expires > now else Expired(sender)]
         case Threads():
-            return learn(state, content, whole.hour) if whole.hour + state.lifetime > now else []
+            return (
+                learn(state, sender, content, whole.hour)
+                if whole.hour + state.lifetime > now
+                else []
+            )
         case Announcement():
             if whole.total == 1:
                 adoption.announced(state, sender, content, reception.now)
@@ -179,13 +201,13 @@ def _deliver(reception: Reception, sender: Slot, message: MessageId, whole: Part
 
 def _asked(state: ChannelState, asker: Slot, ask: Ask, now: Timestamp) -> None:
     """Note what this member may hold, for `tick` to post again."""
-    for core in ask.cores:
-        state.owe(ContentHash(core), now)
-    for slot, generation in ask.generations:
-        state.owe(_gave(state, asker, Slot(slot), GenerationId(generation)), now)
-    for slot, step in ask.steps:
-        if slot == state.me:
-            state.owe(state.peers[asker].steps.get(Step(step)), now)
+    steps = state.peers[asker].steps
+    named: list[ContentHash | None] = [ContentHash(core) for core in ask.cores]
+    named += [_gave(state, asker, Slot(s), GenerationId(g)) for s, g in ask.generations]
+    named += [steps.get(Step(step)) for slot, step in ask.steps if slot == state.me]
+    state.asked_by_another(ask.cores, now)
+    for core in filter(None, named):
+        state.owe(core, asker, now)
 
 
 def _gave(

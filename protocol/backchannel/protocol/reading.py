@@ -10,13 +10,12 @@ from collections.abc import Callable
 from backchannel.protocol.adoption import take_piece
 from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import RefusedError
-from backchannel.protocol.outcome import Event, Keep
+from backchannel.protocol.outcome import Event
 from backchannel.protocol.pairs import take_intro, take_key_block, take_line_block
 from backchannel.protocol.posts import take_post
 from backchannel.protocol.reception import Reception
-from backchannel.protocol.types import Hour
 
-_KEPT = frozenset({Kind.GROUP, Kind.KEY, Kind.ROSTER})
+_KEPT = frozenset({Kind.GROUP, Kind.ROSTER})
 
 
 def _ignore(_reception: Reception) -> list[Event]:
@@ -43,6 +42,5 @@ def read(reception: Reception) -> list[Event]:
     events = _READERS[head.kind](reception)
     state.seen[reception.hash] = head.hour
     if head.kind in _KEPT:
-        expires = Hour(reception.hour + state.lifetime)
-        events = [*events, Keep(reception.hash, reception.core, head.hour, expires)]
+        events = [*events, reception.keep()]
     return events

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from backchannel.protocol import limits
 from backchannel.protocol.core import Clock, Head
 from backchannel.protocol.errors import RefusedError, UnknownError
+from backchannel.protocol.outcome import Keep
 from backchannel.protocol.state import ChannelState, Peer
 from backchannel.protocol.types import ContentHash, Core, Hour, RosterHash, Slot, Timestamp, hour_of
 
@@ -30,6 +31,11 @@ class Reception(NamedTuple):
         """What a message's life is counted from; a relay that lies takes one hour of it at most."""
         stored = max(self.stored, self.head.hour - limits.CLOCK_SKEW)
         return Hour(min(self.head.hour, stored, hour_of(self.now)))
+
+    def keep(self) -> Keep:
+        """It may be asked for."""
+        expires = Hour(self.hour + self.state.lifetime)
+        return Keep(self.hash, self.core, self.head.hour, expires)
 
     def peer(self, slot: Slot) -> Peer:
         """Whose core it claims to be."""

@@ -102,6 +102,11 @@ class InviteSecret(Secret):
 
 
 @final
+class OnceSecret(Secret):
+    """What a newcomer gives with its answer, so that the admission opens once: section 11."""
+
+
+@final
 class CoreSecret(Secret):
     """What enters the key rule of section 3: of a payload, roster body, card, join or line body."""
 

@@ -12,7 +12,7 @@ No insider speaks as another, and a reader can always have made its own slot: no
 outside. Knows no texts and no order of posts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 import msgspec
@@ -24,9 +24,9 @@ from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.errors import AuthenticationError, DecodeError, LocalProtocolError
 from backchannel.protocol.intro import Seeds
 from backchannel.protocol.labels import Label
-from backchannel.protocol.line import Export
+from backchannel.protocol.line import Wrap
 from backchannel.protocol.primitives import hash_, kdf, mac, pad, same, unpad
-from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MacSeed
+from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MacSeed, MessageKey
 from backchannel.protocol.types import ContentHash, Core, GenerationId, Hour, RosterHash, Slot, Step
 
 _PARENTS_AT = HEAD + 1 + limits.ID + 1 + limits.HASH
@@ -133,8 +133,8 @@ def generation_id(seed: ChainSeed) -> GenerationId:
     return GenerationId(hash_(Label.GENERATION, seed.expose())[: limits.ID])
 
 
-def mac_seed(export: ExportKey, generation: GenerationId) -> MacSeed:
-    """One reader's MAC seed for one generation."""
+def mac_seed(export: ExportKey | MessageKey, generation: GenerationId) -> MacSeed:
+    """One reader's MAC seed for one generation; with seeds the export stands for its use."""
     return MacSeed(kdf(export.expose(), b"", Label.MAC_SEED, generation))
 
 
@@ -227,63 +227,53 @@ class KeyHeader(NamedTuple):
 def seal_key_block(
     sender: Slot,
     roster: RosterHash,
-    exports: Mapping[Slot, Export],
+    wraps: Mapping[Slot, Wrap],
     clock: Clock,
     head: Head,
     entropy: Entropy,
 ) -> tuple[OwnGeneration, Core]:
-    """A new generation, and the core that gives it to every peer with an export."""
+    """A new generation, and the core that gives it to every peer with a use of its export."""
     seed = ChainSeed(entropy.draw(32))
     generation = generation_id(seed)
     front = head.pack() + bytes([sender]) + generation + roster
     rest = bytearray(entropy.draw(limits.CORE - _WRAPS_AT))
-    for slot, export in exports.items():
-        named = export.step.to_bytes(4)
-        key = _wrap_key(export.key, clock, head, sender, slot)
+    for slot, wrap in wraps.items():
+        named = wrap.step.to_bytes(3) + bytes([wrap.use])
+        key = _wrap_key(wrap.secret, clock, head, sender, slot)
         at = slot * _WRAP
         rest[at : at + _WRAP] = named + key.seal(seed.expose(), front + bytes([slot]) + named)
     core = Core(front + bytes(rest))
-    readers = {slot: mac_seed(export.key, generation) for slot, export in exports.items()}
+    readers = {slot: mac_seed(wrap.secret, generation) for slot, wrap in wraps.items()}
     own = OwnGeneration(generation, head.hour, first_key(seed), 0, readers, content_hash(core))
     return own, core
 
 
-def wrapped_step(core: Core, reader: Slot) -> Step:
-    """The step that a key block names for one reader."""
+def wrapped(core: Core, reader: Slot) -> tuple[Step, int]:
+    """Step and use that a key block names for one reader; noise where there is none."""
     at = _WRAPS_AT + reader * _WRAP
-    return Step(int.from_bytes(core[at : at + 4]))
+    return Step(int.from_bytes(core[at : at + 3])), core[at + 3]
 
 
 def open_key_block(
-    core: Core,
-    header: KeyHeader,
-    reader: Slot,
-    exports: Iterable[ExportKey],
-    clock: Clock,
-    head: Head,
+    core: Core, header: KeyHeader, reader: Slot, secret: MessageKey, clock: Clock, head: Head
 ) -> PeerGeneration:
-    """What a key block gives to `reader`, who holds these exports of the named step.
+    """What a key block gives to `reader`, who holds the key of the use that it names.
 
-    `AuthenticationError` where none of them opens it to the seed that the generation id names.
+    `AuthenticationError` where it does not open to the seed that the generation id names.
     """
     at = _WRAPS_AT + reader * _WRAP
     associated = core[:_WRAPS_AT] + bytes([reader]) + core[at : at + 4]
-    for export in exports:
-        try:
-            key = _wrap_key(export, clock, head, header.sender, reader)
-            seed = ChainSeed(key.open(core[at + 4 : at + _WRAP], associated))
-        except AuthenticationError:
-            continue
-        if same(generation_id(seed), header.generation):
-            seeds = mac_seed(export, header.generation)
-            chain = Chain(first_key(seed))
-            return PeerGeneration(header.generation, seeds, chain, head.hour, content_hash(core))
-    msg = "a key block does not open"
-    raise AuthenticationError(msg)
+    key = _wrap_key(secret, clock, head, header.sender, reader)
+    seed = ChainSeed(key.open(core[at + 4 : at + _WRAP], associated))
+    if not same(generation_id(seed), header.generation):
+        msg = "a key block gives another generation than it names"
+        raise AuthenticationError(msg)
+    mac_key, chain = mac_seed(secret, header.generation), Chain(first_key(seed))
+    return PeerGeneration(header.generation, mac_key, chain, head.hour, content_hash(core))
 
 
-def _wrap_key(export: ExportKey, clock: Clock, head: Head, sender: Slot, reader: Slot) -> CoreKey:
-    return CoreKey(export, clock, head, b"wrap" + bytes([sender, reader]))
+def _wrap_key(secret: MessageKey, clock: Clock, head: Head, sender: Slot, reader: Slot) -> CoreKey:
+    return CoreKey(secret, clock, head, b"wrap" + bytes([sender, reader]))
 
 
 def from_seeds(seeds: Seeds, export: ExportKey, hour: Hour) -> PeerGeneration:

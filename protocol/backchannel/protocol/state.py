@@ -28,6 +28,7 @@ from backchannel.protocol.types import (
     Step,
     ThreadId,
     Timestamp,
+    hour_of,
 )
 
 
@@ -50,6 +51,10 @@ class Peer(msgspec.Struct, array_like=True):
     heard: ContentHash | None = None
     """Its intro."""
     heard_hour: Hour = Hour(0)
+    answered_hour: Hour = Hour(0)
+    """Of its reply to one's own intro."""
+    proved: bool = False
+    """Whether a line block of its, or a key block that rests on one, has opened."""
     reply_due: bool = False
     reply: ContentHash | None = None
     generations: dict[GenerationId, PeerGeneration] = msgspec.field(default_factory=dict)
@@ -67,6 +72,15 @@ class ThreadState(msgspec.Struct, frozen=True, array_like=True):
     topic: str
     lifetime: int
     until: Hour
+    author: Slot
+
+
+class Concealed(msgspec.Struct, frozen=True, array_like=True):
+    """A piece that nobody sees yet, under a key of its hour: saved, it dies with the clock."""
+
+    hash: ContentHash
+    hour: Hour
+    sealed: bytes
 
 
 class Partial(msgspec.Struct, frozen=True, array_like=True):
@@ -80,7 +94,7 @@ class Partial(msgspec.Struct, frozen=True, array_like=True):
     order: int
     hash: ContentHash
     """Likewise of the first part."""
-    pieces: dict[int, bytes]
+    pieces: dict[int, Concealed]
 
 
 class Pending(msgspec.Struct, frozen=True, array_like=True):
@@ -179,6 +193,8 @@ class ChannelState(msgspec.Struct, array_like=True):
     """Cores that somebody asked for, and when they are due; 0 until a delay is drawn."""
     reposted: dict[ContentHash, Timestamp] = msgspec.field(default_factory=dict)
     """Cores that were handed out lately, and when: asking again at once gives nothing."""
+    served: dict[Slot, tuple[Hour, int]] = msgspec.field(default_factory=dict)
+    """How much of `owed` each asker caused, and in which hour."""
     seen: dict[ContentHash, Hour] = msgspec.field(default_factory=dict)
     """Cores that need no second look."""
     guests: list[Guest] = msgspec.field(default_factory=list)
@@ -189,6 +205,10 @@ class ChannelState(msgspec.Struct, array_like=True):
             msg = "the list of members has not arrived yet"
             raise LocalProtocolError(msg)
         return self.roster
+
+    def facilitates(self, slot: Slot) -> bool:
+        """Whether a member is a facilitator, as far as is known."""
+        return self.roster is not None and self.roster.entry(slot).role == "facilitator"
 
     def thread_lifetime(self, thread: ThreadId) -> int:
         """Hours that content of a thread lives; the channel's for a thread that is not known."""
@@ -211,8 +231,20 @@ class ChannelState(msgspec.Struct, array_like=True):
         """It came."""
         self.wants = [each for each in self.wants if not each.is_(kind, slot, name)]
 
-    def owe(self, core: ContentHash | None, now: Timestamp) -> None:
-        """Note a core to post again, unless it is unknown here or was handed out lately."""
-        lately = core is not None and now - self.reposted.get(core, 0) < limits.REPOST_AGAIN
-        if core is not None and core in self.seen and not lately:
-            self.owed.setdefault(core, Timestamp(0))
+    def owe(self, core: ContentHash, asker: Slot, now: Timestamp) -> None:
+        """Note a core to post again, unless it is unknown here, was handed out lately, or its asker
+        had enough for this hour.
+        """
+        hour, count = self.served.get(asker, (hour_of(now), 0))
+        count = count if hour == hour_of(now) else 0
+        lately = now - self.reposted.get(core, 0) < limits.REPOST_AGAIN
+        if core in self.seen and core not in self.owed and not lately and count < limits.SERVED:
+            self.owed[core] = Timestamp(0)
+            self.served[asker] = (hour_of(now), count + 1)
+
+    def asked_by_another(self, cores: tuple[bytes, ...], now: Timestamp) -> None:
+        """What somebody else asks for comes for all: one's own asking can wait."""
+        self.wants = [
+            msgspec.structs.replace(each, asked=now) if each.name in cores else each
+            for each in self.wants
+        ]

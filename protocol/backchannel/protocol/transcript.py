@@ -7,7 +7,7 @@ import msgspec
 
 from backchannel.protocol import limits
 from backchannel.protocol.sender_key import Parent
-from backchannel.protocol.types import ContentHash, Hour
+from backchannel.protocol.types import ContentHash, Hour, Slot
 
 _MOST = 2**32 - 1
 _OLDEST = 255
@@ -20,6 +20,7 @@ class Post(msgspec.Struct, frozen=True, array_like=True):
     order: int
     version: int
     """Of the roster it was written under."""
+    author: Slot
 
 
 class Transcript(msgspec.Struct, array_like=True):
@@ -58,9 +59,14 @@ class Transcript(msgspec.Struct, array_like=True):
         return min(1 + max((post.order for post in self.posts.values()), default=0), _MOST)
 
     def parents(self, version: int) -> tuple[Parent, ...]:
-        """What a new post under roster `version` names: at most four heads, the newest by order."""
-        rising = sorted(self.heads, key=lambda head: (self.posts[head].order, head))
-        return tuple(Parent(head, self._age(head, version)) for head in rising[-limits.PARENTS :])
+        """What a new post under roster `version` names: at most four heads, those that waited
+        longest, one of each author, so that nobody crowds out the others.
+        """
+        firsts: dict[Slot, ContentHash] = {}
+        for head in self.heads:
+            firsts.setdefault(self.posts[head].author, head)
+        chosen = list(firsts.values())[: limits.PARENTS]
+        return tuple(Parent(head, self._age(head, version)) for head in chosen)
 
     def _age(self, head: ContentHash, version: int) -> int:
         """At least 0: an announcement is read before its roster is adopted."""

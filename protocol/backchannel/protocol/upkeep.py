@@ -90,7 +90,7 @@ def _greet_again(posting: Posting, slot: Slot, peer: Peer) -> None:
 def _ask(posting: Posting) -> None:
     """One post for what has been missing long enough, and not been asked for lately."""
     state, now = posting.state, posting.now
-    due = [each for each in state.wants if _due(each, now)][: limits.WANTED]
+    due = _chosen([each for each in state.wants if _due(each, now)])
     if not due:
         return
     state.wants = [
@@ -106,10 +106,17 @@ def _ask(posting: Posting) -> None:
     )
 
 
+def _chosen(due: list[Want]) -> list[Want]:
+    """Cores that authentic posts name come first: the rest may be noise."""
+    vouched = [each for each in due if each.kind == "core"]
+    rest = [each for each in due if each.kind != "core"][: limits.UNPROVED]
+    return [*rest, *vouched][: limits.WANTED]
+
+
 def _due(want: Want, now: Timestamp) -> bool:
     if want.times >= limits.ASKS:
         return False
-    if want.times:
+    if want.asked:
         return now - want.asked >= limits.ASK_AGAIN
     return now - want.since >= limits.ASK_AFTER
 
@@ -126,7 +133,8 @@ def _hand_out(posting: Posting) -> None:
     state, now = posting.state, posting.now
     for core, due in list(state.owed.items()):
         if due == 0:
-            delay = posting.entropy.draw(1)[0] % limits.REPOST_DELAY
+            spread = limits.REPOST_DELAY + limits.REPOST_SPREAD * len(state.peers)
+            delay = int.from_bytes(posting.entropy.draw(2)) % spread
             state.owed[core] = Timestamp(now + 1 + delay)
         elif due <= now:
             del state.owed[core]
