@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -89,6 +91,66 @@ def test_a_client_killed_at_any_moment_loses_and_doubles_nothing(north: Channel,
     both = [{text for text in told if text in reader.texts()} for reader in (heron, osprey)]
     assert both[0] == both[1]
     assert heron.json("status", "--offline")["outbox"] == 0
+
+
+FATAL = """
+import os, signal, sys
+from backchannel.client import transport
+from backchannel.client.vault import database, expiry_file
+left = int(sys.argv.pop(1))
+
+def fatal(kind, name, is_a_write=lambda *_: True):
+    method = getattr(kind, name)
+    def step():
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def wrapped(self, *arguments):
+        if not is_a_write(*arguments):
+            return method(self, *arguments)
+        step()
+        answer = method(self, *arguments)
+        step()
+        return answer
+    setattr(kind, name, wrapped)
+
+fatal(transport.Transport, "exchange")
+fatal(database.Database, "_run", lambda text, _: text.startswith(("BEGIN", "COMMIT", "DELETE")))
+fatal(expiry_file.ExpiryFile, "apply")
+from backchannel.client.cli import main
+main()
+"""
+"""Dies by kill -9 before or after the n-th request, or change of the disk, that it makes."""
+
+
+def test_a_client_killed_at_each_write_loses_and_doubles_nothing(north: Channel) -> None:
+    heron, osprey = north.people["Heron"], north.people["Osprey"]
+    told: dict[str, bool] = {}
+    codes: dict[str, list[int]] = {"say": [], "sync": []}
+    for number in itertools.count(1):
+        text = f"Write {number}"
+        done = fatally(heron, number, "say", text, "--json")
+        told[text] = done.returncode == 0
+        codes["say"].append(done.returncode)
+        codes["sync"].append(fatally(osprey, number, "sync").returncode)
+        if codes["say"][-1] == codes["sync"][-1] == 0:
+            break
+    assert min(codes["say"].count(-9), codes["sync"].count(-9)) >= 10
+    heron.do("sync")
+    osprey.do("sync")
+    seen = [Counter(text for text in reader.texts() if text in told) for reader in (heron, osprey)]
+    assert seen[0] == seen[1]
+    assert set(seen[0].values()) == {1}
+    assert all(text in seen[0] for text, at_relay in told.items() if at_relay)
+
+
+def fatally(person: Member, moment: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command that kills itself."""
+    return subprocess.run(
+        [sys.executable, "-c", FATAL, str(moment), "--home", str(person.home), *arguments],
+        capture_output=True, text=True, timeout=60, check=False, env=person.env,
+    )  # fmt: skip
 
 
 def test_two_processes_share_a_vault(north: Channel) -> None:

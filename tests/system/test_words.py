@@ -140,6 +140,13 @@ def test_waiting_ends_when_the_door_opens(north: Channel) -> None:
     assert guest.json("say", "I am in.")["state"] == "at-relay"
 
 
+def test_a_vault_holds_one_entry_of_a_channel(north: Channel) -> None:
+    words = north.invite("Again")["words"]
+    code, error = north.facilitator.fails("join", north.relay.url, "--yes", give=words)
+    assert (code, error["code"]) == (6, "refused")
+    assert "already" in error["message"]
+
+
 @pytest.mark.parametrize("alias", ["fox", "Two\nlines", "", "Fox\u0430"])
 def test_an_alias_that_cannot_be_is_refused_kindly(north: Channel, alias: str) -> None:
     code, error = north.facilitator.fails("invite", alias)

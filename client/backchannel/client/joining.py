@@ -13,6 +13,7 @@ from backchannel.client.errors import (
     Gone,
     InviteOver,
     InviteUnknown,
+    Refused,
     UnknownDrop,
     UsageMistake,
     WordsMistyped,
@@ -24,8 +25,9 @@ from backchannel.client.vault.vault import Vault
 from backchannel.protocol.alias import alike
 from backchannel.protocol.candidate import Candidate
 from backchannel.protocol.channel import Channel
-from backchannel.protocol.drop import Page
+from backchannel.protocol.drop import Operation, Page
 from backchannel.protocol.errors import DecodeError, LocalProtocolError, RemoteProtocolError
+from backchannel.protocol.invite import Card
 from backchannel.protocol.outcome import EVERY_HOUR, Arrival, Poll, Repost
 from backchannel.protocol.types import Hour, Timestamp, hour_of
 from backchannel.protocol.words import invite_entropy, spoken
@@ -77,7 +79,8 @@ def _read_lobby(candidate: Candidate, relay: Relay, now: Timestamp) -> Cursor:
             msg = "The relay knows no such invite: it expired, or is another relay's."
             raise InviteUnknown(msg) from None
         _receive(candidate, poll, page, now)
-        cursor, more = Cursor(page.following, EVERY_HOUR), page.more
+        more = page.more and page.following > cursor.position
+        cursor = Cursor(page.following, EVERY_HOUR)
     return cursor
 
 
@@ -92,6 +95,7 @@ def _receive(candidate: Candidate, poll: Poll, page: Page, now: Timestamp) -> No
 def answer(app: App, vault: Vault, found: Read, alias: str) -> JoinRow:
     """Accept under `alias`; saved with the answer owed, and not sent yet."""
     candidate, now = found.candidate, app.now()
+    _refuse_second(vault, candidate.card)
     if alike(alias, candidate.card.facilitator.alias):
         msg = f"The facilitator is called {candidate.card.facilitator.alias} already."
         raise UsageMistake(msg, "choose another --alias")
@@ -110,6 +114,17 @@ def answer(app: App, vault: Vault, found: Read, alias: str) -> JoinRow:
             assert not isinstance(effect, Repost)  # noqa: S101 - a newcomer keeps no cores
             outbox.owe(vault, ident, effect, outbox.PASSING, hour_of(now))
     return next(row for row in vault.joins.list() if row.id == ident)
+
+
+def _refuse_second(vault: Vault, card: Card) -> None:
+    """A vault holds one entry of a channel."""
+    waiting = [row for row in vault.joins.list() if not row.summary["over"]]
+    if any(row.summary["id"] == card.channel.hex() for row in waiting):
+        msg = f"You wait to be admitted to {card.name} already. Nothing was sent."
+        raise Refused(msg, "ask the facilitator to admit you, then: backchannel sync")
+    if any(row.id == card.channel for row in vault.channels.list()):
+        msg = f"You are in {card.name} already. Nothing was sent."
+        raise Refused(msg, "to join a second time, as somebody else, use another --home")
 
 
 def poll(row: JoinRow) -> Poll:
@@ -160,6 +175,7 @@ def tidy(app: App, vault: Vault, ident: bytes) -> None:
             return
         if hour > row.summary["last"] + _SHOWN:
             vault.joins.remove(ident)
+            vault.outbox.let_go(ident, Operation.APPEND, Hour(hour + 1))
         elif not row.summary["over"]:
             vault.joins.put_state(ident, row.state, row.summary | {"over": "expired"})
 
@@ -172,6 +188,7 @@ def _summary(candidate: Candidate) -> Summary:
     card = candidate.card
     return {
         "channel": card.name,
+        "id": card.channel.hex(),
         "last": Hour(card.last),
         "over": candidate.state.marker or "",
         "relays": [[candidate.state.relay.url, candidate.state.relay.key.hex()]],

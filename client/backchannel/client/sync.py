@@ -153,7 +153,7 @@ class Sync:
             page = self._page(poll, cursor, wait)
             if page.rows or page.following != cursor.position:
                 count += take(poll, cursor, page)
-            more, wait = page.more, 0
+            more, wait = page.more and page.following > cursor.position, 0
         return count
 
     def _page(self, poll: Poll, cursor: Cursor, wait: int) -> Page:

@@ -1,6 +1,6 @@
 """What a verb says when all was saved and not all was sent, or when what is shown may be old."""
 
-from backchannel.client.errors import ClientError, RelayError
+from backchannel.client.errors import ClientError, RateLimited, RelayError
 
 
 def queued(problem: ClientError, safe: str) -> ClientError:
@@ -8,6 +8,8 @@ def queued(problem: ClientError, safe: str) -> ClientError:
     problem.message = f"{problem.message} {safe}"
     if isinstance(problem, RelayError):
         problem.next_step = "backchannel sync"
+    elif isinstance(problem, RateLimited):
+        problem.next_step = f"in {problem.retry_after} s: backchannel sync"
     return problem
 
 
