@@ -1,4 +1,4 @@
-"""A member who breaks rules: makes cores that the honest code would not, and hands them to others."""
+"""A member who breaks rules: makes cores that honest code would not, and hands them to others."""
 
 import pytest
 
@@ -15,10 +15,10 @@ from backchannel.protocol.sender_key import Parent
 from backchannel.protocol.types import Block, Core, Hour, MessageId, RosterHash, Slot, hour_of
 from tests.support.world import RELAY, Member
 
+Kinds = type[RemoteProtocolError] | tuple[type[RemoteProtocolError], ...]
 
-def refuses(
-    member: Member, arrival: Arrival, kind: type[RemoteProtocolError], match: str | None = None
-) -> None:
+
+def refuses(member: Member, arrival: Arrival, kind: Kinds, match: str | None = None) -> None:
     """`arrival` is refused for this reason, and not a byte of `member` changes."""
     door = member.channel or member.candidate
     assert door is not None

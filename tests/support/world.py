@@ -10,10 +10,13 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from backchannel.protocol import command as commands
 from backchannel.protocol.candidate import Candidate
 from backchannel.protocol.channel import Channel
 from backchannel.protocol.errors import RemoteProtocolError
+from backchannel.protocol.invite import Person
 from backchannel.protocol.outcome import (
     Admitted,
     Append,
@@ -155,6 +158,11 @@ class Member:
     def member(self) -> Channel:
         assert self.channel is not None
         return self.channel
+
+    @property
+    def waiting(self) -> Candidate:
+        assert self.candidate is not None
+        return self.candidate
 
     @property
     def said(self) -> list[tuple[int, str]]:
@@ -351,6 +359,18 @@ class World:
     def admit(self, alias: str, role: Role = "participant") -> Member:
         """A newcomer who has read the admission and nothing else; others know nothing yet."""
         guest = self.knock(alias, role)
+        self.founder.act(commands.Admit(alias))
+        self.founder.flush()
+        guest.listen()
+        return guest
+
+    def admit_facilitator(self, alias: str) -> Member:
+        """One more, as a later version will have them: in this one nobody is invited as such."""
+        guest = self.knock(alias)
+        person = Person(alias, "North", "facilitator")
+        for holder in (self.founder.state.guests[-1], guest.waiting.state):
+            assert holder.card is not None
+            holder.card = msgspec.structs.replace(holder.card, invited=person)
         self.founder.act(commands.Admit(alias))
         self.founder.flush()
         guest.listen()

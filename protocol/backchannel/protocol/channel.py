@@ -6,7 +6,7 @@ person asks;
 effect is carried out.
 """
 
-from typing import Self, final
+from typing import Self, assert_never, final
 
 from backchannel.protocol import command as commands
 from backchannel.protocol import limits, lobby
@@ -206,6 +206,8 @@ class Channel:
                 lobby.refuse(posting, command.alias)
             case commands.Repost():
                 self._repost(posting, command.core)
+            case _:
+                assert_never(command)
         return posting.outcome()
 
     def _may_speak(self) -> None:

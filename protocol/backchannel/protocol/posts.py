@@ -5,6 +5,8 @@ A post that is refused changes nothing; one whose key or roster is lacking raise
 notes what is lacking.
 """
 
+from typing import assert_never
+
 from backchannel.protocol import adoption, limits, sender_key
 from backchannel.protocol.content import (
     Announcement,
@@ -196,6 +198,8 @@ def _deliver(reception: Reception, sender: Slot, message: MessageId, whole: Part
                 adoption.announced(state, sender, content, reception.now)
         case Ask():
             _asked(state, sender, content, reception.now)
+        case _:
+            assert_never(content)
     return []
 
 

@@ -1,0 +1,404 @@
+"""Which rosters are adopted, and which never: forged, rival, early, rolled back, of another epoch
+or with other keys.
+"""
+
+import msgspec
+import pytest
+
+from backchannel.protocol import command as commands
+from backchannel.protocol import epoch, limits
+from backchannel.protocol.content import Announcement
+from backchannel.protocol.core import content_hash
+from backchannel.protocol.errors import (
+    AuthenticationError,
+    DecodeError,
+    RefusedError,
+    RemoteProtocolError,
+    StaleError,
+)
+from backchannel.protocol.identity import Bundle, BundleKeys, identity_hash
+from backchannel.protocol.outcome import Arrival, RosterAdopted
+from backchannel.protocol.roster import Entry, Package, Relay, Roster, seal_package
+from backchannel.protocol.types import Block, Core, Hour, RosterHash, Slot, hour_of
+from tests.support.entropy import ScriptedEntropy
+from tests.support.insider import Insider, owed, refuses, waits
+from tests.support.world import Member, World
+
+STRANGER = BundleKeys.draw(ScriptedEntropy("stranger")).public()
+
+
+@pytest.fixture
+def trio() -> World:
+    """Founder, a second facilitator, a participant."""
+    world = World()
+    world.admit_facilitator("Second")
+    world.settle()
+    world.admit("Third")
+    world.settle()
+    return world
+
+
+def entry(slot: int, alias: str = "Newcomer", bundle: Bundle = STRANGER) -> Entry:
+    return Entry(slot, alias, "South", "participant", identity_hash(bundle.identity))
+
+
+class Issuer(Insider):
+    """A facilitator who issues whatever roster one likes."""
+
+    def successor(self, **changes: object) -> Roster:
+        current = self.state.current()
+        fields = {
+            "version": current.version + 1,
+            "previous": current.hash,
+            "issuer": self.state.me,
+            "entries": (*current.entries, entry(len(current.entries))),
+            **changes,
+        }
+        return msgspec.structs.replace(current, **fields)
+
+    def package(self, roster: Roster, bundles: dict[int, Bundle] | None = None) -> Package:
+        known = {slot: peer.bundle for slot, peer in self.state.peers.items()}
+        known[self.state.me] = self.state.keys.public()
+        return Package(
+            roster,
+            {
+                Slot(each.slot): (bundles or {}).get(
+                    each.slot, known.get(Slot(each.slot), STRANGER)
+                )
+                for each in roster.entries
+            },
+        )
+
+    def cores(self, package: Package) -> tuple[Core, ...]:
+        posting = self.posting()
+        secret = epoch.roster_secret(self.state.secret)
+        return seal_package(package, secret, posting.clock, posting.hour, posting.entropy)
+
+    def announce(self, version: int, roster: RosterHash, cores: tuple[Core, ...]) -> Arrival:
+        names = tuple(content_hash(core) for core in cores)
+        return self.post(Announcement(version, roster, names), roster, name=version % 256)
+
+    def issue(self, roster: Roster, bundles: dict[int, Bundle] | None = None) -> list[Arrival]:
+        """Announcement and pieces."""
+        cores = self.cores(self.package(roster, bundles))
+        arrivals = [self.arrival(core) for core in cores]
+        return [self.announce(roster.version, roster.hash, cores), *arrivals]
+
+
+def versions(member: Member, arrivals: list[Arrival]) -> list[int]:
+    events = [event for arrival in arrivals for event in member.receive(arrival)]
+    return [event.version for event in events if isinstance(event, RosterAdopted)]
+
+
+def last_is_refused(
+    member: Member, arrivals: list[Arrival], kind: type[RemoteProtocolError], match: str | None
+) -> None:
+    *before, last = arrivals
+    assert versions(member, before) == []
+    refuses(member, last, kind, match)
+
+
+# --- What is adopted ------------------------------------------------------------------------------
+
+
+def test_attack_23_a_member_is_added_by_an_adoption_that_everybody_is_told_of(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    arrivals = issuer.issue(issuer.successor())
+    assert versions(trio[2], arrivals) == [4]
+    assert [each.alias for each in trio[2].state.current().entries][-1] == "Newcomer"
+
+
+def test_pieces_in_any_order_and_before_their_announcement(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    announcement, *pieces = issuer.issue(issuer.successor())
+    for piece in reversed(pieces):
+        waits(trio[2], piece)
+    assert versions(trio[2], [announcement]) == [4]
+    assert trio[2].state.wants == []
+
+
+def test_a_second_facilitator_issues_too(trio: World) -> None:
+    issuer = Issuer(trio[1])
+    assert versions(trio[2], issuer.issue(issuer.successor())) == [4]
+
+
+def test_an_adopted_roster_that_is_announced_again_changes_nothing(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    roster = issuer.successor()
+    assert versions(trio[2], issuer.issue(roster)) == [4]
+    again = issuer.post(Announcement(4, roster.hash, (b"p" * 32,)), roster.hash, name=99)
+    assert versions(trio[2], [again]) == []
+    assert (trio[2].state.announced, trio[2].state.wants) == (None, [])
+
+
+# --- Who may --------------------------------------------------------------------------------------
+
+
+def test_only_a_facilitator_announces(trio: World) -> None:
+    issuer = Issuer(trio[2])
+    refuses(trio[1], issuer.issue(issuer.successor())[0], RefusedError, "only a facilitator")
+
+
+def test_an_announcement_under_another_roster_than_it_names(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    content = Announcement(4, issuer.successor().hash, (b"p" * 32,))
+    refuses(trio[2], issuer.post(content), RefusedError, "announces")
+
+
+def test_a_roster_issued_in_anothers_name(trio: World) -> None:
+    issuer = Issuer(trio[1])
+    arrivals = issuer.issue(issuer.successor(issuer=0))
+    last_is_refused(trio[2], arrivals, RefusedError, "not of the announced")
+
+
+def test_a_package_of_another_roster_than_announced(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    cores = issuer.cores(issuer.package(issuer.successor()))
+    announcement = issuer.announce(4, RosterHash(b"o" * 32), cores)
+    arrivals = [announcement, *map(issuer.arrival, cores)]
+    last_is_refused(trio[2], arrivals, RefusedError, "not of the announced")
+
+
+def test_an_announcement_of_another_version_than_its_roster(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    roster = issuer.successor(version=5)
+    cores = issuer.cores(issuer.package(roster))
+    arrivals = [issuer.announce(4, roster.hash, cores), *map(issuer.arrival, cores)]
+    last_is_refused(trio[2], arrivals, RefusedError, "another version")
+
+
+# --- What a roster may say ------------------------------------------------------------------------
+
+
+def without_one(roster: Roster) -> tuple[Entry, ...]:
+    return (roster.entries[0], roster.entries[1], entry(3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"previous": bytes(31) + b"\1"}, "does not follow"),
+        ({"channel": bytes(16)}, "what an epoch keeps"),
+        ({"epoch": 1}, "what an epoch keeps"),
+        ({"charter": bytes(32)}, "what an epoch keeps"),
+        ({"disclosure": bytes(32)}, "what an epoch keeps"),
+        ({"commitment": bytes(32)}, "another epoch"),
+    ],
+)
+def test_attack_60_61_what_a_successor_may_not_change(
+    trio: World, changes: dict[str, object], match: str
+) -> None:
+    issuer = Issuer(trio.founder)
+    last_is_refused(trio[2], issuer.issue(issuer.successor(**changes)), RefusedError, match)
+
+
+def test_a_roster_that_leaves_somebody_out(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    roster = issuer.successor(entries=without_one(issuer.state.current()))
+    last_is_refused(trio[2], issuer.issue(roster), RefusedError, "keep every entry")
+
+
+def test_a_roster_that_adds_nobody(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    roster = issuer.successor(entries=issuer.state.current().entries)
+    last_is_refused(trio[2], issuer.issue(roster), RefusedError, "keep every entry")
+
+
+@pytest.mark.parametrize("hours", [2, 100])
+def test_a_roster_of_an_hour_that_has_not_come(trio: World, hours: int) -> None:
+    issuer = Issuer(trio.founder)
+    hour = Hour(hour_of(trio.now) + hours)
+    clock = trio.founder.member.clock
+    commitment = epoch.commitment(issuer.state.secret, hour, clock(hour))
+    roster = issuer.successor(hour=hour, commitment=commitment)
+    last_is_refused(trio[2], issuer.issue(roster), RefusedError, "has not come")
+
+
+def test_a_roster_of_an_hour_that_is_gone(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    roster = issuer.successor(hour=1)
+    last_is_refused(trio[2], issuer.issue(roster), StaleError, "gone")
+
+
+def test_attack_74_a_bundle_that_is_not_its_entrys(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    other = BundleKeys.draw(ScriptedEntropy("other")).public()
+    arrivals = issuer.issue(issuer.successor(), {3: other})
+    last_is_refused(trio[2], arrivals, DecodeError, "not its entry's")
+
+
+def test_attack_74_a_newcomer_with_the_keys_of_a_member(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    stolen = issuer.state.peers[Slot(2)].bundle
+    entries = (*issuer.state.current().entries, entry(3, bundle=stolen))
+    arrivals = issuer.issue(issuer.successor(entries=entries), {3: stolen})
+    last_is_refused(trio[2], arrivals, DecodeError, "share a key")
+
+
+def test_two_names_that_are_alike(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    entries = (*issuer.state.current().entries, entry(3, "THIRD"))
+    last_is_refused(trio[2], issuer.issue(issuer.successor(entries=entries)), DecodeError, "alike")
+
+
+# --- Which comes next -----------------------------------------------------------------------------
+
+
+def test_attack_63_a_rival_after_adoption_is_refused(trio: World) -> None:
+    first, second = Issuer(trio.founder), Issuer(trio[1])
+    assert versions(trio[2], first.issue(first.successor())) == [4]
+    rival = second.successor(entries=(*second.state.current().entries, entry(3, "Rival")))
+    refuses(trio[2], second.issue(rival)[0], RefusedError, "not the next")
+
+
+def test_of_two_unadopted_the_lower_slots_is_taken(trio: World) -> None:
+    first, second = Issuer(trio.founder), Issuer(trio[1])
+    rival = second.successor(entries=(*second.state.current().entries, entry(3, "Rival")))
+    rivals, rightful = second.issue(rival), first.issue(first.successor())
+    arrivals = [rivals[0], rightful[0], *rivals[1:], *rightful[1:]]
+    assert versions(trio[2], arrivals) == [4]
+    assert trio[2].state.current().entries[-1].alias == "Newcomer"
+    assert trio[2].state.wants == []
+
+
+def test_the_higher_slots_announcement_does_not_displace(trio: World) -> None:
+    first, second = Issuer(trio.founder), Issuer(trio[1])
+    rival = second.successor(entries=(*second.state.current().entries, entry(3, "Rival")))
+    rightful = first.issue(first.successor())
+    assert versions(trio[2], [rightful[0], second.issue(rival)[0], *rightful[1:]]) == [4]
+
+
+def test_a_roster_rolled_back(trio: World) -> None:
+    issuer, late = Issuer(trio.founder), Issuer(trio.founder)
+    assert versions(trio[2], issuer.issue(issuer.successor())) == [4]
+    old = late.successor(version=3)
+    refuses(
+        trio[2], issuer.announce(3, old.hash, late.cores(late.package(old))), RefusedError, "next"
+    )
+
+
+def test_a_roster_further_ahead_than_the_next_waits(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    announcement = issuer.issue(issuer.successor(version=6))[0]
+    waits(trio[2], announcement)
+
+
+def test_a_piece_that_nobody_announced_waits(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    waits(trio[2], issuer.issue(issuer.successor())[1])
+
+
+def test_a_piece_that_does_not_open_is_refused(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    core = issuer.cores(issuer.package(issuer.successor()))[0]
+    damaged = Core(core[:-1] + bytes([core[-1] ^ 1]))
+    announcement = issuer.announce(4, issuer.successor().hash, (damaged,))
+    last_is_refused(trio[2], [announcement, issuer.arrival(damaged)], AuthenticationError, None)
+
+
+# --- A newcomer's first ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def newcomer() -> World:
+    """The newcomer has its admission; the founder has published nothing yet."""
+    world = World.of(2)
+    world.knock("Guest 2")
+    world.founder.act(commands.Admit("Guest 2"))
+    lobby = world[2].candidate
+    assert lobby is not None
+    for arrival in owed(world.founder):
+        if arrival.drop == lobby.polls()[0].drop.id:
+            world.drops.append(arrival.drop, Block(arrival.block), arrival.hour)
+    world[2].listen()
+    assert world[2].state.roster is None
+    return world
+
+
+def test_a_newcomer_is_silent_until_it_has_its_roster(newcomer: World) -> None:
+    guest = newcomer[2]
+    assert guest.member.tick(guest.now, guest.entropy).effects == []
+    newcomer.founder.flush()
+    guest.listen()
+    guest.tick()
+    assert len(guest.disk.outbox) > 1
+    assert guest.state.current().version == 3
+
+
+def test_a_newcomer_takes_only_the_roster_that_it_was_admitted_by(newcomer: World) -> None:
+    issuer, guest = Issuer(newcomer.founder), newcomer[2]
+    other = issuer.successor()
+    waits(guest, issuer.issue(other)[0])
+    assert guest.state.roster is None
+
+
+@pytest.mark.parametrize(
+    "field", ["charter", "lifetime", "alias", "expected", "relays", "disclosure", "id", "epoch"]
+)
+def test_a_newcomers_first_roster_says_what_the_card_said(newcomer: World, field: str) -> None:
+    guest = newcomer[2]
+    state = guest.state
+    other = {
+        "charter": "Another",
+        "lifetime": 5,
+        "alias": "Nobody",
+        "expected": state.expected,
+        "relays": (*state.relays, Relay("https://b.example", state.relays[0].key)),
+        "disclosure": msgspec.structs.replace(state.disclosure, funded_by="Others"),
+        "id": bytes(16),
+        "epoch": 3,
+    }
+    setattr(state, field, other[field])
+    newcomer.founder.flush()
+    guest.listen()
+    agreed = field == "expected"
+    assert (state.roster is not None) == agreed
+    assert any("admitted by" in str(error) for error in guest.refused) != agreed
+
+
+def test_a_first_roster_that_gives_the_facilitator_another_identity(newcomer: World) -> None:
+    guest = newcomer[2]
+    peer = guest.state.peers[Slot(0)]
+    peer.bundle = STRANGER
+    newcomer.founder.flush()
+    guest.listen()
+    assert guest.state.roster is None
+    assert any("another identity" in str(error) for error in guest.refused)
+
+
+def test_what_comes_before_the_first_roster_waits(newcomer: World) -> None:
+    guest = newcomer[2]
+    before = newcomer[1].say("under the roster before mine")
+    newcomer[1].flush()
+    guest.listen()
+    assert before.hash in {each.hash for each in guest.state.pending}
+    assert (guest.said, guest.state.wants) == ([], [])
+    newcomer.founder.flush()
+    guest.listen()
+    assert before.hash not in {each.hash for each in guest.state.pending}
+
+
+def test_a_lost_package_comes_again_until_the_newcomer_answers(newcomer: World) -> None:
+    guest = newcomer[2]
+    newcomer.founder.flush()
+    guest._fetch()  # lost, all of it
+    newcomer.pass_time(hours=limits.INTRO_AGAIN[0])
+    newcomer.settle()
+    assert guest.state.current().version == 3
+    assert newcomer.founder.state.peers[Slot(2)].greeting is None
+
+
+def test_a_newcomer_whose_package_is_lost_twice_still_gets_it_after_another_admission(
+    newcomer: World,
+) -> None:
+    guest = newcomer[2]
+    newcomer.admit("Guest 3")
+    guest._fetch()
+    newcomer.settle()
+    assert guest.state.roster is None
+    newcomer.pass_time(hours=limits.INTRO_AGAIN[0])
+    newcomer.settle()
+    assert guest.state.current().version == 3
+    newcomer.founder.say("under the fourth roster")
+    newcomer.minutes(10)
+    assert guest.state.current().version == 4

@@ -1,0 +1,380 @@
+"""How posts, key blocks, line blocks, intros and rosters are read, and what liars among the members
+get.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from backchannel.protocol import limits, sender_key
+from backchannel.protocol.codec import encode
+from backchannel.protocol.content import Ask, Text, Thread, Threads
+from backchannel.protocol.errors import (
+    AuthenticationError,
+    DecodeError,
+)
+from backchannel.protocol.outcome import Append, Arrival, Keep, Said
+from backchannel.protocol.sender_key import Parent
+from backchannel.protocol.types import (
+    MAIN_THREAD,
+    ContentHash,
+    Core,
+    Hour,
+    RosterHash,
+    Slot,
+    ThreadId,
+)
+from tests.support.insider import Insider, as_if_by, owed, refuses, texts, waits
+from tests.support.world import LIFETIME, World
+
+NOBODY = RosterHash(b"\xee" * 32)
+
+
+@pytest.fixture
+def trio() -> World:
+    return World.of(3)
+
+
+def text(words: str, lifetime: int = LIFETIME, thread: bytes = MAIN_THREAD) -> Text:
+    return Text(thread, lifetime, words)
+
+
+# --- Posts: whose they are ------------------------------------------------------------------------
+
+
+def test_attack_67_a_slot_altered_by_another_is_refused_and_the_true_post_still_read(
+    trio: World,
+) -> None:
+    liar = Insider(trio.founder)
+    core = liar.seal(liar.part(encode(text("true"))))
+    at = 3032 + 16 * 1
+    altered = Core(core[:at] + bytes(16) + core[at + 16 :])
+    refuses(trio[1], liar.arrival(altered), AuthenticationError, "slot for me")
+    assert texts(trio[2].receive(liar.arrival(altered))) == ["true"]
+    assert texts(trio[1].receive(liar.arrival(core))) == ["true"]
+
+
+def test_an_insider_who_names_another_as_author_is_refused(trio: World) -> None:
+    liar = Insider(trio[1])
+    forged = as_if_by(liar.seal(liar.part(encode(text("not mine")))), Slot(2))
+    header = sender_key.GroupHeader.read(forged)
+    true = next(iter(trio.founder.state.peers[Slot(2)].generations))
+    named = Core(forged[:22] + true + forged[38:])
+    refuses(trio.founder, liar.arrival(named), AuthenticationError)
+    assert header.sender == 2
+
+
+def test_a_reader_forges_for_itself_and_for_nobody_else(trio: World) -> None:
+    """What convinces a reader, it could have made: no post proves anything to a third."""
+    reader = Insider(trio[1])
+    held = trio[1].state.peers[Slot(0)].generations
+    generation = list(held.values())[-1]
+    assert generation.chain.key is not None
+    own = sender_key.OwnGeneration(
+        generation.id,
+        Hour(0),
+        generation.chain.key,
+        generation.chain.number,
+        {Slot(1): generation.mac},
+    )
+    reader.state.own, reader.state.me = own, Slot(0)
+    arrival = reader.post(text("I never said this"))
+    (said,) = [e for e in trio[1].twin().member.receive(arrival, trio.now) if isinstance(e, Said)]
+    assert (said.author, said.text) == (0, "I never said this")
+    refuses(trio[2], arrival, AuthenticationError)
+
+
+def test_a_sender_outside_the_roster_waits(trio: World) -> None:
+    liar = Insider(trio.founder)
+    waits(trio[1], liar.arrival(as_if_by(liar.seal(liar.part(b"x")), Slot(9))))
+
+
+def test_a_slot_that_cannot_be_is_no_header(trio: World) -> None:
+    liar = Insider(trio.founder)
+    refuses(trio[1], liar.arrival(as_if_by(liar.seal(liar.part(b"x")), Slot(64))), DecodeError)
+
+
+def test_a_number_far_ahead_within_a_generation_opens(trio: World) -> None:
+    liar = Insider(trio.founder)
+    for _ in range(200):
+        liar.seal(liar.part(b"x"))
+    assert texts(trio[1].receive(liar.post(text("late")))) == ["late"]
+
+
+# --- Posts: what they say -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"",
+        bytes(16),
+        bytes(16) + b"\0\0\0\1" + b"\0\1",
+        bytes(16) + b"\0\0\0\1" + b"\1\1" + b"x",
+        bytes(16) + b"\0\0\0\1" + b"\0\0" + b"x",
+        bytes(16) + b"\0\0\0\1" + b"\0\x11" + b"x",
+        bytes(16) + b"\0\0\0\1" + b"\0\1" + b"not a structure",
+        bytes(16) + b"\0\0\0\1" + b"\0\1" + encode(text("x", lifetime=1)) + b"\0",
+        bytes(16) + b"\0\0\0\1" + b"\0\1" + encode(text("e\u0301")),
+        bytes(16) + b"\0\0\0\1" + b"\0\1" + encode(Ask((), (), ())),
+        bytes(16) + b"\0\0\0\1" + b"\0\1" + encode(Threads((Thread(bytes(16), 1, "main"),))),
+    ],
+)
+def test_an_authentic_post_that_says_nothing_readable(trio: World, part: bytes) -> None:
+    liar = Insider(trio.founder)
+    refuses(trio[1], liar.arrival(liar.seal(part)), DecodeError)
+
+
+def test_a_message_comes_once_however_often_its_author_sends_it(trio: World) -> None:
+    liar = Insider(trio.founder)
+    assert texts(trio[1].receive(liar.post(text("one")))) == ["one"]
+    assert texts(trio[1].receive(liar.post(text("two")))) == []
+    assert texts(trio[1].receive(liar.post(text("three"), name=8))) == ["three"]
+
+
+def pieces(liar: Insider, *parts: tuple[bytes, int, int]) -> list[Arrival]:
+    return [liar.arrival(liar.seal(liar.part(*part))) for part in parts]
+
+
+def test_parts_in_any_order_make_one_message(trio: World) -> None:
+    data = encode(text("a long one"))
+    arrivals = pieces(
+        Insider(trio.founder), (data[20:], 2, 3), (data[:10], 0, 3), (data[10:20], 1, 3)
+    )
+    heard = [texts(trio[1].receive(arrival)) for arrival in arrivals]
+    assert heard == [[], [], ["a long one"]]
+    assert trio[1].state.partial == {}
+
+
+def test_parts_that_are_nonsense_together_are_silent(trio: World) -> None:
+    for arrival in pieces(Insider(trio.founder), (b"non", 0, 2), (b"sense", 1, 2)):
+        trio[1].receive(arrival)
+    assert (trio[1].said, trio[1].state.partial) == ([], {})
+
+
+def test_a_part_that_counts_otherwise_does_not_spoil_the_others(trio: World) -> None:
+    data = encode(text("whole"))
+    arrivals = pieces(
+        Insider(trio.founder),
+        (data[:9], 0, 2),
+        (b"stray", 1, 3),
+        (b"again", 0, 2),
+        (data[9:], 1, 2),
+    )
+    for arrival in (arrivals[0], arrivals[1], arrivals[3]):
+        trio[1].receive(arrival)
+    assert trio[1].said == [(0, "whole")]
+
+
+def test_attack_messages_that_never_end_are_bounded(trio: World) -> None:
+    liar = Insider(trio.founder)
+    for number in range(limits.UNFINISHED + 5):
+        arrival = liar.arrival(liar.seal(liar.part(b"begun", 0, 2, name=number)))
+        trio[1].receive(arrival)
+    assert len(trio[1].state.partial) == limits.UNFINISHED
+    trio[2].flush()
+    assert texts(trio[1].receive(liar.post(text("still heard"), name=200))) == ["still heard"]
+
+
+def test_the_order_of_a_liar_is_capped_and_goes_with_its_hour(trio: World) -> None:
+    liar = Insider(trio.founder)
+    for name, order in ((1, 2**32 - 1), (2, 0)):
+        part = liar.part(encode(text(str(order))), name=name, order=order)
+        trio[1].receive(liar.arrival(liar.seal(part)))
+    assert trio[1].say("after").order == 2**32 - 1
+    trio.pass_time(hours=LIFETIME + 1)
+    trio[1].tick()
+    assert trio[1].say("much later").order == 1
+
+
+def test_content_lives_as_long_as_the_shortest_of_its_bounds(trio: World) -> None:
+    liar = Insider(trio.founder)
+    (said,) = [e for e in trio[1].receive(liar.post(text("x", 2160))) if isinstance(e, Said)]
+    assert said.expires == said.hour + LIFETIME
+
+
+def test_attack_25_a_short_lived_text_that_comes_late_is_not_shown(trio: World) -> None:
+    arrival = Insider(trio.founder).post(text("gone", 3))
+    trio.pass_time(hours=3)
+    assert texts(trio[1].receive(arrival)) == []
+    assert trio[1].disk.expired == 1
+
+
+# --- Threads --------------------------------------------------------------------------------------
+
+WATER = ThreadId(b"w" * 16)
+
+
+def threads(*each: tuple[bytes, int, str]) -> Threads:
+    return Threads(tuple(Thread(*one) for one in each))
+
+
+def test_the_first_topic_stands_and_the_least_lifetime(trio: World) -> None:
+    liar = Insider(trio.founder)
+    trio[1].receive(liar.post(threads((WATER, 50, "Water")), name=1))
+    trio[1].receive(liar.post(threads((WATER, 20, "Wine")), name=2))
+    trio[1].receive(liar.post(threads((WATER, 90, "Beer")), name=3))
+    known = trio[1].state.threads[WATER]
+    assert (known.topic, known.lifetime) == ("Water", 20)
+
+
+def test_threads_past_the_limit_are_not_known(trio: World) -> None:
+    liar = Insider(trio.founder)
+    many = [(number.to_bytes(16), 5, "t") for number in range(1, 65)]
+    trio[1].receive(liar.post(threads(*many[:32]), name=1))
+    trio[1].receive(liar.post(threads(*many[32:]), name=2))
+    trio[1].receive(liar.post(threads((WATER, 5, "one more")), name=3))
+    assert len(trio[1].state.threads) == limits.THREADS
+    assert WATER not in trio[1].state.threads
+
+
+def test_a_thread_that_comes_past_its_time_is_not_known(trio: World) -> None:
+    arrival = Insider(trio.founder).post(threads((WATER, 5, "Water")))
+    trio.pass_time(hours=LIFETIME)
+    trio[1].receive(arrival)
+    assert trio[1].state.threads == {}
+
+
+def test_a_thread_in_use_lives_on(trio: World) -> None:
+    liar = Insider(trio.founder)
+    trio[1].receive(liar.post(threads((WATER, 5, "Water")), name=1))
+    until = trio[1].state.threads[WATER].until
+    trio.pass_time(hours=10)
+    trio[1].receive(liar.post(text("drop", 5, WATER), name=2))
+    assert trio[1].state.threads[WATER].until == until + 10
+
+
+# --- Asking ---------------------------------------------------------------------------------------
+
+
+def test_what_was_lost_is_asked_for_and_comes_again(trio: World) -> None:
+    trio.founder.say("lost")
+    trio.founder.flush()
+    trio[1]._fetch()
+    trio.founder.say("found")
+    trio.minutes(5)
+    assert [words for _, words in trio[1].said] == ["found", "lost"]
+    assert trio[1].state.wants == []
+
+
+def test_what_nobody_holds_is_given_up_after_four_asks(trio: World) -> None:
+    liar = Insider(trio.founder)
+    core = liar.seal(liar.part(encode(text("x"))), parents=(Parent(ContentHash(b"?" * 32), 0),))
+    trio[1].receive(liar.arrival(core))
+    before = trio.drops.count()
+    for _ in range(10):
+        trio.pass_time(hours=1)
+        trio[1].tick()
+    (want,) = trio[1].state.wants
+    trio[1].flush()
+    assert want.times == limits.ASKS
+    assert trio.drops.count() - before == limits.ASKS
+
+
+def test_attack_a_core_is_handed_out_once_in_half_an_hour_however_often_it_is_asked_for(
+    trio: World,
+) -> None:
+    trio.founder.say("popular")
+    trio.founder.flush()
+    trio.settle()
+    (said,) = trio[1].disk.said
+    liar = Insider(trio[2])
+    before = trio.drops.count()
+    for name in range(20):
+        trio[1].receive(liar.post(Ask((said.hash,), (), ()), name=name))
+        for _ in range(2):
+            trio.pass_time(seconds=31)
+            trio[1].tick()
+    trio[1].flush()
+    assert trio.drops.count() - before == 1
+    trio.pass_time(seconds=limits.REPOST_AGAIN)
+    trio[1].tick()
+    trio[1].receive(liar.post(Ask((said.hash,), (), ()), name=99))
+    assert said.hash in trio[1].state.owed
+
+
+def test_attack_an_ask_for_things_that_nobody_has_costs_nothing(trio: World) -> None:
+    names = tuple(bytes([number]) * 32 for number in range(limits.WANTED - 3))
+    strange = Ask(names, ((0, bytes(16)), (60, bytes(16))), ((1, 99),))
+    trio[1].receive(Insider(trio[2]).post(strange))
+    assert trio[1].state.owed == {}
+
+
+def test_another_who_asked_first_is_not_answered_twice(trio: World) -> None:
+    trio.founder.say("wanted")
+    (arrival,) = owed(trio.founder)[-1:]
+    trio[1].receive(arrival)
+    (said,) = trio[1].disk.said
+    trio[1].receive(Insider(trio[2]).post(Ask((said.hash,), (), ())))
+    assert said.hash in trio[1].state.owed
+    trio[1].receive(arrival)
+    assert trio[1].state.owed == {}
+
+
+# --- Key blocks and lines -------------------------------------------------------------------------
+
+
+def key_block(liar: Insider) -> Core:
+    """A fresh generation of the liar's, for its readers' true steps."""
+    posting = liar.posting()
+    posting.new_generation()
+    return next(each.core for each in posting.events if isinstance(each, Keep))
+
+
+def test_a_key_block_gives_a_generation_once(trio: World) -> None:
+    liar = Insider(trio.founder)
+    core = key_block(liar)
+    before = set(trio[1].state.peers[Slot(0)].generations)
+    trio[1].receive(liar.arrival(core))
+    trio[1].receive(liar.arrival(core))
+    assert len(set(trio[1].state.peers[Slot(0)].generations) - before) == 1
+
+
+def test_a_key_block_with_a_damaged_wrap_is_refused(trio: World) -> None:
+    liar = Insider(trio.founder)
+    core = key_block(liar)
+    at = 70 + 52 * 1 + 4
+    damaged = Core(core[:at] + bytes(48) + core[at + 48 :])
+    refuses(trio[1], liar.arrival(damaged), AuthenticationError)
+
+
+def test_a_key_block_with_another_generation_than_its_seed_is_refused(trio: World) -> None:
+    liar = Insider(trio.founder)
+    core = key_block(liar)
+    refuses(trio[1], liar.arrival(Core(core[:22] + bytes(16) + core[38:])), AuthenticationError)
+
+
+def with_step(core: Core, slot: int, step: int) -> Core:
+    at = 70 + 52 * slot
+    return Core(core[:at] + step.to_bytes(3) + core[at + 3 :])
+
+
+def test_a_key_block_of_a_step_that_may_have_been_lost_is_asked_for(trio: World) -> None:
+    liar = Insider(trio.founder)
+    waits(trio[1], liar.arrival(with_step(key_block(liar), 1, 5)))
+    assert [(want.kind, want.slot) for want in trio[1].state.wants] == [("step", 0)]
+
+
+def test_a_random_step_is_for_nobody_and_not_asked_for(trio: World) -> None:
+    liar = Insider(trio.founder)
+    waits(trio[1], liar.arrival(with_step(key_block(liar), 1, 2**23)))
+    assert trio[1].state.wants == []
+
+
+def test_attack_steps_without_end_are_bounded(trio: World) -> None:
+    liar = Insider(trio.founder)
+    for step in range(5, 60):
+        trio[1].receive(liar.arrival(with_step(key_block(liar), 1, step)))
+    assert len(trio[1].state.wants) == limits.WANTS["step"]
+
+
+def test_a_lost_line_block_is_posted_again_for_the_key_block_that_names_it(trio: World) -> None:
+    trio.pass_time(hours=limits.GENERATION_HOURS)
+    trio.settle(rounds=1)
+    trio.founder.say("moved on")
+    line_block, *rest = trio.founder.disk.outbox
+    trio.founder.disk = replace(trio.founder.disk, outbox=tuple(rest))
+    trio.founder.flush()
+    trio.minutes(6)
+    assert trio[1].said == trio[2].said == [(0, "moved on")]
+    assert isinstance(line_block, Append)
