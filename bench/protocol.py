@@ -26,8 +26,8 @@ from backchannel.protocol.identity import BundleKeys
 from backchannel.protocol.secret import (
     ChainKey,
     ClockValue,
-    ExportKey,
     IntroKey,
+    MessageKey,
     OuterSecret,
 )
 from backchannel.protocol.types import (
@@ -66,12 +66,10 @@ def posts(members: int) -> dict[str, dict[str, float]]:
     """Sealing a 1 KiB post for a channel of `members`, outer layer included, and opening it."""
     entropy, clock = ScriptedEntropy(members), EpochClock(HOUR, ClockValue(bytes(32)))
     outer = OuterSecret(bytes(32))
-    exports = {
-        Slot(n): line.Export(Step(0), ExportKey(os.urandom(32)), HOUR) for n in range(1, members)
-    }
+    wraps = {Slot(n): line.Wrap(Step(0), 0, MessageKey(os.urandom(32))) for n in range(1, members)}
     head = Head(Kind.KEY, HOUR, bytes(16))
     own, key_core = sender_key.seal_key_block(
-        Slot(0), RosterHash(bytes(32)), exports, clock, head, entropy
+        Slot(0), RosterHash(bytes(32)), wraps, clock, head, entropy
     )
 
     def seal() -> block.Block:
@@ -83,7 +81,7 @@ def posts(members: int) -> dict[str, dict[str, float]]:
 
     header = sender_key.KeyHeader.read(key_core)
     held = sender_key.open_key_block(
-        key_core, header, Slot(1), [exports[Slot(1)].key], clock, head_of(key_core)
+        key_core, header, Slot(1), wraps[Slot(1)].secret, clock, head_of(key_core)
     )
     sealed = seal()
 
@@ -150,11 +148,11 @@ def lines() -> dict[str, dict[str, float]]:
 
     def pass_(sender: str, reader: str) -> None:
         fresh = Head(Kind.LINE, HOUR, entropy.draw(16))
-        state[sender], core = line.send(state[sender], b"hello", kem, clock, fresh, entropy)
-        opened = line.open_(state[reader], core, clock, fresh, seed)
+        sent = line.send(state[sender], b"hello", kem, clock, fresh, entropy)
+        opened = line.open_(state[reader], sent.core, clock, fresh, seed)
         if opened is None:
             raise RuntimeError
-        state[reader] = opened.line
+        state[sender], state[reader] = sent.line, opened.line
 
     def turn() -> None:
         pass_("b", "a")

@@ -413,7 +413,7 @@ def test_attack_07_a_leaked_prekey_lets_another_begin_and_not_go_on() -> None:
     assert read.ratchet == CLEO.prekey.public()
     begun = line.answer(read.keys, read.ratchet, cast.HOUR)
     kem, head = ANNA.public().identity.kem, cast.head(Kind.LINE)
-    _, reply = line.send(begun, b"hello", kem, cast.clock, head, ScriptedEntropy())
+    _, reply, _ = line.send(begun, b"hello", kem, cast.clock, head, ScriptedEntropy())
     thief = line.begin(read.keys, CLEO.prekey, cast.HOUR)
     with pytest.raises(AuthenticationError):
         line.open_(thief, reply, cast.clock, head, CLEO.identity.kem)

@@ -17,11 +17,12 @@ from backchannel.protocol.invite import Card, Join, Lobby, Marker, Person
 from backchannel.protocol.labels import Label
 from backchannel.protocol.primitives import kdf, pad
 from backchannel.protocol.roster import Disclosure, Relay, charter_hash, seal_piece
-from backchannel.protocol.secret import InviteSecret
+from backchannel.protocol.secret import InviteSecret, OnceSecret
 from backchannel.protocol.types import Core, Hour
 from tests.support import cast
 from tests.support.bits import flip, sampled_flips
 from tests.support.entropy import ScriptedEntropy
+from tests.support.filled import secrets_of
 
 SECRET = invite.invite_secret(bytes(range(16)))
 LOBBY = Lobby.of(SECRET, cast.relay().public)
@@ -41,7 +42,14 @@ CARD = Card(
     invited=Person("guest", "ministry", "participant"),
     last=cast.HOUR + 72,
 )
-JOIN = Join("bela", cast.bundle("bela").pack(), charter_hash(CHARTER), cast.DISCLOSURE.hash)
+ONCE = OnceSecret(b"once".ljust(32, b"."))
+JOIN = Join(
+    "bela",
+    cast.bundle("bela").pack(),
+    charter_hash(CHARTER),
+    cast.DISCLOSURE.hash,
+    ONCE.expose(),
+)
 
 
 # --- Keys -----------------------------------------------------------------------------------------
@@ -52,9 +60,24 @@ def test_a_lobbys_keys_as_written() -> None:
     assert value == kdf(bytes(range(16)), b"", Label.INVITE)
     assert LOBBY.clock.expose() == kdf(value, b"", Label.LOBBY_CLOCK)
     assert LOBBY.card.expose() == kdf(value, b"", Label.LOBBY_CARD)
-    assert LOBBY.intro.expose() == kdf(value, b"", Label.LOBBY_INTRO)
     drop = Drop.of_lobby(SECRET, cast.relay().public)
     assert (LOBBY.drop.id, LOBBY.drop.outer) == (drop.id, drop.outer)
+
+
+def test_the_key_of_an_admission_as_written() -> None:
+    key = invite.admission_key(SECRET, ONCE)
+    assert key.expose() == kdf(SECRET.expose() + ONCE.expose(), b"", Label.LOBBY_INTRO)
+
+
+def test_c4_the_words_alone_give_no_key_of_an_admission() -> None:
+    """It carries E under a clock that stands still: with `once` erased nothing opens it again."""
+    key = invite.admission_key(SECRET, ONCE)
+    value = SECRET.expose()
+    for guess in (b"", ONCE.expose()[:31], bytes(32)):
+        assert kdf(value + guess, b"", Label.LOBBY_INTRO) != key.expose()
+    assert key.expose() not in {secret.expose() for secret in secrets_of(list(LOBBY))}
+    assert invite.admission_key(SECRET, OnceSecret(bytes(32))) != key
+    assert invite.admission_key(InviteSecret(bytes(32)), ONCE) != key
 
 
 def test_a_lobbys_clock_stands_still() -> None:
@@ -253,7 +276,14 @@ def test_attack_74_a_newcomers_poisoned_bundle_is_refused_at_the_door(at: int) -
 
 @pytest.mark.parametrize(
     "change",
-    [{"alias": "b\u202eela"}, {"alias": ""}, {"bundle": bytes(2431)}, {"charter": bytes(31)}],
+    [
+        {"alias": "b\u202eela"},
+        {"alias": ""},
+        {"bundle": bytes(2431)},
+        {"charter": bytes(31)},
+        {"once": bytes(31)},
+        {"once": bytes(33)},
+    ],
 )
 def test_what_a_join_may_not_say(change: dict[str, object]) -> None:
     core = invite.seal_join(replace(JOIN, **change), BUNDLE, LOBBY, cast.HOUR, ScriptedEntropy())

@@ -24,6 +24,10 @@ NAMED: Final = {
     "charter": [limits.CHARTER_BYTES],
     "topic": [limits.TOPIC],
     "threads": [limits.THREADS],
+    "threads of one member": [limits.THREADS_OF_ONE],
+    "uses of an export": [limits.USES, limits.USES_SKIPPED],
+    "cores for one asker": [limits.SERVED],
+    "unproved names in an ask": [limits.UNPROVED, limits.WANTED],
     "asks": [limits.ASKS],
 }
 COMPUTED: Final = {"group part / content", "line content", "intro payload"}
@@ -89,6 +93,16 @@ def test_line_content() -> None:
 
 def test_intro_payload() -> None:
     assert TABLE["intro payload"] == [room("intro core", "AEAD 1745")]
+
+
+def test_a_use_and_a_number_are_one_byte() -> None:
+    assert limits.USES == limits.POSTS == 256
+    assert "use u, 0–255" in spec.section(13)
+
+
+def test_what_is_asked_for_comes_after_a_delay_that_grows_with_the_channel() -> None:
+    delay = f"up to {limits.REPOST_DELAY} s and {limits.REPOST_SPREAD} s for each member"
+    assert delay in " ".join(spec.section(16).split())
 
 
 def test_a_full_roster_fits_its_pieces() -> None:

@@ -1,6 +1,7 @@
 """Group messages under a sender's own chain: SPEC.md section 14."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import NamedTuple
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from backchannel.protocol import limits, sender_key
-from backchannel.protocol.chain import Chain
+from backchannel.protocol import limits, line, sender_key
+from backchannel.protocol.chain import Chain, step
 from backchannel.protocol.core import CoreKey, Head, Kind, content_hash, head_of
 from backchannel.protocol.errors import (
     AuthenticationError,
@@ -19,9 +20,9 @@ from backchannel.protocol.errors import (
     ReplayError,
 )
 from backchannel.protocol.labels import Label
-from backchannel.protocol.line import Export
+from backchannel.protocol.line import Line, Wrap
 from backchannel.protocol.primitives import hash_, kdf, mac, open_, pad
-from backchannel.protocol.secret import ChainSeed, ExportKey, MessageKey
+from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MessageKey
 from backchannel.protocol.sender_key import (
     GroupHeader,
     KeyHeader,
@@ -33,6 +34,7 @@ from backchannel.protocol.types import ContentHash, Core, GenerationId, Slot, St
 from tests.support import cast
 from tests.support.bits import flip, sampled_flips
 from tests.support.entropy import ScriptedEntropy
+from tests.support.filled import secrets_of
 
 SENDER = Slot(5)
 READERS = tuple(Slot(slot) for slot in range(64) if slot != SENDER)
@@ -41,12 +43,17 @@ SLOTS_AT = limits.CORE - 1024
 PARENTS = tuple(Parent(ContentHash(bytes([n]) * 32), n) for n in (9, 3, 255, 7))
 
 
-def export(slot: int, step: int = 1) -> Export:
-    return Export(Step(step), ExportKey(bytes([slot, step]) * 16), cast.HOUR)
+def wrap(slot: int, step: int = 1, use: int = 2) -> Wrap:
+    return Wrap(Step(step), use, MessageKey(bytes([slot, step, use, 0]) * 8))
 
 
-def exports(*slots: int) -> Mapping[Slot, Export]:
-    return {Slot(slot): export(slot) for slot in slots}
+def wraps(*slots: int) -> Mapping[Slot, Wrap]:
+    return {Slot(slot): wrap(slot) for slot in slots}
+
+
+def export(slot: int, step: int = 1) -> ExportKey:
+    """Of a block that carries seeds."""
+    return ExportKey(bytes([slot, step]) * 16)
 
 
 class Given(NamedTuple):
@@ -59,9 +66,7 @@ class Given(NamedTuple):
 def given_to(*slots: int) -> Given:
     coins = ScriptedEntropy("key block")
     return Given(
-        *sender_key.seal_key_block(
-            SENDER, cast.ROSTER, exports(*slots), cast.clock, KEY_HEAD, coins
-        )
+        *sender_key.seal_key_block(SENDER, cast.ROSTER, wraps(*slots), cast.clock, KEY_HEAD, coins)
     )
 
 
@@ -69,11 +74,11 @@ GIVEN = given_to(0, 1, 2)
 
 
 def taken(
-    reader: int, core: Core = GIVEN.core, key: ExportKey | None = None, head: Head = KEY_HEAD
+    reader: int, core: Core = GIVEN.core, key: MessageKey | None = None, head: Head = KEY_HEAD
 ) -> PeerGeneration:
-    key = key or export(reader).key
+    key = key or wrap(reader).secret
     header = KeyHeader.read(core)
-    return sender_key.open_key_block(core, header, Slot(reader), [key], cast.clock, head)
+    return sender_key.open_key_block(core, header, Slot(reader), key, cast.clock, head)
 
 
 def post(
@@ -96,12 +101,14 @@ def read(held: PeerGeneration, core: bytes, reader: int) -> tuple[PeerGeneration
 
 
 def test_the_derivations_as_written() -> None:
-    seed, key = ChainSeed(bytes(range(32))), export(1).key
+    seed, key = ChainSeed(bytes(range(32))), wrap(1).secret
     generation = sender_key.generation_id(seed)
     assert generation == hash_(Label.GENERATION, seed.expose())[:16]
     assert sender_key.first_key(seed).expose() == kdf(seed.expose(), b"", Label.SENDER_CHAIN)
     known = sender_key.mac_seed(key, generation)
     assert known.expose() == kdf(key.expose(), b"", Label.MAC_SEED, generation)
+    of_seeds = sender_key.mac_seed(ExportKey(key.expose()), generation)
+    assert of_seeds == known
     hashed = ContentHash(b"h" * 32)
     assert sender_key.slot_mac(known, 7, hashed) == mac(known, Label.SLOT, b"\7" + hashed)[:16]
 
@@ -370,25 +377,25 @@ def test_a_key_block_gives_all_peers_the_same_chain(count: int) -> None:
     for slot in slots:
         held = taken(slot, core)
         assert (held.id, held.chain.key, held.mac) == (own.id, own.chain, own.readers[slot])
-        assert sender_key.wrapped_step(core, slot) == 1
+        assert sender_key.wrapped(core, slot) == (1, 2)
         assert held.block == own.block == content_hash(core)
     assert len({seed.expose() for seed in own.readers.values()}) == count
 
 
 def test_an_entry_as_written() -> None:
-    """Key from the key rule, context `"wrap" | u8 sender | u8 j`; bound to head, j and step."""
-    secret = export(1).key.expose() + cast.clock(cast.HOUR).expose()
+    """Key from the key rule, context `"wrap" | u8 sender | u8 j`; bound to head, j, step, use."""
+    secret = wrap(1).secret.expose() + cast.clock(cast.HOUR).expose()
     context = cast.HOUR.to_bytes(4) + bytes([6]) + b"wrap" + bytes([SENDER, 1])
     key = kdf(secret, KEY_HEAD.salt, Label.CORE_KEY, context, 64)[:32]
-    step = b"\0\0\0\1"
-    seed = open_(key, GIVEN.core[126:174], GIVEN.core[:70] + b"\1" + step)
-    assert GIVEN.core[122:126] == step
+    named = b"\0\0\1\2"
+    seed = open_(key, GIVEN.core[126:174], GIVEN.core[:70] + b"\1" + named)
+    assert GIVEN.core[122:126] == named
     assert sender_key.generation_id(ChainSeed(seed)) == GIVEN.own.id
 
 
 def test_a_key_block_gives_nothing_to_others() -> None:
     for slot in (3, SENDER, 63):
-        with pytest.raises(AuthenticationError, match="does not open"):
+        with pytest.raises(AuthenticationError):
             taken(slot)
 
 
@@ -396,37 +403,38 @@ def test_two_readers_entries_cannot_be_swapped() -> None:
     places = [70 + 52 * slot for slot in (0, 1)]
     entries = [GIVEN.core[at : at + 52] for at in places]
     core = Core(GIVEN.core[:70] + entries[1] + entries[0] + GIVEN.core[70 + 104 :])
-    for reader, key in ((0, export(0).key), (0, export(1).key), (1, export(0).key)):
+    for reader, of in ((0, 0), (0, 1), (1, 0)):
         with pytest.raises(AuthenticationError):
-            taken(reader, core, key)
+            taken(reader, core, wrap(of).secret)
 
 
-def test_another_step_does_not_open() -> None:
+@pytest.mark.parametrize(("step", "use"), [(2, 2), (1, 3), (1, 1)])
+def test_another_step_or_use_does_not_open(step: int, use: int) -> None:
     with pytest.raises(AuthenticationError):
-        taken(1, key=export(1, step=2).key)
-    named = Core(GIVEN.core[:122] + b"\0\0\0\2" + GIVEN.core[126:])
-    assert sender_key.wrapped_step(named, Slot(1)) == 2
+        taken(1, key=wrap(1, step, use).secret)
+    named = Core(GIVEN.core[:122] + bytes([0, 0, step, use]) + GIVEN.core[126:])
+    assert sender_key.wrapped(named, Slot(1)) == (step, use)
     with pytest.raises(AuthenticationError):
         taken(1, named)
 
 
-def test_of_several_exports_of_a_step_the_right_one_opens() -> None:
-    header = KeyHeader.read(GIVEN.core)
-    keys = [export(9).key, export(1).key]
-    held = sender_key.open_key_block(GIVEN.core, header, Slot(1), keys, cast.clock, KEY_HEAD)
-    assert held == taken(1)
-    with pytest.raises(AuthenticationError):
-        sender_key.open_key_block(GIVEN.core, header, Slot(1), [], cast.clock, KEY_HEAD)
+def test_the_highest_step_and_use() -> None:
+    last = wrap(1)._replace(step=Step(2**24 - 1), use=255)
+    _, core = sender_key.seal_key_block(
+        SENDER, cast.ROSTER, {Slot(1): last}, cast.clock, KEY_HEAD, ScriptedEntropy()
+    )
+    assert sender_key.wrapped(core, Slot(1)) == last[:2]
+    assert taken(1, core, last.secret).chain.key is not None
 
 
 def test_attack_69_the_generation_id_commits_to_the_seed() -> None:
     """A sender wraps another seed for one reader: that reader refuses it."""
     other = ChainSeed(b"o" * 32)
     front = GIVEN.core[:70]
-    key = CoreKey(export(1).key, cast.clock, KEY_HEAD, b"wrap" + bytes([SENDER, 1]))
-    wrapped = key.seal(other.expose(), front + b"\1" + b"\0\0\0\1")
+    key = CoreKey(wrap(1).secret, cast.clock, KEY_HEAD, b"wrap" + bytes([SENDER, 1]))
+    wrapped = key.seal(other.expose(), front + b"\1" + b"\0\0\1\2")
     core = Core(GIVEN.core[:126] + wrapped + GIVEN.core[174:])
-    with pytest.raises(AuthenticationError, match="does not open"):
+    with pytest.raises(AuthenticationError, match="another generation"):
         taken(1, core)
     assert taken(0, core).id == GIVEN.own.id
 
@@ -440,10 +448,104 @@ def test_the_bits_before_the_entries_are_bound_to_each() -> None:
 
 def test_two_key_blocks_are_two_generations() -> None:
     own, _ = sender_key.seal_key_block(
-        SENDER, cast.ROSTER, exports(0), cast.clock, KEY_HEAD, ScriptedEntropy("another")
+        SENDER, cast.ROSTER, wraps(0), cast.clock, KEY_HEAD, ScriptedEntropy("another")
     )
     assert own.id != GIVEN.own.id
     assert own.readers[Slot(0)] != GIVEN.own.readers[Slot(0)]
+
+
+# --- Key blocks on a line -------------------------------------------------------------------------
+
+
+class Turn(NamedTuple):
+    """A key block, and both ends of the line after it."""
+
+    own: Line
+    reader: Line
+    core: Core
+    held: PeerGeneration
+
+
+def turn(own: Line, reader: Line, salt: int) -> Turn:
+    """Bela gives Anna a generation."""
+    own, use = line.spend(own)
+    head = cast.head(Kind.KEY, salt)
+    _, core = sender_key.seal_key_block(
+        Slot(1), cast.ROSTER, {Slot(0): use}, cast.clock, head, ScriptedEntropy(salt)
+    )
+    reader, held = opened(reader, core)
+    return Turn(own, reader, core, held)
+
+
+def opened(reader: Line, core: Core) -> tuple[Line, PeerGeneration]:
+    ((after, secret),) = line.redeem(reader, *sender_key.wrapped(core, Slot(0)))
+    held = sender_key.open_key_block(
+        core, KeyHeader.read(core), Slot(0), secret, cast.clock, head_of(core)
+    )
+    return after, held
+
+
+@cache
+def turns() -> tuple[Turn, ...]:
+    """Six key blocks under one export, of an answered line."""
+    a, b = cast.answered()
+    made = [turn(b, a, 0)]
+    for salt in range(1, 6):
+        made.append(turn(made[-1].own, made[-1].reader, salt))
+    return tuple(made)
+
+
+def test_c4_a_use_opens_one_key_block_only() -> None:
+    assert [sender_key.wrapped(each.core, Slot(0)) for each in turns()] == [
+        (1, use) for use in range(6)
+    ]
+    assert len({each.held.id for each in turns()}) == 6
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_c4_a_copied_state_opens_no_key_block_that_was_opened_before(place: int) -> None:
+    """A thief of either device, with E(hour) and all that the relay ever held."""
+    for copy in (turns()[place].reader, turns()[place].own):
+        keys = [MessageKey(key) for key in uses_from(copy)]
+        for number, each in enumerate(turns()):
+            found = any(opens(each.core, key) for key in keys)
+            assert found == (number > place), number
+
+
+def uses_from(copy: Line) -> list[bytes]:
+    """What a thief can take for a key: every secret, and the chain that may follow from each."""
+    found = []
+    for held in secrets_of(copy):
+        chain = ChainKey(held.expose()[:32])
+        found.append(chain.expose())
+        for _ in range(8):
+            chain, secret = step(chain)
+            found.append(secret.expose())
+    return found
+
+
+def opens(core: Core, key: MessageKey) -> bool:
+    try:
+        sender_key.open_key_block(
+            core, KeyHeader.read(core), Slot(0), key, cast.clock, head_of(core)
+        )
+    except AuthenticationError:
+        return False
+    return True
+
+
+def test_attack_09_a_key_block_that_comes_again_gives_nothing() -> None:
+    last = turns()[-1]
+    for each in turns():
+        assert list(line.redeem(last.reader, *sender_key.wrapped(each.core, Slot(0)))) == []
+
+
+def test_key_blocks_that_come_late_still_open() -> None:
+    reader, _ = cast.answered()
+    for each in reversed(turns()):
+        reader, held = opened(reader, each.core)
+        assert held == each.held
+    assert reader == turns()[-1].reader
 
 
 # --- Seeds ----------------------------------------------------------------------------------------
@@ -451,7 +553,7 @@ def test_two_key_blocks_are_two_generations() -> None:
 
 def test_a_newcomer_is_handed_the_generation_as_it_stands() -> None:
     own, before = post()
-    key = export(60, step=4).key
+    key = export(60, step=4)
     held = sender_key.from_seeds(own.seeds(), key, cast.HOUR)
     own, after = post(own.with_reader(Slot(60), key), b"welcome", salt=1)
     assert read(held, after, 60)[1] == b"welcome"
@@ -464,17 +566,17 @@ def test_a_newcomer_is_handed_the_generation_as_it_stands() -> None:
 def test_seeds_do_not_reach_back() -> None:
     """Even with a slot of its own a newcomer has no key for what was said before."""
     own, _ = post()
-    key = export(60).key
+    key = export(60)
     _, earlier = post(GIVEN.own.with_reader(Slot(60), key))
     with pytest.raises(ReplayError):
         read(sender_key.from_seeds(own.seeds(), key, cast.HOUR), earlier, 60)
 
 
 def test_with_reader_leaves_the_others() -> None:
-    own = GIVEN.own.with_reader(Slot(60), export(60).key)
+    own = GIVEN.own.with_reader(Slot(60), export(60))
     assert own.readers == {
         **GIVEN.own.readers,
-        Slot(60): sender_key.mac_seed(export(60).key, own.id),
+        Slot(60): sender_key.mac_seed(export(60), own.id),
     }
     assert Slot(60) not in GIVEN.own.readers
 

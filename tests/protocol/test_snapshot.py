@@ -15,14 +15,14 @@ from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import StateError
 from backchannel.protocol.identity import Bundle, BundleKeys, HybridPublic
 from backchannel.protocol.line import Line
-from backchannel.protocol.secret import EpochSecret, MacSeed, Secret
+from backchannel.protocol.secret import EpochSecret, MacSeed
 from backchannel.protocol.sender_key import PeerGeneration
 from backchannel.protocol.state import ChannelState, Guest, Pending
 from backchannel.protocol.transcript import Transcript
 from tests.support import cast
 from tests.support.bits import flip
 from tests.support.entropy import ScriptedEntropy
-from tests.support.filled import filled
+from tests.support.filled import filled, secrets_of
 
 
 @cache
@@ -33,16 +33,16 @@ def used_line() -> Line:
     coins = ScriptedEntropy("line")
     for salt in range(4):
         head = cast.head(Kind.LINE, salt)
-        b, core = line.send(b, b"", kems[True].public().kem, cast.clock, head, coins)
+        b, core, _ = line.send(b, b"", kems[True].public().kem, cast.clock, head, coins)
         opened = line.open_(a, core, cast.clock, head, kems[True].kem) if salt != 1 else None
         a = opened.line if opened else a
-    a, core = line.send(
+    a, core, _ = line.send(
         a, b"", kems[False].public().kem, cast.clock, cast.head(Kind.LINE, 9), coins
     )
     opened = line.open_(b, core, cast.clock, cast.head(Kind.LINE, 9), kems[False].kem)
     assert opened is not None
     head = cast.head(Kind.LINE, 10)
-    _, core = line.send(opened.line, b"", kems[True].public().kem, cast.clock, head, coins)
+    _, core, _ = line.send(opened.line, b"", kems[True].public().kem, cast.clock, head, coins)
     last = line.open_(a, core, cast.clock, head, kems[True].kem)
     assert last is not None
     assert [len(chain.chain.skipped) for chain in last.line.receiving] == [1, 0]
@@ -168,19 +168,6 @@ def test_only_what_has_a_form_is_saved() -> None:
 
     with pytest.raises(NotImplementedError, match="object is not saved"):
         snapshot.save(Odd(object()))
-
-
-def secrets_of(value: object) -> list[Secret]:
-    """Every secret in a state, wherever it is."""
-    if isinstance(value, Secret):
-        return [value]
-    if isinstance(value, msgspec.Struct):
-        parts = [getattr(value, name) for name in value.__struct_fields__]
-    elif isinstance(value, dict):
-        parts = [*value.keys(), *value.values()]
-    else:
-        parts = list(value) if isinstance(value, (list, tuple)) else []
-    return [secret for part in parts for secret in secrets_of(part)]
 
 
 @pytest.mark.parametrize("which", STATES)

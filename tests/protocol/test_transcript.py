@@ -38,7 +38,8 @@ def records(draw: st.DrawFn) -> list[Said]:
             else []
         )
         parents = tuple(Parent(s.hash, version - s.post.version) for s in chosen)
-        post = Post(Hour(cast.HOUR + number), draw(st.integers(0, 9)), version)
+        author = Slot(draw(st.integers(0, 5)))
+        post = Post(Hour(cast.HOUR + number), draw(st.integers(0, 9)), version, author)
         said.append(Said(name(number), post, parents))
     return said
 
@@ -53,13 +54,25 @@ def told(said: list[Said], first: int = 1) -> Transcript:
 @given(st.data())
 def test_every_order_of_arrival_ends_the_same(data: st.DataObject) -> None:
     said = data.draw(records())
-    named = {parent.hash for each in said for parent in each.parents}
+    answered = {parent.hash for each in said for parent in each.parents}
     record = told(data.draw(st.permutations(said)))
-    assert set(record.heads) == {each.hash for each in said} - named
+    assert set(record.heads) == {each.hash for each in said} - answered
     assert len(record.heads) == len(set(record.heads))
     assert record.missing == {}
-    assert record.parents(4) == told(said).parents(4)
     assert record.next_order == told(said).next_order
+
+
+@given(st.data())
+def test_a_post_names_one_head_of_each_author_and_at_most_four(data: st.DataObject) -> None:
+    record = told(data.draw(st.permutations(data.draw(records()))))
+    chosen = named(record)
+    authors = [record.posts[head].author for head in chosen]
+    everybody = {record.posts[head].author for head in record.heads}
+    assert len(set(authors)) == len(chosen) == min(4, len(everybody))
+    places = [record.heads.index(head) for head in chosen]
+    assert places == sorted(places)
+    for head, author in zip(chosen, authors, strict=True):
+        assert head == next(each for each in record.heads if record.posts[each].author == author)
 
 
 @given(st.data())
@@ -67,10 +80,10 @@ def test_attack_21_what_never_came_is_named_missing(data: st.DataObject) -> None
     said = data.draw(records())
     came = data.draw(st.permutations(data.draw(st.sets(st.sampled_from(said)).map(list))))
     record = told(came)
-    named = {parent.hash for each in came for parent in each.parents}
+    answered = {parent.hash for each in came for parent in each.parents}
     here = {each.hash for each in came}
-    assert set(record.missing) == named - here
-    assert set(record.heads) == here - named
+    assert set(record.missing) == answered - here
+    assert set(record.heads) == here - answered
     assert all(each.hash in record for each in came)
 
 
@@ -96,21 +109,51 @@ def test_a_newcomer_misses_nothing_from_before_its_time(data: st.DataObject, fir
 
 def heads(*orders: int, version: int = 1) -> Transcript:
     return told(
-        [Said(name(n), Post(cast.HOUR, order, version), ()) for n, order in enumerate(orders)]
+        [
+            Said(name(n), Post(cast.HOUR, order, version, Slot(n)), ())
+            for n, order in enumerate(orders)
+        ]
     )
 
 
-def test_a_post_names_at_most_four_heads_the_newest() -> None:
+def waiting(*authors: int) -> Transcript:
+    """Heads of these authors, who all name nothing, in this order of arrival."""
+    posts = [Post(cast.HOUR, 1, 1, Slot(author)) for author in authors]
+    return told([Said(name(n), post, ()) for n, post in enumerate(posts)])
+
+
+def named(record: Transcript) -> list[ContentHash]:
+    return [parent.hash for parent in record.parents(1)]
+
+
+def test_a_post_names_the_four_heads_that_waited_longest() -> None:
     record = heads(5, 1, 4, 2, 3)
-    assert {parent.hash for parent in record.parents(1)} == {name(n) for n in (0, 2, 3, 4)}
-    record.add(name(9), Post(cast.HOUR, 6, 1), record.parents(1))
-    assert record.heads == [name(1), name(9)]
+    assert named(record) == [name(n) for n in range(4)]
+    record.add(name(9), Post(cast.HOUR, 6, 1, Slot(9)), record.parents(1))
+    assert named(record) == record.heads == [name(4), name(9)]
 
 
-def test_of_equal_orders_the_higher_hash_is_the_newer() -> None:
-    record = heads(1, 1, 1, 1, 1)
-    names = sorted(name(n) for n in range(5))
-    assert [parent.hash for parent in record.parents(1)] == names[1:]
+def test_of_one_author_the_head_that_waited_longest() -> None:
+    assert named(waiting(3, 3, 1, 3)) == [name(0), name(2)]
+
+
+def test_attack_21_one_author_with_many_heads_does_not_crowd_out_others() -> None:
+    """It posts what names nothing, with whatever orders, before and after everybody else."""
+    liar, honest = [0] * 100, [*range(1, 11)]
+    record, left = waiting(*liar, *honest, *liar), {name(100 + n) for n in range(10)}
+    for number in range(4):
+        parents = record.parents(1)
+        assert sum(record.posts[parent.hash].author == 0 for parent in parents) == 1
+        left -= {parent.hash for parent in parents}
+        record.add(name(1000 + number), Post(cast.HOUR, 2, 1, Slot(11)), parents)
+    assert left == set()
+
+
+def test_attack_21_every_head_is_named_in_the_end() -> None:
+    record = waiting(*[0] * 9, 1, 2, 3, 4, 5)
+    for number in range(9):
+        record.add(name(100 + number), Post(cast.HOUR, 2, 1, Slot(6)), record.parents(1))
+    assert not set(record.heads) & {name(n) for n in range(14)}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +173,19 @@ def test_the_age_of_a_parents_roster(version: int, now: int, age: int) -> None:
 )
 def test_the_order_of_a_new_post(orders: tuple[int, ...], following: int) -> None:
     assert heads(*orders).next_order == following
+
+
+def test_attack_21_an_extreme_order_saturates_and_goes_with_its_post() -> None:
+    record = heads(7)
+    extreme = Post(Hour(cast.HOUR + 1), 2**32 - 1, 1, Slot(5))
+    record.add(name(50), extreme, ())
+    for number in range(3):
+        assert record.next_order == 2**32 - 1
+        post = Post(Hour(cast.HOUR + 1), record.next_order, 1, Slot(1))
+        record.add(name(60 + number), post, record.parents(1))
+    record.add(name(70), Post(Hour(cast.HOUR + 2), 8, 1, Slot(2)), ())
+    record.forget(Hour(cast.HOUR + 2))
+    assert record.next_order == 9
 
 
 # --- Forgetting -----------------------------------------------------------------------------------

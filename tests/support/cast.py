@@ -138,3 +138,14 @@ def pair() -> Pair:
     return Pair(
         line.begin(first.keys, first.ratchet, HOUR), line.answer(read.keys, read.ratchet, HOUR)
     )
+
+
+@cache
+def answered() -> Pair:
+    """The same after the reply."""
+    a, b = pair()
+    sealed, to = head(Kind.LINE), bundle("anna").identity.kem
+    sent = line.send(b, b"reply", to, clock, sealed, ScriptedEntropy("reply"))
+    opened = line.open_(a, sent.core, clock, sealed, keys("anna").identity.kem)
+    assert opened is not None
+    return Pair(opened.line, sent.line)

@@ -58,3 +58,16 @@ def _bounded(kind: Any, meta: msgspec.Meta) -> Any:
     if meta.pattern is not None:
         return "used"
     return () if meta.max_length == 0 else filled(kind)
+
+
+def secrets_of(value: object) -> list[Secret]:
+    """Every secret in a state, wherever it is."""
+    if isinstance(value, Secret):
+        return [value]
+    if isinstance(value, msgspec.Struct):
+        parts = [getattr(value, name) for name in value.__struct_fields__]
+    elif isinstance(value, dict):
+        parts = [*value.keys(), *value.values()]
+    else:
+        parts = list(value) if isinstance(value, (list, tuple)) else []
+    return [secret for part in parts for secret in secrets_of(part)]

@@ -430,9 +430,15 @@ def forget(line: Line, oldest: Hour) -> Line:
 
 
 def spend(line: Line) -> tuple[Line, Wrap]:
-    """The line after one use of its newest export, and that use; nothing can repeat it."""
+    """The line after one use of its newest export, and that use; nothing can repeat it.
+
+    `LocalProtocolError` when all 256 uses are taken.
+    """
     export = line.export_out
     use = export.chain.number
+    if use >= limits.USES:
+        msg = "an export is used up"
+        raise LocalProtocolError(msg)
     chain, secret = export.chain.take(use, 0)
     spent = msgspec.structs.replace(export, chain=chain)
     return msgspec.structs.replace(line, export_out=spent), Wrap(export.step, use, secret)
@@ -444,7 +450,9 @@ def knows(line: Line, step: Step) -> bool:
 
 
 def redeem(line: Line, step: Step, use: int) -> Iterator[tuple[Line, MessageKey]]:
-    """What a use of the peer's may be: after crossing intros step 0 has two exports."""
+    """What a use of the peer's may be: after crossing intros step 0 has two exports. Of uses that
+    were jumped over the newest 64 are kept.
+    """
     for place, export in enumerate(line.exports_in):
         if export.step != step:
             continue
@@ -452,6 +460,8 @@ def redeem(line: Line, step: Step, use: int) -> Iterator[tuple[Line, MessageKey]
             chain, secret = export.chain.take(use, limits.USES_SKIPPED)
         except (ReplayError, GapTooLargeError):
             continue
+        newest = dict(sorted(chain.skipped.items())[-limits.USES_SKIPPED :])
+        chain = msgspec.structs.replace(chain, skipped=newest)
         spent = msgspec.structs.replace(export, chain=chain)
         exports = (*line.exports_in[:place], spent, *line.exports_in[place + 1 :])
         yield msgspec.structs.replace(line, exports_in=exports), secret
