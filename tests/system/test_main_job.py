@@ -86,6 +86,12 @@ def test_everybody_sees_the_same_roster(talked: Channel) -> None:
         assert [m["alias"] for m in each["members"] if m["you"]] == [name]
 
 
+def test_what_was_said_before_somebody_came_is_no_damage_to_them(talked: Channel) -> None:
+    for person in talked.people.values():
+        (standing,) = person.json("status", "--offline")["channels"]
+        assert (standing["refused_blocks"], standing["missed_blocks"]) == (0, 0)
+
+
 def test_the_relay_has_seen_only_noise(talked: Channel) -> None:
     texts = (*SAID.values(), *NAMES, *NAMES.values(), "Fox", "North", "Quayside prices")
     files = {path.name: path.read_bytes() for path in talked.relay.data.rglob("*")}

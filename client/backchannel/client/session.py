@@ -61,11 +61,16 @@ class Session:
         return hour_of(self._now)
 
     def receive(self, arrival: Arrival) -> list[Event]:
-        """Take in a block; one that is refused is counted and changes nothing else."""
+        """Take in a block; one that is refused is counted and changes nothing else.
+
+        Not counted is what a member cannot open by right: what was said before it came, or too
+        long ago.
+        """
         try:
             events = self.channel.receive(arrival, self._now)
-        except RemoteProtocolError:
-            self.summary["refused"] += 1
+        except RemoteProtocolError as error:
+            before = arrival.hour < self.channel.clock.hour or self.state.roster is None
+            self.summary["refused"] += not (before or isinstance(error, StaleError))
             return []
         self._take_in(events)
         return events
