@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,6 @@ class Member:
     home: Path
     ahead: int = 0
     """Hours by which this person's system clock is ahead."""
-    proxy: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(cls, name: str, folder: Path) -> "Member":
