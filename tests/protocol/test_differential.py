@@ -53,7 +53,7 @@ def _seeds() -> dict[str, list[Case]]:
 SEEDS: Final = _seeds()
 BUNDLE: Final = bytes.fromhex(SEEDS["bundle"][0]["given"]["bundle"])
 HEADER: Final = BUNDLE[:1216] + b"\x09".ljust(32, b"\0") + b"\x5a" * 1088 + bytes(8)
-JOIN: Final = b"\x94\xa4cleo\xc5\x09\x80" + BUNDLE + (b"\xc4\x20" + bytes(32)) * 2
+JOIN: Final = b"\x95\xa4cleo\xc5\x09\x80" + BUNDLE + (b"\xc4\x20" + bytes(32)) * 3
 SEEDS["line header"] = [{"given": {"header": HEADER.hex()}}]
 SEEDS["joined"] = [{"given": {"encoded": JOIN.hex()}}]
 
@@ -176,10 +176,12 @@ ORDER: Final = st.lists(
 @settings(deadline=None, max_examples=25)
 @given(order=ORDER)
 def test_conversations(number: int, order: list[tuple[int, int | None]]) -> None:
-    """Blocks of a line in any order, again, left out, and changed: the same at every step."""
+    """Blocks of a line and key blocks in any order, again, left out, and changed: the same at every
+    step.
+    """
     given = SEEDS["line"][number]["given"]
     sent = [event for event in given["events"] if event["does"] == "send"]
-    come = [event for event in given["events"] if event["does"] == "receive"]
+    come = [event for event in given["events"] if event["does"] != "send"]
     first = sent[:1] if given["side"]["is"] == "B" else []
     events = [*first, *(_damaged(come[which % len(come)], at) for which, at in order)]
     both = [
@@ -191,6 +193,6 @@ def test_conversations(number: int, order: list[tuple[int, int | None]]) -> None
 
 
 def _damaged(event: dict[str, Any], at: int | None) -> dict[str, Any]:
-    if at is None:
+    if at is None or "core" not in event:
         return event
     return event | {"core": flip(bytes.fromhex(event["core"]), 8 * at + 1).hex()}

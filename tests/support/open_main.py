@@ -10,6 +10,7 @@ from backchannel.protocol import (
     expiry,
     intro,
     invite,
+    posts,
     primitives,
     roster,
     sender_key,
@@ -37,6 +38,7 @@ from backchannel.protocol.errors import (
     AuthenticationError,
     DecodeError,
     RemoteProtocolError,
+    ReplayError,
 )
 from backchannel.protocol.expiry import ExpiryKeys, Place, PlaceKind
 from backchannel.protocol.identity import (
@@ -67,6 +69,8 @@ from backchannel.protocol.secret import (
     KemSeed,
     KemShared,
     MacSeed,
+    MessageKey,
+    OnceSecret,
     OuterSecret,
     RequestKey,
     RootKey,
@@ -76,13 +80,15 @@ from backchannel.protocol.secret import (
 )
 from backchannel.protocol.types import (
     ChannelId,
+    ContentHash,
     Core,
     DropId,
     Hour,
     IdentityHash,
     Slot,
+    Step,
 )
-from tests.support import vectors
+from tests.support import cast, vectors
 from tests.support.vectors import Input, rows
 
 _KINDS = {
@@ -249,7 +255,6 @@ def _invite(given: Input) -> dict[str, bytes]:
     return {
         "lobby_clock": lobby.clock.expose(),
         "card_secret": lobby.card.expose(),
-        "intro_key": lobby.intro.expose(),
         "drop_id": lobby.drop.id,
         "access_key": lobby.drop.access.expose(),
         "outer_secret": lobby.drop.outer.expose(),
@@ -307,6 +312,18 @@ def _intro(given: Input) -> dict[str, Any]:
     }
 
 
+def _admission_key(given: Input) -> bytes:
+    secret = invite.invite_secret(given.hex("entropy"))
+    return invite.admission_key(secret, OnceSecret(given.hex("once"))).expose()
+
+
+def _admission(given: Input) -> dict[str, Any]:
+    secret = invite.invite_secret(given.hex("entropy"))
+    clock = invite.Lobby.of(secret, x25519_public(X25519Private(bytes(32)))).clock.expose()
+    known = {"lobby": True, "clock": clock.hex(), "intro_key": _admission_key(given).hex()}
+    return _intro(Input(given.given | known))
+
+
 def _session(keys: intro.SessionKeys) -> dict[str, bytes]:
     return {
         "root": keys.root.expose(),
@@ -349,9 +366,28 @@ class _Conversation:
         entropy = Replay(draws, event.many("encapsulations"))
         head = Head(Kind.LINE, Hour(event["hour"]), event.hex("salt"))
         body = event.hex("content")
-        self._line, core = lines.send(self._line, body, self._peer, self._clock, head, entropy)
-        assert core == event.hex("core")
-        return {}
+        sent = lines.send(self._line, body, self._peer, self._clock, head, entropy)
+        assert sent.core == event.hex("core")
+        self._line = sent.line
+        return {"step": sent.line.export_out.step, "export": sent.export.expose()}
+
+    def spend(self) -> dict[str, Any]:
+        self._line, wrap = lines.spend(self._line)
+        return {"step": wrap.step, "use": wrap.use, "secret": wrap.secret.expose()}
+
+    def key_block(self, event: Input) -> dict[str, Any]:
+        core, head = _core(event, Kind.KEY)
+        reader, step, use, header = _wrapped(core, event["reader"])
+        refusal: AuthenticationError | ReplayError = ReplayError("no such use")
+        for following, secret in lines.redeem(self._line, step, use):
+            try:
+                found = sender_key.open_key_block(core, header, reader, secret, self._clock, head)
+            except AuthenticationError as error:
+                refusal = error
+            else:
+                self._line = following
+                return _given(core, reader, found)
+        raise refusal
 
     def receive(self, event: Input) -> dict[str, Any]:
         core, head = _core(event, Kind.LINE)
@@ -363,8 +399,8 @@ class _Conversation:
         self._line = found.line
         return {
             "content": rows(said),
-            "export": found.export.key.expose(),
-            "step": found.export.step,
+            "export": found.export.expose(),
+            "step": found.step,
             "reply": found.reply,
         }
 
@@ -373,10 +409,15 @@ def _line(given: Input) -> Iterator[Any]:
     conversation = _Conversation(given)
     for event in map(Input, given["events"]):
         try:
-            if event["does"] == "send":
-                yield conversation.send(event)
-            else:
-                yield conversation.receive(event)
+            match event["does"]:
+                case "send":
+                    yield conversation.send(event)
+                case "spend":
+                    yield conversation.spend()
+                case "key block":
+                    yield conversation.key_block(event)
+                case _:
+                    yield conversation.receive(event)
         except RemoteProtocolError as refusal:
             yield refusal
 
@@ -412,24 +453,58 @@ def _group(given: Input) -> dict[str, Any]:
 
 def _key_block(given: Input) -> dict[str, Any]:
     core, head = _core(given, Kind.KEY)
-    header, clock = sender_key.KeyHeader.read(core), ClockValue(given.hex("clock"))
-    reader, exports = Slot(given["reader"]), [ExportKey(given.hex("export"))]
-    found = sender_key.open_key_block(core, header, reader, exports, lambda _: clock, head)
+    clock = ClockValue(given.hex("clock"))
+    reader, _, use, header = _wrapped(core, given["reader"])
+    _, secret = _redeemed(_line_of(ExportKey(given.hex("export"))), Step(0), use)
+    found = sender_key.open_key_block(core, header, reader, secret, lambda _: clock, head)
+    return _given(core, reader, found)
+
+
+def _wrapped(core: Core, slot: int) -> tuple[Slot, Step, int, sender_key.KeyHeader]:
+    header, reader = sender_key.KeyHeader.read(core), Slot(slot)
+    if header.sender == reader:
+        msg = "one's own words"  # as reading says
+        raise DecodeError(msg)
+    return (reader, *sender_key.wrapped(core, reader), header)
+
+
+def _given(core: Core, reader: Slot, found: sender_key.PeerGeneration) -> dict[str, Any]:
+    step, use = sender_key.wrapped(core, reader)
     assert found.chain.key is not None
-    return {
-        "step": sender_key.wrapped_step(core, reader),
-        "chain_key": found.chain.key.expose(),
-        "mac_seed": found.mac.expose(),
-    }
+    keys = {"chain_key": found.chain.key.expose(), "mac_seed": found.mac.expose()}
+    return {"step": step, "use": use} | keys
+
+
+def _uses(given: Input) -> list[bytes]:
+    line, secrets = _line_of(ExportKey(given.hex("export"))), []
+    for use in given["uses"]:
+        line, secret = _redeemed(line, Step(0), use)
+        secrets.append(secret.expose())
+    return secrets
+
+
+def _line_of(export: ExportKey) -> lines.Line:
+    """A line of which nothing is known but what its peer exports at step 0."""
+    none, peer = bytes(32), cast.bundle("anna").identity
+    header, other = HeaderKey(none), ExportKey(none)
+    keys = intro.SessionKeys(RootKey(none), header, header, export, other, CoreSecret(none))
+    return lines.answer(keys, peer, cast.HOUR)
+
+
+def _redeemed(line: lines.Line, step: Step, use: int) -> tuple[lines.Line, MessageKey]:
+    for found in lines.redeem(line, step, use):
+        return found
+    msg = "no such use"
+    raise ReplayError(msg)
 
 
 def _generation(given: Input) -> dict[str, bytes]:
-    seed, export = ChainSeed(given.hex("chain_seed")), ExportKey(given.hex("export"))
+    seed, use = ChainSeed(given.hex("chain_seed")), MessageKey(given.hex("use"))
     name = sender_key.generation_id(seed)
     return {
         "generation_id": name,
         "chain_key": sender_key.first_key(seed).expose(),
-        "mac_seed": sender_key.mac_seed(export, name).expose(),
+        "mac_seed": sender_key.mac_seed(use, name).expose(),
     }
 
 
@@ -450,6 +525,12 @@ def _check_whole(parts: list[content.Part]) -> None:
     if not agree or [part.place for part in parts] != list(range(parts[0].total)):
         msg = "not the parts of one message"
         raise DecodeError(msg)
+
+
+def _partial_key(given: Input) -> bytes:
+    clock = ClockValue(given.hex("clock"))
+    name = ContentHash(given.hex("content_hash"))
+    return posts._partial_key(lambda _: clock, name, Hour(0))
 
 
 def _relay_keys(given: Input) -> list[bytes]:
@@ -542,6 +623,8 @@ OPERATIONS: dict[str, vectors.Operation] = {
     ),
     "check words": _check_words,
     "invite": _invite,
+    "admission key": _admission_key,
+    "admission": _admission,
     "card piece": _card_piece,
     "card": lambda given: rows(invite.read_card(given.hex("encoded"))),
     "join": _join,
@@ -552,10 +635,12 @@ OPERATIONS: dict[str, vectors.Operation] = {
     "group header": _group_header,
     "group": _group,
     "key block": _key_block,
+    "uses": _uses,
     "generation": _generation,
     "content": lambda given: rows(content.read_content(given.hex("encoded"))),
     "part": lambda given: list(content.Part.parse(given.hex("part"))),
     "message": _message,
+    "partial key": _partial_key,
     "line content": lambda given: rows(content.read_line_content(given.hex("encoded"))),
     "relay keys": _relay_keys,
     "request": _request,

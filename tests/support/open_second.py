@@ -18,8 +18,10 @@ from tests.support.second_reader import (
     relay,
     roster,
     sender_keys,
+    uses,
     words,
 )
+from tests.support.second_reader.ratchet import State
 from tests.support.second_reader.refused import Refused
 from tests.support.vectors import Input, Operation, rows
 
@@ -117,7 +119,7 @@ def _check_words(given: Input) -> list[str]:
 
 def _invite(given: Input) -> dict[str, bytes]:
     keys = lobby.invite_keys(given.hex("entropy"), given.hex("relay_key"))
-    wanted = ("lobby_clock", "card_secret", "intro_key", "drop_id", "access_key", "outer_secret")
+    wanted = ("lobby_clock", "card_secret", "drop_id", "access_key", "outer_secret")
     return {name: keys[name] for name in wanted}
 
 
@@ -154,37 +156,55 @@ def _intro(given: Input) -> dict[str, Any]:
     }
 
 
+def _admission_key(given: Input) -> bytes:
+    keys = lobby.invite_keys(given.hex("entropy"), bytes(32))
+    return lobby.admission_key(keys["invite_secret"], given.hex("once"))
+
+
+def _admission(given: Input) -> dict[str, Any]:
+    clock = lobby.invite_keys(given.hex("entropy"), bytes(32))["lobby_clock"]
+    known = {"lobby": True, "clock": clock.hex(), "intro_key": _admission_key(given).hex()}
+    return _intro(Input(given.given | known))
+
+
 def _line(given: Input) -> Iterator[Any]:
     side = given.inner("side")
-    keys = {name: given.hex(name) for name in ("root", "header_ba", "next_header_ab")}
+    names = ("root", "header_ba", "next_header_ab", "export_ab", "export_ba")
+    keys = {name: given.hex(name) for name in names}
     if side["is"] == "A":
         own = {"x25519": side.hex("ratchet_x25519"), "kem": side.hex("ratchet_kem")}
         state = ratchet.start_a(keys, own, side.hex("identity_kem"))
     else:
         state = ratchet.start_b(keys, side.hex("peer_x25519"))
     for event in map(Input, given["events"]):
-        if event["does"] == "send":
-            state = _send(state, event)
-            yield {}
-            continue
-        core = event.hex("core")
         try:
-            epoch.check_hour(epoch.core_hour(core), given["hour"] + 24, 24)
-            clock = epoch.clock_at(given.hex("clock"), given["hour"], epoch.core_hour(core))
-            state, block = line.open_line(core, clock, state)
+            state, found = _event(state, event, given)
         except Refused as refusal:
             yield refusal
         else:
-            wanted = ("content", "export", "step", "reply")
-            yield {name: rows(block[name]) for name in wanted}
+            yield found
 
 
-def _send(state: ratchet.State, event: Input) -> ratchet.State:
-    if "ratchet_x25519" not in event:
-        return state
-    own = {"x25519": event.hex("ratchet_x25519"), "kem": event.hex("ratchet_kem")}
-    reply = event.many("encapsulations")[2] if len(event["encapsulations"]) == 4 else b""
-    return ratchet.sending_step(state, own, reply)[0]
+def _event(state: State, event: Input, given: Input) -> tuple[State, dict[str, Any]]:
+    if event["does"] == "send":
+        return _send(state, event)
+    if event["does"] == "spend":
+        return line.spend_use(state)
+    core = event.hex("core")
+    epoch.check_hour(epoch.core_hour(core), given["hour"] + 24, 24)
+    clock = epoch.clock_at(given.hex("clock"), given["hour"], epoch.core_hour(core))
+    if event["does"] == "key block":
+        state, keys = line.open_key(core, clock, state, event["reader"])
+        return state, {name: keys[name] for name in OPENED}
+    state, block = line.open_line(core, clock, state)
+    return state, {name: rows(block[name]) for name in ("content", "export", "step", "reply")}
+
+
+def _send(state: State, event: Input) -> tuple[State, dict[str, Any]]:
+    names = ("ratchet_x25519", "ratchet_kem", "fresh")
+    made = {name: event.hex(name) for name in names if name in event}
+    secret, _, reply_secret, _ = [*event.many("encapsulations"), b"", b""][:4]
+    return line.note_sent(state, made | {"secret": secret, "reply_secret": reply_secret})
 
 
 def _line_header(given: Input) -> list[Any]:
@@ -205,15 +225,27 @@ def _group(given: Input) -> dict[str, Any]:
 
 def _key_block(given: Input) -> dict[str, Any]:
     core, reader = given.hex("core"), given["reader"]
-    step = sender_keys.read_key_core(core, reader)["step"]
-    keys = sender_keys.open_key_core(core, given.hex("clock"), given.hex("export"), reader)
-    return {"step": step} | {name: keys[name] for name in ("chain_key", "mac_seed")}
+    named = sender_keys.read_key_core(core, reader)
+    _, secret = uses.take(uses.new_export(named["step"], given.hex("export")), named["use"])
+    found = named | sender_keys.open_key_core(core, given.hex("clock"), secret, reader)
+    return {name: found[name] for name in OPENED}
+
+
+OPENED = ("step", "use", "chain_key", "mac_seed")
+
+
+def _uses(given: Input) -> list[bytes]:
+    export, secrets = uses.new_export(0, given.hex("export")), []
+    for use in given["uses"]:
+        export, secret = uses.take(export, use)
+        secrets.append(secret)
+    return secrets
 
 
 def _generation(given: Input) -> dict[str, bytes]:
     found = sender_keys.generation(given.hex("chain_seed"))
-    export = given.hex("export")
-    return found | {"mac_seed": sender_keys.mac_seed(export, found["generation_id"])}
+    use = given.hex("use")
+    return found | {"mac_seed": sender_keys.mac_seed(use, found["generation_id"])}
 
 
 def _part(given: Input) -> list[Any]:
@@ -305,6 +337,8 @@ OPERATIONS: dict[str, Operation] = {
     "roster words": _roster_words,
     "check words": _check_words,
     "invite": _invite,
+    "admission key": _admission_key,
+    "admission": _admission,
     "card piece": _card_piece,
     "card": lambda given: rows(lobby.decode_card(given.hex("encoded"))),
     "join": _join,
@@ -315,10 +349,12 @@ OPERATIONS: dict[str, Operation] = {
     "group header": _group_header,
     "group": _group,
     "key block": _key_block,
+    "uses": _uses,
     "generation": _generation,
     "content": lambda given: rows(content.decode_content(given.hex("encoded"))),
     "part": _part,
     "message": _message,
+    "partial key": lambda given: content.partial_key(given.hex("clock"), given.hex("content_hash")),
     "line content": _line_content,
     "relay keys": _relay_keys,
     "request": _request,

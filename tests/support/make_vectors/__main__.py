@@ -1,7 +1,8 @@
-"""Writes tests/vectors: `python -m tests.support.make_vectors [--force]`.
+"""Writes tests/vectors: `python -m tests.support.make_vectors [--force [FILE ...]]`.
 
 ML-KEM draws its own randomness, so every run gives other bytes: what is there is not overwritten
-without --force, and a test compares the files with SHA256SUMS.
+without --force (all, or the files that are named, as "line"), and a test compares the files with
+SHA256SUMS.
 """
 
 import json
@@ -9,9 +10,7 @@ import sys
 from collections.abc import Callable
 
 from tests.support import vectors
-from tests.support.make_vectors.cases import (
-    Cases,
-)
+from tests.support.make_vectors.cases import Cases
 from tests.support.make_vectors.keys import block, drop, epoch, identity, primitives, words
 from tests.support.make_vectors.lines import line, the_intro
 from tests.support.make_vectors.members import lobby, roster
@@ -36,24 +35,29 @@ FILES: dict[str, tuple[str, str, Callable[[], Cases]]] = {
 }
 
 
-def write(name: str) -> str:
-    """Make one file; its line of SHA256SUMS."""
+def write(name: str) -> None:
+    """Make one file."""
     section, about, make = FILES[name]
     whole = {"section": section, "about": about, "cases": list(make())}
     path = vectors.FOLDER / f"{name}.json"
     path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    return f"{vectors.digest(path)}  {path.name}\n"
 
 
 def main(arguments: list[str]) -> str:
-    """Write all files; why not, if not."""
-    if vectors.files() and arguments != ["--force"]:
+    """Write all files, or those named; why not, if not."""
+    force, names = arguments[:1] == ["--force"], arguments[1:]
+    if vectors.files() and not force:
         return (
             "There are vectors already, and other programs may be tested with them.\n"
             "next: if the protocol changed: python -m tests.support.make_vectors --force"
         )
+    if unknown := set(names) - set(FILES):
+        return f"There is no file {min(unknown)}.\nnext: name some of {', '.join(FILES)}"
     vectors.FOLDER.mkdir(exist_ok=True)
-    vectors.SUMS.write_text("".join(write(name) for name in sorted(FILES)), "ascii")
+    for name in names or FILES:
+        write(name)
+    sums = "".join(f"{vectors.digest(path)}  {path.name}\n" for path in vectors.files())
+    vectors.SUMS.write_text(sums, "ascii")
     return ""
 
 

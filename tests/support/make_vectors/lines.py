@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from backchannel.protocol import content, intro
+from backchannel.protocol import content, intro, invite, sender_key
 from backchannel.protocol import line as lines
 from backchannel.protocol import primitives as prim
 from backchannel.protocol.chain import step
@@ -14,7 +14,9 @@ from backchannel.protocol.epoch import EpochClock
 from backchannel.protocol.roster import ROLES
 from backchannel.protocol.secret import (
     ChainKey,
+    ClockValue,
     IntroKey,
+    OnceSecret,
 )
 from backchannel.protocol.types import (
     Core,
@@ -28,6 +30,7 @@ from tests.support.bits import flip
 from tests.support.entropy import ScriptedEntropy
 from tests.support.make_vectors.cases import (
     CLOCK,
+    FIRST,
     HOUR,
     SECOND,
     SECRET,
@@ -49,7 +52,12 @@ class Met(NamedTuple):
     started: intro.Started
 
 
-def _meet(name: str, admission: intro.Admission | None) -> Met:
+def _meet(
+    name: str,
+    admission: intro.Admission | None,
+    key: IntroKey | None = None,
+    clock: ClockValue = CLOCK,
+) -> Met:
     setting = intro.Setting(
         cast.CHANNEL,
         RosterHash(SECOND.hash),
@@ -57,16 +65,16 @@ def _meet(name: str, admission: intro.Admission | None) -> Met:
         intro.Side(Slot(2), ROLES.index("participant")),
     )
     seeds = intro.Seeds(GenerationId(fixed("generation", 16)), 3, ChainKey(fixed("chain")))
-    key, head = IntroKey(fixed("intro key")), Head(Kind.INTRO, HOUR, fixed("salt", 16))
+    key, head = key or IntroKey(fixed("intro key")), Head(Kind.INTRO, HOUR, fixed("salt", 16))
     a, b = cast.keys("anna"), cast.keys("cleo")
     started = intro.start(
-        setting, a, b.public(), key, seeds, admission, lambda _: CLOCK, head, ScriptedEntropy(name)
+        setting, a, b.public(), key, seeds, admission, lambda _: clock, head, ScriptedEntropy(name)
     )
     found = case(
         name,
         "intro",
         core=started.core,
-        clock=CLOCK.expose(),
+        clock=clock.expose(),
         intro_key=key.expose(),
         channel_id=cast.CHANNEL,
         role_a="facilitator",
@@ -77,6 +85,25 @@ def _meet(name: str, admission: intro.Admission | None) -> Met:
         **private_keys(b),
     )
     return Met(found, started)
+
+
+INVITE = fixed("invite", 16)
+ONCE = fixed("once")
+
+
+def _admitted() -> Case:
+    """An admitting intro, as the newcomer opens it with the words and its own `once`."""
+    secret = invite.invite_secret(INVITE)
+    made = invite.Lobby.of(secret, FIRST.relays[0].public)
+    key = invite.admission_key(secret, OnceSecret(ONCE))
+    admission = intro.Admission(0, SECRET, CLOCK)
+    met = _meet("admission", admission, key, made.clock).case
+    given = {
+        name: each
+        for name, each in met["given"].items()
+        if name not in {"clock", "intro_key", "lobby"}
+    }
+    return case("admission", "admission", entropy=INVITE, once=ONCE, **given)
 
 
 def the_intro() -> Cases:
@@ -106,6 +133,11 @@ def the_intro() -> Cases:
     yield changed(good, "another role", "commitment", role_b="observer")
     yield changed(good, "another channel", "commitment", channel_id=bytes(16).hex())
     yield changed(good, "another intro key", "commitment", intro_key=bytes(32).hex())
+    good = _admitted()
+    yield good
+    yield changed(good, "admission, another once", "commitment", once=fixed("another").hex())
+    yield changed(good, "admission, other words", "commitment", entropy=fixed("other", 16).hex())
+    yield damaged(good, "admission, ciphertext changed", "ciphertext", "core", 8 * 2311)
 
 
 class Recorder:
@@ -156,7 +188,7 @@ class Talk:
         head, peer = Head(Kind.LINE, hour, salt), (self.b if side == "A" else self.a).identity
         turned = self.lines[side].sending is None
         public = prim.kem_public(peer.kem)
-        self.lines[side], core = lines.send(
+        self.lines[side], core, _ = lines.send(
             self.lines[side], said, public, self.clock, head, recorder
         )
         names = ("ratchet_x25519", "ratchet_kem", "fresh") if turned else ("fresh",)
@@ -174,6 +206,20 @@ class Talk:
             found = lines.open_(self.lines[side], Core(core), self.clock, head, own)
             assert found is not None
             self.lines[side] = found.line
+
+    def spend(self, side: str, hours: int = 0) -> Core:
+        """A key block of one entry."""
+        self._sent += 1
+        self.lines[side], wrap = lines.spend(self.lines[side])
+        self._tell(side, {"does": "spend"}, "ok")
+        head = Head(Kind.KEY, Hour(HOUR + hours), fixed(f"salt {self._sent}", 16))
+        own, other = (Slot(0), Slot(2)) if side == "A" else (Slot(2), Slot(0))
+        roster, entropy = RosterHash(SECOND.hash), ScriptedEntropy(f"{side} {self._sent}")
+        return sender_key.seal_key_block(own, roster, {other: wrap}, self.clock, head, entropy)[1]
+
+    def redeem(self, side: str, core: bytes, expect: str = "ok") -> None:
+        reader = Slot(0) if side == "A" else Slot(2)
+        self._tell(side, {"does": "key block", "core": core, "reader": reader}, expect)
 
     def _tell(self, side: str, event: dict[str, Any], expect: str) -> None:
         self.events[side].append(plain(event))
@@ -253,6 +299,43 @@ def line() -> Cases:
     talk.receive("A", early)
     talk.receive("B", talk.send("A"))
     yield talk.case("the shortest", "B")
+    yield from _uses()
+
+
+def _uses() -> Cases:
+    """Key blocks before the reply and after it, out of order, again, lost, and damaged."""
+    talk = Talk()
+    early = [talk.spend("A") for _ in range(3)]
+    for number, expect in ((1, "ok"), (1, "stale"), (0, "ok"), (0, "stale")):
+        talk.redeem("B", early[number], expect)
+    talk.redeem("A", talk.spend("B"))
+    reply = talk.send("B", SEEDS)
+    of_reply = talk.spend("B")
+    talk.redeem("A", of_reply, "stale")
+    talk.receive("A", reply)
+    talk.redeem("A", of_reply)
+    talk.redeem("A", talk.spend("B"))
+    confirmed = [talk.spend("A") for _ in range(2)]
+    talk.redeem("B", confirmed[1])
+    talk.redeem("B", early[2])
+    talk.redeem("B", flip(confirmed[0], of_byte(70 + 52 * 2 + 4)), "ciphertext")
+    talk.redeem("B", confirmed[0])
+    talk.redeem("B", confirmed[0], "stale")
+    block = talk.send("A", hours=1)
+    newest = talk.spend("A", hours=1)
+    talk.redeem("B", newest, "stale")
+    talk.receive("B", block)
+    talk.redeem("B", newest)
+    talk.redeem("A", talk.spend("B", hours=1))
+    yield talk.case("key blocks as A reads them", "A")
+    yield talk.case("key blocks as B reads them", "B")
+    talk = Talk()
+    lost = [talk.spend("A") for _ in range(66)]
+    talk.redeem("B", lost[65], "stale")
+    talk.redeem("B", lost[64])
+    talk.redeem("B", lost[65])
+    talk.redeem("B", lost[63])
+    yield talk.case("a jump over 65 uses, and over 64", "B")
 
 
 def _conversation() -> Talk:

@@ -30,6 +30,7 @@ from tests.support.make_vectors.cases import (
     of_byte,
     private_keys,
 )
+from tests.support.make_vectors.lines import INVITE, ONCE
 from tests.support.vectors import Case
 
 
@@ -141,9 +142,6 @@ def _successors() -> Cases:
         yield follows(f"no successor: {why}", replace(SECOND, **fields), "rules")
 
 
-INVITE = fixed("invite", 16)
-
-
 @cache
 def the_card() -> invite.Card:
     person = invite.Person("anna", "party", "facilitator")
@@ -168,6 +166,9 @@ def lobby() -> Cases:
     made = invite.Lobby.of(invite.invite_secret(INVITE), FIRST.relays[0].public)
     entropy = ScriptedEntropy("lobby")
     yield case("what an invite opens", "invite", **opened)
+    for once in (ONCE, bytes(32)):
+        name = f"the key of an admission, once {once[:2].hex()}"
+        yield case(name, "admission key", entropy=INVITE, once=once)
     for name, card in (("card", the_card()), ("marker", invite.Marker("burnt"))):
         for number, core in enumerate(invite.seal_card(card, made, HOUR, entropy)):
             yield case(f"piece {number} of a {name}", "card piece", core=core, **opened)
@@ -213,8 +214,15 @@ def _cards() -> Cases:
 def _joins(made: invite.Lobby, opened: dict[str, Any], entropy: Entropy) -> Cases:
     own, card = cast.keys("anna"), the_card()
     join = invite.Join(
-        "cleo", cast.bundle("cleo").pack(), charter_hash(card.charter), card.disclosure.hash
+        "cleo", cast.bundle("cleo").pack(), charter_hash(card.charter), card.disclosure.hash, ONCE
     )
+    yield case("what is in a join", "joined", encoded=encode(join))
+    replace = msgspec.structs.replace
+    for size in (0, 31, 33):
+        short = encode(replace(join, once=bytes(size)))
+        yield case(f"a join with {size} bytes once", "joined", "rules", encoded=short)
+    four = encode(join)[:-34].replace(b"\x95", b"\x94", 1)
+    yield case("a join without once", "joined", "encoding", encoded=four)
     core = invite.seal_join(join, own.public(), made, HOUR, entropy)
     given = {"core": core, "bundle": card.bundle} | private_keys(own) | opened
     good = case("join", "join", **given)
@@ -230,6 +238,6 @@ def _joins(made: invite.Lobby, opened: dict[str, Any], entropy: Entropy) -> Case
         yield damaged(good, f"join, {why} changed", reason, "core", of_byte(at))
     low = core[:21] + cast.LOW_ORDER[0] + core[53:]
     yield changed(good, "join, ephemeral key of low order", "rules", core=low.hex())
-    bad = msgspec.structs.replace(join, alias=" cleo")
+    bad = replace(join, alias=" cleo")
     sealed = invite.seal_join(bad, own.public(), made, HOUR, entropy)
     yield changed(good, "join, a name with a space before it", "rules", core=sealed.hex())

@@ -4,6 +4,7 @@ import msgspec
 
 from backchannel.protocol import content, sender_key
 from backchannel.protocol import line as lines
+from backchannel.protocol.chain import Chain
 from backchannel.protocol.codec import encode
 from backchannel.protocol.core import Head, Kind, content_hash
 from backchannel.protocol.secret import (
@@ -42,19 +43,40 @@ READER, SENDER = Slot(2), Slot(1)
 
 def sender_keys() -> Cases:
     export = ExportKey(fixed("export"))
-    yield case("a generation", "generation", chain_seed=fixed("seed"), export=export.expose())
+    yield case("a generation", "generation", chain_seed=fixed("seed"), use=export.expose())
+    yield from _uses()
     yield from _key_blocks(export)
     yield from _posts(export)
 
 
-def _key_blocks(export: ExportKey) -> Cases:
-    exports = {
-        READER: lines.Export(Step(9), export, HOUR),
-        Slot(5): lines.Export(Step(0), ExportKey(fixed("other")), HOUR),
+def _uses() -> Cases:
+    """Of one export: in any order, each once."""
+    taken = {
+        "in order": ("ok", [0, 1, 2]),
+        "out of order": ("ok", [2, 0, 1, 3]),
+        "a jump over 64": ("ok", [64, 0, 63]),
+        "two jumps over 64, the newest kept": ("ok", [64, 129, 65, 128]),
+        "two jumps over 64, the older not": ("stale", [64, 129, 63]),
+        "the last": ("ok", [64, 129, 194, 255]),
+        "one twice": ("stale", [0, 0]),
+        "one jumped over, twice": ("stale", [2, 1, 1]),
+        "a jump over 65": ("stale", [65]),
+        "a jump over 65 from a later one": ("stale", [9, 75]),
     }
+    for name, (expect, uses) in taken.items():
+        yield case(f"uses: {name}", "uses", expect, export=fixed("export"), uses=uses)
+
+
+def _wrap(step: int, use: int, export: ExportKey) -> lines.Wrap:
+    chain = Chain(ChainKey(export.expose()))
+    return lines.Wrap(Step(step), use, chain.take(use, use)[1])
+
+
+def _key_blocks(export: ExportKey) -> Cases:
+    wraps = {READER: _wrap(9, 2, export), Slot(5): _wrap(0, 0, ExportKey(fixed("other")))}
     head = Head(Kind.KEY, HOUR, fixed("salt", 16))
     _, core = sender_key.seal_key_block(
-        SENDER, RosterHash(SECOND.hash), exports, lambda _: CLOCK, head, ScriptedEntropy("key")
+        SENDER, RosterHash(SECOND.hash), wraps, lambda _: CLOCK, head, ScriptedEntropy("key")
     )
     given = {"core": core, "clock": CLOCK.expose(), "export": export.expose(), "reader": READER}
     good = case("a key block", "key block", **given)
@@ -70,10 +92,18 @@ def _key_blocks(export: ExportKey) -> Cases:
         ("generation id", 22),
         ("roster hash", 38),
         ("step", 70 + 104),
+        ("use", 70 + 104 + 3),
         ("entry", 70 + 104 + 4),
         ("hour", 4),
     ):
         yield damaged(good, f"a key block, {why} changed", "ciphertext", "core", 8 * at)
+    for use, expect in ((64, "ok"), (65, "stale")):
+        far = {READER: _wrap(2**24 - 1, use, export)}
+        _, core = sender_key.seal_key_block(
+            SENDER, RosterHash(SECOND.hash), far, lambda _: CLOCK, head, ScriptedEntropy("far")
+        )
+        yield changed(good, f"a key block of use {use}", expect, core=core.hex())
+    core = Core(bytes.fromhex(good["given"]["core"]))
     yield changed(good, "a key block, slot 64", "rules", core=with_bytes(core, 21, b"\x40"))
     yield changed(good, "a key block, another export", "ciphertext", export=bytes(32).hex())
 
@@ -224,6 +254,13 @@ def _parts() -> Cases:
     for why, tail in (("index 1 of 1", b"\1\1x"), ("count 0", b"\0\0x"), ("count 17", b"\0\x11x")):
         yield case(f"part, {why}", "part", "rules", part=head + tail)
     yield case("part of no piece", "part", "size", part=head + b"\0\1")
+    yield case("part of 2,758 bytes", "part", part=head + b"\0\1" + bytes(content.PIECE))
+    longer = head + b"\0\1" + bytes(content.PIECE + 1)
+    yield case("part of 2,759 bytes", "part", "size", part=longer)
+    name_of_core = fixed("content hash")
+    yield case(
+        "key of a kept piece", "partial key", clock=CLOCK.expose(), content_hash=name_of_core
+    )
     yield case("a message of three parts", "message", parts=parts)
     yield case("a message in another order", "message", parts=parts[::-1])
     yield case("a message with a part missing", "message", "rules", parts=parts[1:])

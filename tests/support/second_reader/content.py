@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.support.second_reader import shapes
 from tests.support.second_reader.messagepack import read
-from tests.support.second_reader.primitives import number
+from tests.support.second_reader.primitives import kdf, number
 from tests.support.second_reader.refused import need
 from tests.support.second_reader.roster import HASH, LIFETIME, SLOT
 
@@ -58,6 +58,11 @@ def join_parts(some: list[dict[str, Any]]) -> dict[str, Any]:
     content = decode_content(b"".join(part["piece"] for part in ordered))
     need(content["tag"] != "roster" or len(some) == 1, "rules", "an announcement is one part")
     return content
+
+
+def partial_key(clock: bytes, content_hash: bytes) -> bytes:
+    """SPEC 15: under which the piece of an unfinished message is kept; clock: E(core hour)."""
+    return kdf(clock + content_hash, b"", "partial", b"", 32)
 
 
 def decode_content(encoded: bytes) -> dict[str, Any]:

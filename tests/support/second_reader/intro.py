@@ -60,8 +60,9 @@ def open_intro(
 ) -> dict[str, Any]:
     """SPEC 12: `keys` (see `session_keys`) and `payload` (see `read_payload`) for B.
 
-    clock: E(core hour), in a lobby the lobby clock. intro_key: of the epoch, in a lobby of the
-    invite. context: channel_id, role_a, role_b, identity_a (1216), bundle_b (2432), lobby (bool).
+    clock: E(core hour), in a lobby the lobby clock. intro_key: of the epoch, in a lobby
+    lobby.admission_key. context: channel_id, role_a, role_b, identity_a (1216), bundle_b (2432),
+    lobby (bool).
     private: B's identity_x25519, identity_kem, prekey_x25519, prekey_kem; KEM keys as seeds.
     """
     intro = read_intro(core)

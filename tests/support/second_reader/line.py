@@ -19,8 +19,16 @@ from tests.support.second_reader.primitives import (
     parts,
     unpad,
 )
-from tests.support.second_reader.ratchet import State, forget, receiving_step, take_key
+from tests.support.second_reader.ratchet import (
+    State,
+    forget,
+    receiving_step,
+    sending_step,
+    take_key,
+)
 from tests.support.second_reader.refused import Refused, need
+from tests.support.second_reader.sender_keys import open_key_core, read_key_core
+from tests.support.second_reader.uses import chain_step, kept, new_export, redeem, spend
 
 HEADER = (21, 53, 2413)
 CONTENT = shapes.union(
@@ -67,8 +75,63 @@ def open_line(core: bytes, clock: bytes, state: State) -> tuple[State, dict[str,
     forget(after)
     content = CONTENT(read(unpad(padded, size)))
     step = (1 if state["side"] == "A" else 2) + chain["before"] + header["n"]
+    after["exports_in"] = kept(after["exports_in"], new_export(step, export))
+    if reply:
+        confirmed = answered_export(after["export_ab"], after["reply_secret"])
+        after["export_out"], after["export_ab"] = new_export(1, confirmed), b""
     block = {"content": content, "export": export, "step": step, "reply": reply, "header": header}
     return after, block
+
+
+def note_sent(state: State, made: dict[str, bytes]) -> tuple[State, dict[str, Any]]:
+    """SPEC 13: the state after an own block, and what it exports: step and export.
+
+    made: private `fresh`; `secret`, of the ciphertext to the peer's newest ratchet key;
+    `reply_secret` (empty but in the reply); and, where the block makes a sending step, the new
+    private `ratchet_x25519` and `ratchet_kem`.
+    """
+    after = copy.deepcopy(state)
+    reply_secret = made["reply_secret"]
+    if after["sending"] is None:
+        own = {"x25519": made["ratchet_x25519"], "kem": made["ratchet_kem"]}
+        sending_step(after, own, reply_secret)
+    sending = after["sending"]
+    message_key, sending["chain_key"] = chain_step(sending["chain_key"])
+    sending["n"] += 1
+    secret = message_key + dh(made["fresh"], after["peer_x25519"]) + made["secret"] + reply_secret
+    export = kdf(secret, b"", "line body", b"", 64)[32:]
+    step = (2 if state["side"] == "A" else 1) + state["blocks"]
+    after["blocks"] += 1
+    after["export_out"] = new_export(step, export)
+    if reply_secret:
+        confirmed = answered_export(after["export_ab"], reply_secret)
+        after["exports_in"] = kept(after["exports_in"], new_export(1, confirmed))
+        after["export_ab"] = b""
+    return after, {"step": step, "export": export}
+
+
+def spend_use(state: State) -> tuple[State, dict[str, Any]]:
+    """SPEC 13: the state after the next use of the newest export, and step, use and secret."""
+    export, use, secret = spend(state["export_out"])
+    named = {"step": export["step"], "use": use, "secret": secret}
+    return state | {"export_out": export}, named
+
+
+def open_key(core: bytes, clock: bytes, state: State, own: int) -> tuple[State, dict[str, Any]]:
+    """SPEC 13 and 14: a key block of the peer's: the next state, and step, use and the keys.
+
+    own: the reader's slot. A use is taken only if the entry opens with it.
+    """
+    named = read_key_core(core, own)
+    refusal = Refused("ciphertext", "no export opens it")
+    for exports, secret in redeem(state["exports_in"], named["step"], named["use"]):
+        try:
+            keys = open_key_core(core, clock, secret, own)
+        except Refused as refused:
+            refusal = refused
+        else:
+            return state | {"exports_in": exports}, named | keys
+    raise refusal
 
 
 def _find_chain(core: bytes, clock: bytes, state: State) -> tuple[State, dict[str, Any]]:

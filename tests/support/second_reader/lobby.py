@@ -41,12 +41,16 @@ CARD = shapes.union(
     marker=shapes.record(reason=shapes.one_of("used", "refused", "burnt", "withdrawn")),
 )
 JOIN = shapes.record(
-    alias=shapes.text(), bundle=shapes.binary(BUNDLE), charter_hash=HASH, disclosure_hash=HASH
+    alias=shapes.text(),
+    bundle=shapes.binary(BUNDLE),
+    charter_hash=HASH,
+    disclosure_hash=HASH,
+    once=shapes.binary(32),
 )
 
 
 def invite_keys(entropy: bytes, relay_key: bytes) -> dict[str, bytes]:
-    """SPEC 11: invite_secret, lobby_clock, card_secret, intro_key, drop_secret and its keys."""
+    """SPEC 11: invite_secret, lobby_clock, card_secret, drop_secret and its keys."""
     need(len(entropy) == 16, "size", "entropy")
     invite = kdf(entropy, b"", "invite", b"", 32)
     drop_secret = kdf(invite, relay_key, "lobby drop", b"", 32)
@@ -54,9 +58,13 @@ def invite_keys(entropy: bytes, relay_key: bytes) -> dict[str, bytes]:
         "invite_secret": invite,
         "lobby_clock": kdf(invite, b"", "lobby clock", b"", 32),
         "card_secret": kdf(invite, b"", "lobby card", b"", 32),
-        "intro_key": kdf(invite, b"", "lobby intro", b"", 32),
         "drop_secret": drop_secret,
     } | drop_keys(drop_secret)
+
+
+def admission_key(invite_secret: bytes, once: bytes) -> bytes:
+    """SPEC 11: the intro key of the admitting intro; once: of the newcomer's join."""
+    return kdf(invite_secret + once, b"", "lobby intro", b"", 32)
 
 
 def open_card_piece(core: bytes, lobby_clock: bytes, card_secret: bytes) -> tuple[int, int, bytes]:
@@ -118,7 +126,7 @@ def open_join(
     bundle: bytes,
     private: dict[str, bytes],
 ) -> dict[str, Any]:
-    """SPEC 11: alias, bundle, charter_hash, disclosure_hash of a core of kind 10.
+    """SPEC 11: alias, bundle, charter_hash, disclosure_hash, once of a core of kind 10.
 
     bundle: the facilitator's, as in the card; private: its identity_x25519, prekey_x25519 and
     prekey_kem (seed 64).

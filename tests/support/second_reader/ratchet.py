@@ -10,20 +10,31 @@ A *state* is a dict of
   next_sending         the header key of the next sending step
   identity_kem         A only: seed of its identity key, for the reply
   reply_secret         empty until the reply was opened (A) or made (B)
+  sending              chain_key and n of the own chain, None until the next block makes a step
+  blocks               number of blocks sent
+  export_ab            AB0, until the reply was opened (A) or made (B); then empty
+  export_out           the newest export to the peer (uses.py)
+  exports_in           the exports from the peer, steps rising
   chains               receiving chains, oldest first; each a dict of header_key, chain_key, n,
                        own_x25519, own_kem (private, the keys the chain is sent to), peer_x25519,
                        peer_kem (public), pn, before (sum of pn to here), skipped {n: message key}
 """
 
-import copy
 from typing import Any
 
-from tests.support.second_reader.primitives import dh, kdf, mac, parts
+from tests.support.second_reader.primitives import dh, kdf, parts
 from tests.support.second_reader.refused import need
+from tests.support.second_reader.uses import chain_step, new_export
 
 State = dict[str, Any]
 MOST_JUMP = 512
 MOST_SKIPPED = 512
+
+
+def _exports(out: bytes, come: bytes, export_ab: bytes) -> State:
+    """SPEC 13: both exports of step 0."""
+    exports = {"export_out": new_export(0, out), "exports_in": [new_export(0, come)]}
+    return exports | {"export_ab": export_ab}
 
 
 def start_a(keys: dict[str, bytes], ratchet: dict[str, bytes], identity_kem: bytes) -> State:
@@ -39,8 +50,10 @@ def start_a(keys: dict[str, bytes], ratchet: dict[str, bytes], identity_kem: byt
         "next_sending": keys["next_header_ab"],
         "identity_kem": identity_kem,
         "reply_secret": b"",
+        "sending": None,
+        "blocks": 0,
         "chains": [],
-    }
+    } | _exports(keys["export_ab"], keys["export_ba"], keys["export_ab"])
 
 
 def start_b(keys: dict[str, bytes], peer_x25519: bytes) -> State:
@@ -56,41 +69,34 @@ def start_b(keys: dict[str, bytes], peer_x25519: bytes) -> State:
         "next_sending": keys["header_ba"],
         "identity_kem": b"",
         "reply_secret": b"",
+        "sending": None,
+        "blocks": 0,
         "chains": [],
-    }
+    } | _exports(keys["export_ba"], keys["export_ab"], keys["export_ab"])
 
 
-def sending_step(
-    state: State, ratchet: dict[str, bytes], reply_secret: bytes = b""
-) -> tuple[State, dict[str, bytes]]:
-    """SPEC 13: the state after a sending step, and the new `header_key` and `chain_key`.
+def sending_step(state: State, ratchet: dict[str, bytes], reply_secret: bytes = b"") -> None:
+    """SPEC 13: a sending step; changes the (copied) state.
 
     ratchet: the new private x25519 and kem. reply_secret: for B's first step, that of the reply
     it is about to send; A takes its own from the state.
     """
-    after = copy.deepcopy(state)
     need(state["peer_x25519"] != b"", "rules", "no sending step before the peer's first key")
     secret = dh(ratchet["x25519"], state["peer_x25519"])
     if state["side"] == "A" and state["sent"] == 0:
         need(state["reply_secret"] != b"", "rules", "no sending step before the reply")
         secret += state["reply_secret"]
     if state["side"] == "B" and state["sent"] == 0:
-        after["reply_secret"] = reply_secret
-    keys = {"header_key": state["next_sending"]}
-    after["root"], keys["chain_key"], after["next_sending"] = _root_step(secret, state["root"])
-    after["own_x25519"], after["own_kem"] = ratchet["x25519"], ratchet["kem"]
-    after["sent"] += 1
-    return after, keys
+        state["reply_secret"] = reply_secret
+    state["root"], chain_key, state["next_sending"] = _root_step(secret, state["root"])
+    state["own_x25519"], state["own_kem"] = ratchet["x25519"], ratchet["kem"]
+    state["sending"] = {"chain_key": chain_key, "n": 0}
+    state["sent"] += 1
 
 
 def _root_step(secret: bytes, root: bytes) -> tuple[bytes, bytes, bytes]:
     root, chain_key, header_key = parts(kdf(secret, root, "ratchet root", b"", 96), 32, 32, 32)
     return root, chain_key, header_key
-
-
-def chain_step(chain_key: bytes) -> tuple[bytes, bytes]:
-    """SPEC 13: (message key, the next chain key)."""
-    return mac(chain_key, "chain message", b""), mac(chain_key, "chain next", b"")
 
 
 def receiving_step(state: State, header: dict[str, Any]) -> State:
@@ -122,6 +128,7 @@ def receiving_step(state: State, header: dict[str, Any]) -> State:
     }
     state["root"], state["next_receiving"] = root, following
     state["peer_x25519"] = header["ratchet_x25519"]
+    state["sending"] = None
     chains.append(chain)
     return chain
 

@@ -13,16 +13,16 @@ from tests.support.second_reader.primitives import (
     number,
     same,
     u8,
-    u32,
     unpad,
 )
-from tests.support.second_reader.ratchet import chain_step
 from tests.support.second_reader.refused import need
+from tests.support.second_reader.uses import chain_step
 
 MOST_NUMBER = 255
 SLOTS_AT = 3032
 ENTRIES_AT = 70
 ENTRY = 52
+NAMED = 4
 
 
 def generation(chain_seed: bytes) -> dict[str, bytes]:
@@ -33,9 +33,9 @@ def generation(chain_seed: bytes) -> dict[str, bytes]:
     }
 
 
-def mac_seed(export: bytes, generation_id: bytes) -> bytes:
-    """SPEC 14: the MAC seed of the reader whose export this is."""
-    return kdf(export, b"", "mac seed", generation_id, 32)
+def mac_seed(use: bytes, generation_id: bytes) -> bytes:
+    """SPEC 14: the MAC seed of a reader; use: of its export, or with seeds the export itself."""
+    return kdf(use, b"", "mac seed", generation_id, 32)
 
 
 def slot_mac(seed: bytes, post_number: int, content: bytes) -> bytes:
@@ -94,7 +94,7 @@ def open_group(
 
 
 def read_key_core(core: bytes, own_slot: int) -> dict[str, Any]:
-    """SPEC 14: slot, generation_id, roster_hash, and the step named for the reader."""
+    """SPEC 14: slot, generation_id, roster_hash, and step and use named for the reader."""
     check_core(core, 6)
     need(core[21] < 64 and core[21] != own_slot, "rules", "slot")
     at = ENTRIES_AT + ENTRY * own_slot
@@ -102,24 +102,26 @@ def read_key_core(core: bytes, own_slot: int) -> dict[str, Any]:
         "slot": core[21],
         "generation_id": core[22:38],
         "roster_hash": core[38:70],
-        "step": number(core[at : at + 4]),
+        "step": number(core[at : at + 3]),
+        "use": core[at + 3],
     }
 
 
-def open_key_core(core: bytes, clock: bytes, export: bytes, own_slot: int) -> dict[str, Any]:
+def open_key_core(core: bytes, clock: bytes, use: bytes, own_slot: int) -> dict[str, Any]:
     """SPEC 14: `chain_seed`, with `generation_id`, `chain_key` and `mac_seed` for the reader.
 
-    clock: E(core hour). export: of the step that `read_key_core` names, from the sender.
+    clock: E(core hour). use: the secret of the step and use that `read_key_core` names, from the
+    sender.
     """
     named = read_key_core(core, own_slot)
     context = b"wrap" + u8(named["slot"]) + u8(own_slot)
-    key = core_key(core, export, clock, context)[0]
+    key = core_key(core, use, clock, context)[0]
     at = ENTRIES_AT + ENTRY * own_slot
-    associated = core[:ENTRIES_AT] + u8(own_slot) + u32(named["step"])
-    chain_seed = aead_open(key, associated, core[at + 4 : at + ENTRY])
+    associated = core[:ENTRIES_AT] + u8(own_slot) + core[at : at + NAMED]
+    chain_seed = aead_open(key, associated, core[at + NAMED : at + ENTRY])
     keys = generation(chain_seed)
     need(same(keys["generation_id"], named["generation_id"]), "commitment", "generation")
     return {
         "chain_seed": chain_seed,
-        "mac_seed": mac_seed(export, named["generation_id"]),
+        "mac_seed": mac_seed(use, named["generation_id"]),
     } | keys

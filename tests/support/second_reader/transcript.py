@@ -1,6 +1,7 @@
 """Owns SPEC 16, as far as it can be computed: an author's heads, and which parents are missing.
 
-A post is a dict of content_hash, order, parents, ages (lists) and version (of its roster).
+A post is a dict of content_hash, author, parents, ages (lists) and version (of its roster). Posts
+stand in the order in which they were accepted.
 """
 
 from typing import Any
@@ -9,11 +10,14 @@ MOST_PARENTS = 4
 
 
 def heads(posts: list[dict[str, Any]]) -> list[bytes]:
-    """SPEC 16: the parents of a next post, rising: of the unnamed posts the newest four."""
+    """SPEC 16: the parents of a next post, rising: of each author the unnamed post that has waited
+    longest, and of these the first four."""
     named = {parent for post in posts for parent in post["parents"]}
-    unnamed = [post for post in posts if post["content_hash"] not in named]
-    unnamed.sort(key=lambda post: (post["order"], post["content_hash"]), reverse=True)
-    return sorted(post["content_hash"] for post in unnamed[:MOST_PARENTS])
+    longest: dict[int, bytes] = {}
+    for post in posts:
+        if post["content_hash"] not in named:
+            longest.setdefault(post["author"], post["content_hash"])
+    return sorted(list(longest.values())[:MOST_PARENTS])
 
 
 def missing(posts: list[dict[str, Any]], first_version: int) -> list[bytes]:
