@@ -31,6 +31,7 @@ from backchannel.protocol.secret import (
     OuterSecret,
 )
 from backchannel.protocol.types import (
+    Block,
     ChannelId,
     GenerationId,
     Hour,
@@ -72,7 +73,7 @@ def posts(members: int) -> dict[str, dict[str, float]]:
         Slot(0), RosterHash(bytes(32)), wraps, clock, head, entropy
     )
 
-    def seal() -> block.Block:
+    def seal() -> Block:
         fresh = Head(Kind.GROUP, HOUR, entropy.draw(16))
         _, core = sender_key.seal_post(
             own, Slot(0), RosterHash(bytes(32)), (), PART, clock, fresh, entropy
