@@ -71,7 +71,20 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(vectors, "SUMS", folder / "SHA256SUMS")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert "--force" in maker.main([])
+    assert "lime" in maker.main(["--force", "epoch", "lime"])
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_one_file_is_made_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(shutil.copytree(vectors.FOLDER, tmp_path / "vectors"))
+    before = vectors.digests()
+    monkeypatch.setattr(vectors, "FOLDER", folder)
+    monkeypatch.setattr(vectors, "SUMS", folder / "SHA256SUMS")
+    assert not maker.main(["--force", "intro"])
+    assert {name for name, each in vectors.digests().items() if each != before[name]} == {
+        "intro.json"
+    }
+    assert {path.name: vectors.digest(path) for path in vectors.files()} == vectors.digests()
 
 
 @pytest.mark.parametrize("name", [name for name in maker.FILES if name != "words"])
