@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from backchannel.protocol import drop as protocol_drop
-from backchannel.protocol.drop import Operation, Read
-from backchannel.protocol.primitives import X25519Public, dh
+from backchannel.protocol.drop import Create, Operation, Read
+from backchannel.protocol.primitives import X25519Public, dh, x25519_public
 from backchannel.protocol.secret import X25519Private
 from backchannel.protocol.types import Hour
 from backchannel.server.authorize import Floor
@@ -96,6 +96,50 @@ def test_attack_50_the_floor_counts_from_the_whole_request(open_inside: Opener) 
     inside.relay.floor = Floor(10.0, monotonic=lambda: next(ticks), sleep=sleep)
     assert refused(inside.stranger()).status_code == 404
     assert marks == [9.0]  # two marks, before and after the body; the later one counts
+
+
+def test_attack_49_a_create_under_ones_own_key_does_not_tell_either(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a voucher: neither by the answer nor by its time does an id show that it is there."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    inside.relay.floor = Floor(FLOOR, monotonic=lambda: 7.0, sleep=sleep)
+    there = inside.drop()
+    for drop in (there.drop, inside.stranger().drop):
+        stranger = inside.stranger()
+        stranger.drop = drop
+        with pytest.raises(RefusedError, match="403 voucher-refused"):
+            stranger.create(bytes(16))
+    assert slept == [FLOOR, FLOOR]
+
+
+def test_attack_8_a_replayed_create_makes_no_drop_again(inside: Inside) -> None:
+    client = inside.stranger()
+    public = x25519_public(client.access), x25519_public(client.close)
+    request = client.request(Operation.CREATE, Create(inside.voucher(), *public, 2).pack())
+    client.send(request)
+    client.delete()
+    with pytest.raises(RefusedError, match="403 voucher-refused"):
+        client.send(request)
+
+
+def test_attack_8_requests_to_a_drop_do_not_reach_its_namesake(inside: Inside) -> None:
+    """The id again, with other keys: what was recorded for the first is unknown to the second."""
+    client = inside.drop()
+    recorded = [client.request(Operation.APPEND, noise()[0])]
+    recorded += [client.request(operation, b"") for operation in (Operation.SEAL, Operation.DELETE)]
+    client.delete()
+    namesake = inside.stranger()
+    namesake.drop = client.drop
+    namesake.create(inside.voucher())
+    for request in recorded:
+        with pytest.raises(RefusedError, match="404 unknown-drop"):
+            client.send(request)
+    assert namesake.append(*noise())[0].position == 1
 
 
 def test_attack_52_a_full_drop_is_told_and_others_go_on(open_inside: Opener) -> None:

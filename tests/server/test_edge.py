@@ -154,6 +154,10 @@ def test_every_answer_forbids_keeping_it(inside: Inside) -> None:
     assert inside.http.post("http://relay/v1/read", content=good).headers["cache-control"]
 
 
+def test_the_description_is_not_kept_either(inside: Inside) -> None:
+    assert inside.http.get("http://relay/v1/relay").headers["cache-control"] == "no-store"
+
+
 def test_a_full_house_is_busy_and_says_when_to_return(open_inside: Opener) -> None:
     inside = open_inside(most_requests=1)
     with inside.relay.gate:

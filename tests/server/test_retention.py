@@ -22,7 +22,7 @@ from backchannel.protocol.limits import CLASSES
 from backchannel.protocol.secret import ExpiryKey
 from backchannel.protocol.types import Hour
 from backchannel.server import database, exits
-from backchannel.server.errors import OperatorError
+from backchannel.server.errors import BusyError, OperatorError
 from backchannel.server.home import Home
 from backchannel.server.places import PlacesFile
 from backchannel.server.repository import Repository
@@ -343,3 +343,55 @@ def test_a_real_relay_forgets_over_a_restart(tmp_path: Path) -> None:
     assert client.read().rows == ()
     relay.stop()
     assert sealed_rows(Home(relay.data)) == []
+
+
+def test_no_row_goes_before_a_key_whose_end_is_in_doubt(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails while keys are overwritten. They may still be there: a copy of the rows must
+    not be all that a thief lacks.
+    """
+    client = inside.drop(DAY)
+    client.append(*noise())
+
+    def broken(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", broken)
+        inside.move_clock(24)
+        with pytest.raises(BusyError):
+            inside.sweep()
+    with pytest.raises(BusyError):
+        inside.sweep()
+    assert len(sealed_rows(inside.home)) == 1
+    assert client.read().rows == ()
+
+
+def test_a_damaged_database_is_told_at_the_start(home: Home, open_inside: Opener) -> None:
+    home.database.write_bytes(b"not a database" * 1000)
+    with pytest.raises(OperatorError, match="cannot be used") as caught:
+        open_inside()
+    assert caught.value.next
+
+
+@pytest.mark.parametrize("size", [0, 1, PLACE - 1])
+def test_a_key_file_cut_short_is_told(home: Home, open_inside: Opener, size: int) -> None:
+    os.truncate(home.places, size)
+    with pytest.raises(OperatorError, match="not an expiry-key file"):
+        open_inside()
+
+
+def test_a_key_file_cut_behind_its_headers_serves_and_grows(
+    home: Home, open_inside: Opener
+) -> None:
+    client = open_inside().drop()
+    client.append(*noise())
+    open_inside().close()
+    os.truncate(home.places, 2 * PLACE + 100)
+    inside = open_inside()
+    client.http = inside.http
+    assert client.read().rows == ()
+    (block,) = noise()
+    client.append(block)
+    assert [row.block for row in client.read().rows] == [block]

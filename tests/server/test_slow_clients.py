@@ -69,9 +69,9 @@ def test_attack_51_headers_without_end_are_refused(impatient: RelayProcess) -> N
     assert HTTP.get(f"{impatient.url}/v1/relay").status_code == 200
 
 
-def keep_sending(plain: socket.socket) -> None:
-    for _ in until(10):
-        plain.sendall(b"x")
+def keep_sending(plain: socket.socket, data: bytes) -> None:
+    for _ in until(20):
+        plain.sendall(data)
 
 
 def test_attack_51_an_answer_that_nobody_reads_is_dropped(impatient: RelayProcess) -> None:
@@ -82,9 +82,8 @@ def test_attack_51_an_answer_that_nobody_reads_is_dropped(impatient: RelayProces
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         asked = client.request(Operation.READ, Read(1, Hour(0), 64, 0).pack()).pack()
         head = b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(asked)
-        plain.sendall((head + asked) * 40)
         with pytest.raises(ConnectionError):
-            keep_sending(plain)
+            keep_sending(plain, head + asked)
 
 
 def test_attack_51_many_slow_clients_leave_others_served(impatient: RelayProcess) -> None:
@@ -100,6 +99,24 @@ def test_attack_51_many_slow_clients_leave_others_served(impatient: RelayProcess
     for plain in slow:
         plain.close()
     assert len(client.read().rows) == 1
+
+
+def test_attack_51_slow_bodies_make_room_for_others(tmp_path: Path) -> None:
+    """A stranger begins as many requests as there are places, and never ends them."""
+    relay = RelayProcess.make(tmp_path / "relay")
+    (relay.data / "relay.toml").write_text("most_requests = 4\n")
+    relay.start()
+    client = DropClient.connect(relay.url)
+    client.create(relay.voucher())
+    with ExitStack() as many:
+        slow = [many.enter_context(connection(relay)) for _ in range(8)]
+        for plain in slow:
+            plain.sendall(b"POST /v1/append HTTP/1.1\r\nhost: x\r\ncontent-length: 4164\r\n\r\nx")
+        for plain in slow[:4]:
+            assert plain.recv(65_536).startswith(b"HTTP/1.1 503"), "the first to come go first"
+        client.append(*noise())
+    assert len(client.read().rows) == 1
+    assert relay.stop() == 0
 
 
 def test_attack_51_past_the_most_connections_the_next_is_closed(tmp_path: Path) -> None:

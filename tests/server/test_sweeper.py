@@ -2,13 +2,15 @@
 
 import logging
 import sqlite3
+from contextlib import closing
 
 import pytest
 
-from backchannel.protocol.drop import Read
+from backchannel.protocol.drop import Read, voucher_hash
 from backchannel.protocol.types import DropId, Hour
-from backchannel.server import logs, service
+from backchannel.server import database, logs, service, sweeper
 from backchannel.server.errors import BusyError
+from backchannel.server.limits import SWEPT_WHEN_FULL
 from backchannel.server.readers import Readers
 from backchannel.server.repository import Repository
 from backchannel.server.retention import Retention
@@ -110,3 +112,103 @@ def _page(readers: Readers, retention: Retention, drop: DropId, hour: Hour) -> l
     asked = Read(1, Hour(0), 64, 0)
     page = readers._ask(lambda store: service.page(store, retention, drop, asked, hour))
     return [row.position for row in page.rows]
+
+
+def test_attack_31_rows_deleted_before_a_failure_leave_the_log_later(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look that empties the log fails: the next one knows of it, though it deletes nothing."""
+    client = inside.drop(keep=0)
+    client.append(*noise())
+    inside.move_clock(24)
+
+    def full(_engine: object) -> bool:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "checkpoint", full)
+        with pytest.raises(sqlite3.OperationalError):
+            inside.sweep()
+    assert log_size(inside) > 0
+    inside.sweep()
+    assert log_size(inside) == 0
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_attack_31_the_log_is_emptied_whoever_turned_the_hour(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """An append came first, and the rows filled the last batch exactly."""
+    monkeypatch.setattr(sweeper, "SWEPT", 2)
+    inside.relay.sweeper.poke = lambda: None  # type: ignore[method-assign]
+    client, other = inside.drop(keep=0), inside.drop()
+    client.append(*noise(count))
+    inside.sweep()
+    inside.move_clock(24)
+    other.append(*noise())
+    inside.sweep()
+    assert log_size(inside) == 0
+
+
+def test_attack_31_the_log_does_not_keep_voucher_and_drop_side_by_side(inside: Inside) -> None:
+    inside.sweep()
+    voucher = inside.voucher()
+    client = inside.stranger()
+    client.create(voucher)
+    inside.sweep()
+    assert log_size(inside) == 0
+    files = [file.read_bytes() for file in inside.home.path.iterdir()]
+    assert not any(voucher_hash(voucher) in file for file in files)
+    assert any(file.count(client.drop) for file in files)
+
+
+def log_size(inside: Inside) -> int:
+    return inside.home.database.with_name("relay.db-wal").stat().st_size
+
+
+def test_attack_53_a_full_disk_is_swept_in_small_steps(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = inside.drop(keep=0)
+    client.append(*noise(64))
+    inside.move_clock(24)
+    delete = Repository.delete_expired
+
+    def little_room(self: Repository, now: Hour, most: int) -> int:
+        if most > SWEPT_WHEN_FULL:
+            raise sqlite3.OperationalError("database or disk is full")
+        return delete(self, now, most)
+
+    monkeypatch.setattr(Repository, "delete_expired", little_room)
+    inside.sweep()
+    with closing(sqlite3.connect(inside.home.database)) as store:
+        assert store.execute("SELECT count(*) FROM blocks").fetchone() == (0,)
+
+
+def test_a_damaged_store_is_told_and_is_no_bug(
+    inside: Inside, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = inside.drop()
+    client.append(*noise(20))
+    inside.sweep()
+    inside.relay.readers._engine.dispose()
+    with inside.home.database.open("r+b") as file:
+        file.seek(4096)
+        file.write(bytes(range(256)) * 200)
+    with pytest.raises(RefusedError, match="503 busy"):
+        client.read()
+    assert heard(caplog, "the store refuses").levelname == "WARNING"
+    inside.poke()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_page_of_damaged_rows_only_is_answered_at_once(inside: Inside) -> None:
+    client = inside.drop()
+    client.append(*noise(3))
+
+    def damage(store: Repository, _hour: Hour) -> None:
+        store._driver.execute("UPDATE blocks SET sealed = zeroblob(4136) WHERE position < 3")
+
+    inside.write(damage)
+    page = client.read(most=2, wait=60)
+    assert (page.rows, page.following, page.more) == ((), 3, True)

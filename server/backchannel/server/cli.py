@@ -139,15 +139,17 @@ def check(home: "Home", *, as_json: bool) -> None:
 @commands.command()
 @_data
 @_json
-def doctor(home: "Home", *, as_json: bool) -> None:
+@click.option("--url", help="The relay's public address: is it reached from outside?")
+def doctor(home: "Home", url: str | None, *, as_json: bool) -> None:
     """Look for trouble: a line per check, and how to mend what is wrong."""
     from backchannel.server.doctor import examine
 
-    findings = list(examine(home))
+    findings = list(examine(home, url))
     well = all(finding.ok for finding in findings)
     lines = []
     for finding in findings:
-        lines.append(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: {finding.detail}")
+        mark = "FAIL" if not finding.ok else "warn" if finding.next else "ok  "
+        lines.append(f"{mark} {finding.name}: {finding.detail}")
         lines += [f"     next: {finding.next}"] if finding.next else []
     document = {"ok": well, "checks": [finding._asdict() for finding in findings]}
     _say(lines, document, as_json=as_json)

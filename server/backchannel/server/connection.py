@@ -1,17 +1,22 @@
 """The HTTP connections: uvicorn's, with bounds on what a client may send before its request has
-begun.
+begun, after its body, and beside it.
 
-uvicorn waits for headers without end, takes them at any length, and waits as long for a client that
-does not read its answer. Knows no path and no body.
+uvicorn waits for headers without end, takes them at any length, takes trailers too, queues requests
+that nobody answered yet, and waits as long for a client that does not read its answer. Knows no
+path and no body.
 """
 
 import asyncio
 import sys
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from backchannel.server.limits import HEADERS
+
+
+class PipelinedError(Exception):
+    """A request before the last one was answered. A queue of them in one packet is megabytes."""
 
 
 class PatientConnection(HttpToolsProtocol):
@@ -22,9 +27,11 @@ class PatientConnection(HttpToolsProtocol):
     """Connections; the next is closed at once, before the system runs out of descriptors."""
 
     _timer: asyncio.TimerHandle | None = None
+    """Of headers that are awaited, or of the end."""
+    _watcher: asyncio.TimerHandle | None = None
+    """Of an answer that is not read."""
     _size = 0
-    """Bytes since the last request's headers ended; bodies do not count."""
-    _in_headers = True
+    """Bytes since the last request's headers ended that were no body: headers, trailers, frames."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -34,6 +41,7 @@ class PatientConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        self._unwatch()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -41,20 +49,22 @@ class PatientConnection(HttpToolsProtocol):
             return
         if self._timer is None and self._idle():
             self._begin()  # even blank lines: they would else keep it open for ever
-        if self._in_headers:
-            self._size += len(data)
+        self._size += len(data)
         super().data_received(data)
-        if self._in_headers and self._size > HEADERS:
+        if self._size > HEADERS:
             self._refuse()
 
-    def on_message_begin(self) -> None:
-        self._in_headers = True
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
+        if not self._idle():
+            raise PipelinedError
         self._stop()
-        self._in_headers, self._size = False, 0
+        self._size = 0
         super().on_headers_complete()
+        self._mind(self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        self._size = max(0, self._size - len(body))
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         del msg
@@ -65,8 +75,26 @@ class PatientConnection(HttpToolsProtocol):
         self._watch(sys.maxsize)
 
     def resume_writing(self) -> None:
-        self._stop()
+        self._unwatch()
         super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._begin()
+
+    def _mind(self, cycle: RequestResponseCycle) -> None:
+        """Answer nobody on a connection that is closing, which uvicorn calls a bug in its log; and
+        close none without a term.
+        """
+        send = cycle.send
+
+        async def careful(message: Any) -> None:
+            if not self.transport.is_closing():
+                await send(message)
+            if self.transport.is_closing():
+                self._begin()
+
+        cycle.send = careful  # type: ignore[method-assign]
 
     def _watch(self, before: int) -> None:
         """A client may read its answer slowly, but must go on reading."""
@@ -74,14 +102,20 @@ class PatientConnection(HttpToolsProtocol):
         if left >= before:
             self._too_slow()
         else:
-            self._stop()
-            self._timer = self.loop.call_later(self.seconds, self._watch, left)
+            self._unwatch()
+            self._watcher = self.loop.call_later(self.seconds, self._watch, left)
+
+    def _unwatch(self) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher = None
 
     def _idle(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's type forgets the beginning
         return cycle is None or cycle.response_complete
 
     def _begin(self) -> None:
+        """What is to come now, headers or the end, comes in time."""
         self._stop()
         self._timer = self.loop.call_later(self.seconds, self._too_slow)
 
@@ -94,9 +128,12 @@ class PatientConnection(HttpToolsProtocol):
         self.transport.abort()  # close() would wait for a client that reads nothing
 
     def _refuse(self) -> None:
-        if not self.transport.is_closing():
+        if not self._idle() and self.cycle.response_started:
+            self.transport.abort()
+        elif not self.transport.is_closing():
             self.transport.write(_BAD)
             self.transport.close()
+            self._begin()
 
 
 _BODY = b'{"code":"malformed"}'
@@ -106,6 +143,6 @@ _BAD = (
 )
 
 
-def patient(seconds: float, most: int) -> type[asyncio.Protocol]:
+def patient(seconds: float, most: int) -> type[PatientConnection]:
     """The connection class with an operator's own patience and this machine's room."""
     return type("Connection", (PatientConnection,), {"seconds": seconds, "most": most})

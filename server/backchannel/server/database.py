@@ -5,14 +5,15 @@ acknowledged rows and brought deleted ones back. Knows no table.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
+from backchannel.server.errors import OperatorError
 from backchannel.server.limits import READERS
 
 _PRAGMAS = (
@@ -23,9 +24,7 @@ _PRAGMAS = (
     "temp_store = MEMORY",
     "trusted_schema = OFF",
 )
-TROUBLE = (OperationalError, sqlite3.OperationalError)
-"""What the store raises when it cannot: full, locked, or not readable for now."""
-
+_MEND = "make room on the disk; a damaged file comes back from a backup, or init makes a new relay"
 _WAIT = 5.0  # seconds for the lock that `vouchers mint` or a checkpoint may hold
 
 
@@ -37,6 +36,26 @@ def open_writer(file: Path) -> Engine:
 def open_readers(file: Path) -> Engine:
     """For the threads that read."""
     return _open(file, "BEGIN", (*_PRAGMAS, "query_only = ON"))
+
+
+def is_trouble(error: Exception) -> bool:
+    """Whether the store says that it cannot: full, locked, damaged, not readable for now. All else
+    is a bug of ours.
+    """
+    cause = getattr(error, "orig", error)
+    return isinstance(cause, sqlite3.OperationalError) or type(cause) is sqlite3.DatabaseError
+
+
+@contextmanager
+def usable(file: Path) -> Iterator[None]:
+    """Around the first use of a database; `OperatorError` where it cannot be used."""
+    try:
+        yield
+    except Exception as error:
+        if not is_trouble(error):
+            raise
+        message = f"{file} cannot be used: {getattr(error, 'orig', error)}"
+        raise OperatorError(message, next_=_MEND) from None
 
 
 def checkpoint(engine: Engine) -> bool:

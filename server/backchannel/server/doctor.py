@@ -7,27 +7,31 @@ Changes nothing. Every check stands alone, so that one finding does not hide ano
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from sqlalchemy import text
 
 from backchannel.protocol.expiry import ExpiryKeys
+from backchannel.protocol.primitives import x25519_public
 from backchannel.protocol.types import hour_of
 from backchannel.server import database, health
 from backchannel.server.clock import Clock
-from backchannel.server.errors import OperatorError
+from backchannel.server.errors import Doubt, OperatorError
 from backchannel.server.home import Home
 from backchannel.server.limits import FREE_DISK
+from backchannel.server.machine import file_system, swap, time_service
 from backchannel.server.migrate import revision
 from backchannel.server.models import SCHEMA
+from backchannel.server.reach import reach
 from backchannel.server.server import listen
 from backchannel.server.settings import Settings, load
-from backchannel.server.tls import check_certificate
+from backchannel.server.tls import days_left
 
 
 class Finding(NamedTuple):
-    """How one check ended; `next` is empty when all is well."""
+    """How one check ended; `next` is empty when all is well, and not where it should be better."""
 
     name: str
     ok: bool
@@ -35,24 +39,28 @@ class Finding(NamedTuple):
     next: str = ""
 
 
-def examine(home: Home) -> Iterator[Finding]:
-    """All checks, in the order in which their faults explain one another."""
+def examine(home: Home, url: str | None = None) -> Iterator[Finding]:
+    """All checks, in the order in which their faults explain one another; with `url`, the relay's
+    public address, the way from outside too.
+    """
     for name, check in _CHECKS.items():
-        try:
-            detail = check(home)
-        except OperatorError as error:
-            yield Finding(name, ok=False, detail=str(error), next=error.next)
-        except Exception as error:  # noqa: BLE001 - a check that breaks is a finding too
-            yield Finding(
-                name, ok=False, detail=type(error).__name__, next="mend what stands above first"
-            )
-        else:
-            yield Finding(name, ok=True, detail=detail)
+        yield _found(name, partial(check, home))
+    if url is not None:
+        yield _found("reachable", lambda: reach(url, x25519_public(home.static_key())))
+
+
+def _found(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, ok=True, detail=check())
+    except OperatorError as error:
+        return Finding(name, ok=isinstance(error, Doubt), detail=str(error), next=error.next)
+    except Exception as error:  # noqa: BLE001 - a check that breaks is a finding too
+        next_ = "mend what stands above first"
+        return Finding(name, ok=False, detail=type(error).__name__, next=next_)
 
 
 def _configuration(home: Home) -> str:
-    settings, unknown = load(home.config)
-    check_certificate(settings)
+    _, unknown = load(home.config)
     if unknown:
         message = f"nothing knows the keys {', '.join(unknown)}"
         raise OperatorError(message, next_=f"correct or delete them in {home.config}")
@@ -89,6 +97,10 @@ def _clock(home: Home) -> str:
     return "agrees with the hours this relay has seen"
 
 
+def _certificate(home: Home) -> str:
+    return days_left(_settings_or_defaults(home.config), Clock(home.demo_hours).now())
+
+
 def _key(home: Home) -> str:
     home.static_key()
     home.store_secret()
@@ -98,7 +110,7 @@ def _key(home: Home) -> str:
 def _database(home: Home) -> str:
     engine = database.open_readers(home.database)
     try:
-        with engine.connect() as connection:
+        with database.usable(home.database), engine.connect() as connection:
             verdict = connection.scalar(text("PRAGMA quick_check(1)"))
         if verdict != "ok":
             message = "the database is damaged"
@@ -132,8 +144,12 @@ _CHECKS: Final[dict[str, Callable[[Home], str]]] = {
     "configuration": _configuration,
     "permissions": _permissions,
     "disk": _disk,
+    "file system": lambda home: file_system(home.path),
+    "swap": lambda _home: swap(),
     "clock": _clock,
+    "time service": lambda _home: time_service(),
     "key": _key,
+    "certificate": _certificate,
     "database": _database,
     "port": _port,
 }

@@ -65,7 +65,9 @@ class Answer(NamedTuple):
     mac: bool = False
 
 
+DONE: Final = Answer(200, "done", mac=True)
 UNKNOWN_DROP: Final = Answer(404, "unknown-drop")
+VOUCHER_REFUSED: Final = Answer(403, "voucher-refused", mac=True)
 BUSY: Final = Answer(503, "busy")
 
 _ANSWERS: Final[dict[type[Exception], Answer]] = {
@@ -76,7 +78,7 @@ _ANSWERS: Final[dict[type[Exception], Answer]] = {
     MalformedError: Answer(422, "malformed"),
     DecodeError: Answer(422, "malformed"),
     BusyError: BUSY,
-    VoucherRefusedError: Answer(403, "voucher-refused", mac=True),
+    VoucherRefusedError: VOUCHER_REFUSED,
     WrongHourError: Answer(409, "wrong-hour", mac=True),
     SealedError: Answer(409, "sealed", mac=True),
     QuotaError: Answer(507, "quota", mac=True),
@@ -95,3 +97,7 @@ class OperatorError(BackchannelError):
         super().__init__(message)
         self.next = next_
         self.code = code
+
+
+class Doubt(OperatorError):
+    """A finding of doctor: the relay works, and something about it should be otherwise."""

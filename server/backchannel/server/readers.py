@@ -7,7 +7,7 @@ from typing import TypeVar, final
 
 from sqlalchemy import Engine
 
-from backchannel.server.database import TROUBLE
+from backchannel.server.database import is_trouble
 from backchannel.server.errors import BusyError
 from backchannel.server.limits import READERS
 from backchannel.server.logs import store_trouble
@@ -35,6 +35,8 @@ class Readers:
         try:
             with self._engine.begin() as connection:
                 return question(Repository(connection))
-        except TROUBLE as error:
+        except Exception as error:
+            if not is_trouble(error):
+                raise
             store_trouble(error)
             raise BusyError from None

@@ -6,6 +6,7 @@ Owns the parts and their life. Knows no HTTP and no command line.
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,9 +22,11 @@ from backchannel.server import database, exits, service
 from backchannel.server.authorize import Authorizer, Floor, check_hour
 from backchannel.server.clock import Clock
 from backchannel.server.entropy import SystemEntropy
-from backchannel.server.errors import OperatorError
+from backchannel.server.errors import BusyError, OperatorError
 from backchannel.server.gate import Gate
 from backchannel.server.home import Home
+from backchannel.server.limits import RESERVED
+from backchannel.server.logs import warn_seldom
 from backchannel.server.migrate import migrate
 from backchannel.server.places import PlacesFile
 from backchannel.server.readers import Readers
@@ -57,6 +60,7 @@ class Relay:
         self.wakeup: Final = Wakeup(settings.most_waiting)
         self.authorizer: Final = Authorizer(home.static_key(), SystemEntropy())
         self._lock = lock
+        self._folder = home.path
         self._write_engine: Engine = database.open_writer(home.database)
         self._read_engine: Engine = database.open_readers(home.database)
         self.readers: Final = Readers(self._read_engine)
@@ -76,8 +80,9 @@ class Relay:
             retention = open_retention(home)
             _turn(home, retention, Clock(home.demo_hours), accept_clock=accept_clock)
             relay = cls(home, settings, retention, lock)
-            migrate(relay._write_engine)
-            sweep_now(relay._write_engine, retention.highest)
+            with database.usable(home.database):
+                migrate(relay._write_engine)
+                sweep_now(relay._write_engine, retention.highest)
         except BaseException:
             os.close(lock)
             raise
@@ -128,18 +133,32 @@ class Relay:
             case Operation.READ, Read() as asked:
                 return (await self._read(drop, asked, leaving)).pack()
             case Operation.CREATE, Create() as asked:
-                await self.writer.do(lambda store, _: service.create(store, drop, asked))
+                await self._create(drop, asked)
             case Operation.SEAL, _:
                 await self.writer.do(lambda store, _: service.seal(store, drop))
             case Operation.DELETE, _:
                 await self._delete(drop)
         return b""
 
+    async def _create(self, drop: DropId, asked: Create) -> None:
+        await self.writer.do(lambda store, _: service.create(store, drop, asked))
+        self.sweeper.soil()  # the log holds voucher and drop side by side
+
     async def _append(self, drop: DropId, blocks: tuple[Block, ...]) -> list[Stored]:
+        self._check_room()
+
         def job(store: Repository, hour: Hour) -> list[Stored]:
             return service.append(store, self.retention, drop, blocks, self.settings.quota, hour)
 
         return await self.writer.do(job, after=partial(self.wakeup.ring, drop))
+
+    def _check_room(self) -> None:
+        """`BusyError` where blocks would take what forgetting needs: a row goes by being written
+        to the log first.
+        """
+        if shutil.disk_usage(self._folder).free < RESERVED:
+            warn_seldom("the disk is nearly full, so no block is taken; next: make room on it")
+            raise BusyError
 
     async def _read(
         self, drop: DropId, asked: Read, leaving: Callable[[], Awaitable[None]]
@@ -148,16 +167,16 @@ class Relay:
             hour = self.retention.hour(self.clock.now())
             return service.page(store, self.retention, drop, asked, hour)
 
+        if not asked.wait:
+            return await self.readers.ask(question)
         with self.wakeup.listen(drop) as bell:
-            if not asked.wait:
-                return await self.readers.ask(question)
             async with _rung_when(leaving, bell):
                 return await self._wait(question, bell, time.monotonic() + asked.wait)
 
     async def _wait(self, question: Callable[[Repository], Page], bell: Bell, end: float) -> Page:
         while True:
             page = await self.readers.ask(question)
-            if page.rows:
+            if page.rows or page.more:
                 return page
             with self.gate.outside():
                 rung = await bell.rung(end - time.monotonic())

@@ -79,6 +79,11 @@ _PAGE = _text(
     )
     .order_by(StoredBlock.position)
 )
+_HOUR = _text(
+    select(StoredBlock.hour)
+    .where(_IN_DROP, StoredBlock.position >= bindparam("first"))
+    .order_by(StoredBlock.position)
+)
 _ADD = _text(insert(StoredBlock))
 _MOVE = _text(update(Drop).where(Drop.id == bindparam("drop")).values(following=bindparam("to")))
 _DELETE_BLOCK = _text(delete(StoredBlock).where(_IN_DROP, StoredBlock.position == bindparam("at")))
@@ -141,6 +146,28 @@ class Repository:
 
     def delete_block(self, drop: DropId, position: int) -> None:
         self._driver.execute(_DELETE_BLOCK, {"drop": drop, "at": position})
+
+    def skip(self, drop: DropId, first: int, following: int, since: Hour) -> int:
+        """From `first` on, the first position whose block came at `since` or later, in a drop whose
+        next position is `following`.
+
+        Hours rise with positions: a few looks, where a page would else read all of a full drop.
+        """
+        if self._came(drop, first, since):
+            return first
+        while first < following:
+            middle = (first + following) // 2
+            if self._came(drop, middle, since):
+                following = middle
+            else:
+                first = middle + 1
+        return first
+
+    def _came(self, drop: DropId, first: int, since: Hour) -> bool:
+        """Whether what stands from `first` on came at `since` or later."""
+        with closing(self._driver.execute(_HOUR, {"drop": drop, "first": first})) as rows:
+            row = rows.fetchone()
+        return row is None or row[0] >= since
 
     def page(self, drop: DropId, first: int, since: Hour, now: Hour, most: int) -> list[BlockRow]:
         """The first `most` rows from a position and an hour on that are not expired."""

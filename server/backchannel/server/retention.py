@@ -55,9 +55,11 @@ class Retention:
         return self._keys.hour(hour_of(now))
 
     def turn(self, now: Timestamp) -> Hour:
-        """The hour to go by, with everything destroyed that is dead by it. Writer only."""
+        """The hour to go by, with everything destroyed that is dead by it; `StoreFailedError` when
+        that is in doubt, and then no row may go before its key. Writer only.
+        """
         hour = self.hour(now)
-        if hour > self._keys.highest:
+        if hour > self._keys.highest or self._failed:
             self.advance(now)
         return hour
 

@@ -74,6 +74,7 @@ def page(
     """What stands in the drop from a position and an hour on, and is not expired."""
     row = _existing(repository, drop)
     first = min(asked.position, MOST_POSITION)
+    first = repository.skip(drop, first, row.following, asked.hour)
     found = repository.page(drop, first, asked.hour, hour, asked.most + 1)
     rows, more = found[: asked.most], len(found) > asked.most
     opened = tuple(_opened(retention, drop, rows, hour))

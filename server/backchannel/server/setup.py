@@ -35,8 +35,9 @@ def mint(home: Home, count: int) -> list[str]:
     home.check()
     engine = database.open_writer(home.database)
     try:
-        migrate(engine)
-        with engine.begin() as connection:
-            return service.mint(Repository(connection), count, SystemEntropy())
+        with database.usable(home.database):
+            migrate(engine)
+            with engine.begin() as connection:
+                return service.mint(Repository(connection), count, SystemEntropy())
     finally:
         engine.dispose()

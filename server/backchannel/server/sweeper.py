@@ -13,8 +13,8 @@ from backchannel.protocol.types import Hour
 from backchannel.server import database
 from backchannel.server.clock import Clock
 from backchannel.server.errors import BusyError
-from backchannel.server.limits import SWEEP_EVERY, SWEPT
-from backchannel.server.logs import LOG, warn_seldom
+from backchannel.server.limits import SWEEP_EVERY, SWEPT, SWEPT_WHEN_FULL
+from backchannel.server.logs import LOG, store_trouble, warn_seldom
 from backchannel.server.repository import Repository
 from backchannel.server.retention import Retention
 from backchannel.server.writer import Writer
@@ -39,7 +39,9 @@ class Sweeper:
         self._clock = clock
         self._retention = retention
         self._poked = asyncio.Event()
-        self._unclean = False
+        self._unclean = True
+        self._emptied: Hour | None = None
+        """The hour at which the log was last emptied."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -62,12 +64,29 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Turn the hour, which destroys keys; delete the rows; empty the log."""
-        swept = self._retention.highest
-        deleted = SWEPT
-        while deleted == SWEPT:
-            deleted = await self._writer.do(lambda store, hour: store.delete_expired(hour, SWEPT))
-        if deleted or self._unclean or self._retention.highest > swept:
-            self._unclean = not await asyncio.to_thread(database.checkpoint, self._engine)
+        try:
+            await self._delete(SWEPT)
+        except BusyError:  # a full disk may have room for less, once the log is empty
+            await self._empty()
+            await self._delete(SWEPT_WHEN_FULL)
+        if self._unclean or self._retention.highest != self._emptied:
+            await self._empty()
+
+    async def _delete(self, most: int) -> None:
+        deleted = most
+        while deleted == most:
+            deleted = await self._writer.do(lambda store, hour: store.delete_expired(hour, most))
+            self._unclean = self._unclean or deleted > 0
+
+    async def _empty(self) -> None:
+        """What is deleted meanwhile, or could not be emptied, is left for the next look."""
+        hour = self._retention.highest
+        self._unclean, emptied = False, False
+        try:
+            emptied = await asyncio.to_thread(database.checkpoint, self._engine)
+        finally:
+            self._unclean = self._unclean or not emptied
+            self._emptied = hour
 
     async def _run(self) -> None:
         while True:
@@ -75,8 +94,8 @@ class Sweeper:
                 await self.sweep()
             except BusyError:
                 self._complain()
-            except Exception:  # noqa: BLE001 - the next look may do better
-                LOG.exception("a sweep failed; no expired block is given out, but remains may stay")
+            except Exception as error:  # noqa: BLE001 - the next look may do better
+                self._report(error)
             await self._wait()
 
     async def _wait(self) -> None:
@@ -88,6 +107,13 @@ class Sweeper:
         except TimeoutError:
             return
         self._poked.clear()
+
+    def _report(self, error: Exception) -> None:
+        if database.is_trouble(error):
+            store_trouble(error)
+        else:
+            message = "a sweep failed; no expired block is given out, but remains may stay"
+            LOG.error(message, exc_info=error)
 
     def _complain(self) -> None:
         if self._retention.leaps(self._clock.now()):

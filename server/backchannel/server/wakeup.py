@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import final
 
 from backchannel.protocol.types import DropId
+from backchannel.server.limits import WAITING_OF_DROP
 
 
 @final
@@ -50,9 +51,11 @@ class Wakeup:
 
     @contextmanager
     def listen(self, drop: DropId) -> Iterator[Bell]:
-        """A bell that rings for this drop; past `most` listeners one that lets nobody wait."""
+        """A bell that rings for this drop; past `most` listeners, or a drop's share of them, one
+        that lets nobody wait.
+        """
         bell = Bell()
-        if self._closed or self._count >= self._most:
+        if self._closed or self._count >= self._most or self._crowded(drop):
             bell.ring(last=True)
         self._count += 1
         self._bells.setdefault(drop, set()).add(bell)
@@ -68,6 +71,9 @@ class Wakeup:
         """Something changed in this drop."""
         for bell in self._bells.get(drop, ()):
             bell.ring()
+
+    def _crowded(self, drop: DropId) -> bool:
+        return len(self._bells.get(drop, ())) >= WAITING_OF_DROP
 
     def close(self) -> None:
         """The relay ends: nobody waits any longer."""

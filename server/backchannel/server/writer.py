@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, final
 from sqlalchemy import Connection, Engine
 
 from backchannel.protocol.types import Hour
-from backchannel.server.database import TROUBLE
+from backchannel.server.database import is_trouble
 from backchannel.server.errors import BusyError, Refusal
 from backchannel.server.limits import GROUP, QUEUED
 from backchannel.server.logs import store_trouble
@@ -67,7 +67,7 @@ def _attempt(job: Job[T], repository: Repository, hour: Hour) -> Done[T]:
 
 
 def _told(error: Exception) -> Exception:
-    if isinstance(error, TROUBLE):
+    if is_trouble(error):
         store_trouble(error)
         return BusyError()
     return error

@@ -4,7 +4,6 @@ operator allows.
 Then cuts it apart. Authenticates nothing.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -16,18 +15,19 @@ from backchannel.protocol.drop import Create, Operation, Read, Request
 from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.types import Block
 from backchannel.server.errors import MalformedError, NotABlockError, TooLargeError
+from backchannel.server.gate import Gate
 from backchannel.server.limits import DRAINED
 from backchannel.server.relay import Call, Payload
 
 
-async def take(http: HttpRequest, most: int, seconds: float) -> bytes:
+async def take(http: HttpRequest, most: int, gate: Gate, seconds: float) -> bytes:
     """The whole body; `TooLargeError` past `most` bytes, `MalformedError` when it does not come in
-    time.
+    time, `BusyError` when its place at the gate is needed meanwhile.
     """
     if _declared(http) > DRAINED:
         raise TooLargeError
     try:
-        async with asyncio.timeout(seconds):
+        async with gate.arriving(seconds):
             return await _collect(http, most)
     except (TimeoutError, ClientDisconnect):
         raise MalformedError from None

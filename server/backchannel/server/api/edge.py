@@ -10,7 +10,7 @@ from fastapi import Request as HttpRequest
 from fastapi import Response
 from fastapi.responses import JSONResponse
 
-from backchannel.protocol.drop import DropKeys, Operation
+from backchannel.protocol.drop import Operation
 from backchannel.server import errors
 from backchannel.server.api import bodies
 from backchannel.server.api.schemas import Refused
@@ -19,7 +19,7 @@ from backchannel.server.limits import BODY, RETRY_AFTER
 from backchannel.server.logs import LOG
 from backchannel.server.relay import Call, Relay
 
-_QUIET = {"cache-control": "no-store"}
+QUIET = {"cache-control": "no-store"}
 
 
 async def carry_out(relay: Relay, http: HttpRequest, operation: Operation) -> Response:
@@ -27,11 +27,15 @@ async def carry_out(relay: Relay, http: HttpRequest, operation: Operation) -> Re
     mark = relay.floor.mark()
     try:
         with relay.gate:
-            body = await bodies.take(http, BODY[operation], relay.settings.body_seconds)
+            body = await bodies.take(http, BODY[operation], relay.gate, relay.settings.body_seconds)
             mark = relay.floor.mark()
             call = bodies.read(operation, body)
             keys = await relay.authorize(call)
-            return await _authorized(relay, http, call, keys)
+            answer, payload = await _performed(relay, http, call)
+            if answer == errors.VOUCHER_REFUSED:  # time does not tell its two reasons apart either
+                await relay.floor.wait(mark)
+            body = call.request.answer(answer.status, payload, keys)
+            return Response(body, answer.status, QUIET, "application/octet-stream")
     except asyncio.CancelledError:  # the relay ends, and was patient with this one for long enough
         return refused(errors.BUSY)
     except Exception as error:  # noqa: BLE001 - a relay has no bug that a client should see
@@ -51,7 +55,7 @@ def told(error: Exception) -> Answer:
 
 def refused(answer: Answer) -> JSONResponse:
     """A refusal without MAC."""
-    headers = dict(_QUIET)
+    headers = dict(QUIET)
     if answer == errors.BUSY:
         headers["retry-after"] = str(RETRY_AFTER)
     if answer.status == 413:
@@ -59,16 +63,16 @@ def refused(answer: Answer) -> JSONResponse:
     return JSONResponse(Refused(code=answer.code).model_dump(), answer.status, headers)
 
 
-async def _authorized(relay: Relay, http: HttpRequest, call: Call, keys: DropKeys) -> Response:
+async def _performed(relay: Relay, http: HttpRequest, call: Call) -> tuple[Answer, bytes]:
+    """What an authorized request is told under its MAC: done and a payload, or why not."""
+
     async def leaving() -> None:
         await http.receive()  # the body is here, so the next that can come is the end
 
     try:
-        status, payload = 200, await relay.perform(call, leaving)
+        return errors.DONE, await relay.perform(call, leaving)
     except errors.Refusal as refusal:
         answer = told(refusal)
         if not answer.mac:
             raise
-        status, payload = answer.status, answer.code.encode("ascii")
-    body = call.request.answer(status, payload, keys)
-    return Response(body, status, _QUIET, "application/octet-stream")
+        return answer, answer.code.encode("ascii")

@@ -7,7 +7,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse
 
 from backchannel.protocol.drop import Operation
-from backchannel.server.api.edge import carry_out, refused, told
+from backchannel.server.api.edge import QUIET, carry_out, refused, told
 from backchannel.server.api.schemas import Description, Refused, request_body, responses
 from backchannel.server.relay import Relay
 
@@ -24,7 +24,7 @@ def routes(relay: Relay) -> APIRouter:
         except Exception as error:  # noqa: BLE001 - as in carry_out
             return refused(told(error))
         key = relay.authorizer.public.value.hex()
-        return JSONResponse(Description(static_key=key, hour=hour).model_dump())
+        return JSONResponse(Description(static_key=key, hour=hour).model_dump(), headers=QUIET)
 
     @router.post("/create", **_described(Operation.CREATE))
     async def create(http: HttpRequest) -> Response:
