@@ -652,7 +652,8 @@ def test_the_step_that_the_reply_confirms_is_right_although_step_0_was_used() ->
     a = read(a, reply)
     assert ab0 is not None
     assert a.reply_secret is not None
-    mixed = kdf(ab0.expose() + a.reply_secret.expose(), b"", Label.ANSWERED)
+    beside = kdf(ab0.expose(), b"", Label.ANSWERED)
+    mixed = kdf(beside + a.reply_secret.expose(), b"", Label.ANSWERED)
     assert a.export_out == Export.fresh(Step(1), ExportKey(mixed), cast.HOUR)
     assert exports_at(b, Step(1)) == [a.export_out.chain]
     for late in (of_a[2], of_a[0]):
@@ -682,6 +683,17 @@ def derivable(own: Line) -> set[bytes]:
             chain, secret = step(chain)
             found.add(secret.expose())
     return found
+
+
+def test_forward_secrecy_while_nobody_answers_no_used_key_can_be_derived() -> None:
+    a, b = cast.pair()
+    a, of_a = spent(a, 3)
+    for wrap in of_a:
+        b, _ = redeemed(b, wrap)
+    used = {wrap.secret.expose() for wrap in of_a}
+    assert not used & derivable(a)
+    assert not used & derivable(b)
+    assert line.spend(a)[1].secret.expose() in derivable(a)
 
 
 @pytest.mark.parametrize("place", range(3))

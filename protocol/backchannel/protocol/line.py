@@ -124,7 +124,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     answered: bool
     """Whether the reply was sent (responder) or read (initiator)."""
     first: ExportKey | None
-    """What the intro exports from its initiator, until the reply confirmed it."""
+    """Derived of what the intro exports from its initiator, until the reply confirms it."""
     export_out: Export
     exports_in: tuple[Export, ...]
     """Steps rise."""
@@ -153,6 +153,11 @@ class Opened(NamedTuple):
     reply: bool
 
 
+def _beside(export: ExportKey) -> ExportKey:
+    """What the reply will confirm; it opens none of the export's uses."""
+    return ExportKey(kdf(export.expose(), b"", Label.ANSWERED))
+
+
 def begin(keys: SessionKeys, own: HybridPrivate, hour: Hour) -> Line:
     """The initiator's line after its intro."""
     return Line(
@@ -168,7 +173,7 @@ def begin(keys: SessionKeys, own: HybridPrivate, hour: Hour) -> Line:
         sent=0,
         reply_secret=None,
         answered=False,
-        first=keys.export_ab,
+        first=_beside(keys.export_ab),
         export_out=Export.fresh(Step(0), keys.export_ab, hour),
         exports_in=(Export.fresh(Step(0), keys.export_ba, hour),),
     )
@@ -189,7 +194,7 @@ def answer(keys: SessionKeys, peer: HybridPublic, hour: Hour) -> Line:
         sent=0,
         reply_secret=None,
         answered=False,
-        first=keys.export_ab,
+        first=_beside(keys.export_ab),
         export_out=Export.fresh(Step(0), keys.export_ba, hour),
         exports_in=(Export.fresh(Step(0), keys.export_ab, hour),),
     )

@@ -41,7 +41,8 @@ CONTENT = shapes.union(
 
 def answered_export(export_ab: bytes, reply_secret: bytes) -> bytes:
     """SPEC 13: the export of step 1 from A to B."""
-    return kdf(export_ab + reply_secret, b"", "answered", b"", 32)
+    beside = kdf(export_ab, b"", "answered", b"", 32)
+    return kdf(beside + reply_secret, b"", "answered", b"", 32)
 
 
 def read_header(header: bytes) -> dict[str, Any]:
