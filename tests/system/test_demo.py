@@ -75,7 +75,7 @@ def test_kept_it_can_be_gone_on_with() -> None:
         shutil.rmtree(kept)
 
 
-def test_without_a_relay_installed_it_says_what_to_install(tmp_path: Path) -> None:
+def test_without_a_relay_installed_it_says_what_to_install() -> None:
     script = (
         "import shutil, sys\nfrom pathlib import Path\n"
         "sys.executable = '/nowhere/python'\nshutil.which = lambda _: None\n"

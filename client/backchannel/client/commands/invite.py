@@ -13,7 +13,6 @@ from backchannel.client.verdict import queued
 
 if TYPE_CHECKING:
     from backchannel.protocol.outcome import Invited
-    from backchannel.protocol.roster import Role
 
 _DAY = 24
 _ROLES = ("participant", "observer", "note-taker", "facilitator")
@@ -35,10 +34,11 @@ def invite(app: App, *, alias: str, party: str, role: str, valid: int, channel: 
     """
     from backchannel.protocol.command import Invite
     from backchannel.protocol.outcome import Invited
+    from backchannel.protocol.roster import Role
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row = pick_channel(vault, channel)
-        invited = sync.act(row.name, Invite(alias, party, cast("Role", role), valid), Invited)
+        invited = sync.act(row.name, Invite(alias, party, cast(Role, role), valid), Invited)
         assert invited is not None  # noqa: S101 - an invite that is made says its words
         problem = sync.send(row.name)
     _show(app, alias, invited, "at-relay" if problem is None else "queued")

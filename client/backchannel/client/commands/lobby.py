@@ -93,7 +93,7 @@ def admit(app: App, *, alias: str, yes: bool, channel: str | None) -> None:
 
 def _find(
     app: App, vault: "Vault", sync: "Sync", alias: str, channel: str | None
-) -> tuple[str, "Waiting"]:
+) -> "tuple[str, Waiting]":
     from backchannel.client.session import allowed, look
     from backchannel.protocol.alias import alike
     from backchannel.protocol.lobby import close_secret, waiting
