@@ -117,6 +117,19 @@ def test_attack_49_a_create_under_ones_own_key_does_not_tell_either(
     assert slept == [FLOOR, FLOOR]
 
 
+def test_attack_51_who_waits_out_a_refusal_holds_no_place(inside: Inside) -> None:
+    places: list[int] = []
+
+    async def sleep(_seconds: float) -> None:
+        places.append(inside.relay.gate._inside)
+
+    inside.relay.floor = Floor(FLOOR, sleep=sleep)
+    with pytest.raises(RefusedError, match="403 voucher-refused"):
+        inside.stranger().create(bytes(16))
+    assert refused(inside.stranger()).status_code == 404
+    assert places == [0, 0]
+
+
 def test_attack_8_a_replayed_create_makes_no_drop_again(inside: Inside) -> None:
     client = inside.stranger()
     public = x25519_public(client.access), x25519_public(client.close)

@@ -33,7 +33,8 @@ async def carry_out(relay: Relay, http: HttpRequest, operation: Operation) -> Re
             keys = await relay.authorize(call)
             answer, payload = await _performed(relay, http, call)
             if answer == errors.VOUCHER_REFUSED:  # time does not tell its two reasons apart either
-                await relay.floor.wait(mark)
+                with relay.gate.outside():
+                    await relay.floor.wait(mark)
             body = call.request.answer(answer.status, payload, keys)
             return Response(body, answer.status, QUIET, "application/octet-stream")
     except asyncio.CancelledError:  # the relay ends, and was patient with this one for long enough
