@@ -319,8 +319,10 @@ class ExpiryKeys:
 
     def _raise(self, now: Hour) -> Write:
         header = self._places[self._header]._replace(hour=now)
-        self._header = next(number for number in _TWINS if number != self._header)
-        return self._put(self._header, header)
+        other = next(number for number in _TWINS if number != self._header)
+        write = self._put(other, header)
+        self._header = other  # last: a reader beside us never sees the older hour
+        return write
 
     def _get(self, name: bytes, now: Hour) -> ExpiryKey | None:
         number = self._index.get((PlaceKind.EXPIRY, name))
