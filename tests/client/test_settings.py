@@ -15,6 +15,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(home: Path, text: str) -> None:
+    (home / "config.toml").touch(0o600)
     (home / "config.toml").write_text(text)
 
 

@@ -151,6 +151,7 @@ def test_a_timer_moves_epoch_clocks(kept: Made) -> None:
     name = b"clock".ljust(16)
     with Vault(profile, key, NOON) as vault, vault.exclusive(NOON):
         vault.set_clock(name, Hour(500_000), ClockValue(bytes(32)), 24)
+    expire(profile, AFTER)
     expire(profile, Timestamp(AFTER + DAY))
     with Vault(profile, key, NOON) as vault:
         hour, value = vault.clock(name)

@@ -11,7 +11,10 @@ _FORM = re.compile(
     r"(?P<host>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?/?"
 )
-_LOOPBACK = re.compile(r"localhost|\[::1\]|127(?:\.[0-9]{1,3}){3}")
+_OCTET = r"(?:0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
+"""Strict: of what is no octet, a name server would be asked."""
+_LOOPBACK = re.compile(rf"localhost|\[::1\]|127(?:\.{_OCTET}){{3}}")
+_LONGEST_HOST, _LONGEST_LABEL = 253, 63
 _USUAL = {"http": 80, "https": 443}
 
 
@@ -29,7 +32,7 @@ class Address(NamedTuple):
         Without TLS only this machine and onion services are reached, unless `allow_http`.
         """
         found = _FORM.fullmatch(text.strip().lower())
-        if found is None or len(text) > limits.URL_BYTES or int(found["port"] or 1) > 0xFFFF:
+        if found is None or len(text) > limits.URL_BYTES or not _possible(found):
             msg = "That is not the address of a relay."
             raise UsageMistake(
                 msg, "write it as https://relay.example or https://relay.example:8443"
@@ -56,3 +59,10 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         port = "" if self.port == _USUAL[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{self.host}{port}"
+
+
+def _possible(found: re.Match[str]) -> bool:
+    """Whether its sizes are within what names and ports can have."""
+    host = found["host"]
+    labels_fit = all(len(label) <= _LONGEST_LABEL for label in host.split("."))
+    return labels_fit and len(host) <= _LONGEST_HOST and int(found["port"] or 1) <= 0xFFFF

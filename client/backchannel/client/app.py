@@ -108,19 +108,28 @@ class App:
         return way
 
     def _passphrase(self) -> str:
-        return self._passphrase_of_file() or self.ui.ask_secret("Passphrase of the vault:")
+        return self._passphrase_of_file() or self._typed("Passphrase of the vault:")
 
     def _new_passphrase(self) -> str:
         given = self._passphrase_of_file()
         if given is not None:
             return given
-        passphrase = self.ui.ask_secret("Choose a passphrase for a new vault:")
+        passphrase = self._typed("Choose a passphrase for a new vault:")
         if len(passphrase) < _SHORTEST:
             msg = f"A passphrase has at least {_SHORTEST} characters."
             raise Locked(msg, "take four or five words that nobody can guess")
-        if self.ui.ask_secret("The same once more:") != passphrase:
+        if self._typed("The same once more:") != passphrase:
             msg = "The two did not match; no vault was made."
             raise WrongPassphrase(msg)
+        return passphrase
+
+    def _typed(self, question: str) -> str:
+        try:
+            passphrase = self.ui.ask_secret(question)
+            passphrase.encode()
+        except UnicodeError:  # its text would quote the passphrase
+            msg = "What was typed is not text in UTF-8."
+            raise Locked(msg, "set the terminal to UTF-8, then try again") from None
         return passphrase
 
     def _warn_if_open(self, path: Path) -> None:

@@ -159,14 +159,14 @@ def run(arguments: Sequence[str], app: App) -> int:
     except click.Abort:
         return Exit.INTERRUPTED
     except BackchannelError as error:
-        _trace()
+        _trace(app)
         return _fail(app, explain(error))
     except BrokenPipeError:
         # The reader has gone; without this the interpreter complains when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.UNEXPECTED
     except Exception as error:  # noqa: BLE001 - whatever it is, a person gets a sentence
-        _trace()
+        _trace(app)
         return _fail(app, _unexpected(error))
     return result if isinstance(result, int) else Exit.DONE
 
@@ -189,11 +189,11 @@ def _unexpected(error: Exception) -> Problem:
     return Problem("unexpected", message, f"set {_DEBUG}=1 to see where", Exit.UNEXPECTED)
 
 
-def _trace() -> None:
+def _trace(app: App) -> None:
     if os.environ.get(_DEBUG) == "1":
         import traceback
 
-        traceback.print_exc()
+        app.ui.note(traceback.format_exc().rstrip())  # it may quote what others wrote
 
 
 def main() -> NoReturn:

@@ -11,7 +11,7 @@ _MOST_DIGITS = 6
 
 def now(profile: Profile) -> Timestamp:
     """Seconds since 1970 by this machine, and whole hours that a demonstration's home is ahead."""
-    return Timestamp(int(time.time()) + 3600 * _hours_ahead(profile))
+    return Timestamp(max(0, int(time.time())) + 3600 * _hours_ahead(profile))
 
 
 def elapsed() -> float:

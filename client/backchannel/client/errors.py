@@ -79,6 +79,13 @@ class ClockApart(RelayError):
     usual_next = "set this machine's clock, then: backchannel doctor"
 
 
+class ClockAbsurd(ClientError):
+    """This machine's clock cannot be right."""
+
+    code = "clock-absurd"
+    usual_next = "set this machine's clock, then try again; nothing was changed"
+
+
 class RelayKeyChanged(ClientError):
     """The relay at this address is not the one that was pinned."""
 
@@ -221,6 +228,14 @@ class NoVault(NotFound):
 
     code = "no-vault"
     usual_next = "backchannel join URL, or: backchannel channel new NAME"
+
+
+class Interrupted(ClientError):
+    """A person did not wait; what was saved before is safe."""
+
+    code = "interrupted"
+    status = Exit.INTERRUPTED
+    usual_next = "backchannel sync"
 
 
 class PartlySent(ClientError):

@@ -5,15 +5,18 @@ Knows no screen, and no network beyond reading a lobby once before anything is d
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from backchannel.client import outbox, phrases, session
+from backchannel.client.address import Address
 from backchannel.client.app import App
 from backchannel.client.errors import (
     Gone,
     InviteOver,
     InviteUnknown,
     Refused,
+    RelayGarbage,
     UnknownDrop,
     UsageMistake,
     WordsMistyped,
@@ -32,6 +35,7 @@ from backchannel.protocol.outcome import EVERY_HOUR, Arrival, Poll, Repost
 from backchannel.protocol.types import Hour, Timestamp, hour_of
 from backchannel.protocol.words import invite_entropy, spoken
 
+MOST_PAGES = 4096  # of a drop in one round: a quarter of a million blocks
 _SHOWN = 24  # hours that an ended join is shown in `status`
 
 
@@ -66,22 +70,42 @@ def read(
         raise over(candidate.state.marker)
     if candidate.phase != "deciding" or hour_of(now) > candidate.card.last:
         raise over("expired")
+    for each in candidate.card.relays:
+        _refuse_unless_address(each.url)
     return Read(candidate, cursor)
+
+
+def _refuse_unless_address(url: str) -> None:
+    """`Refused` for anything but the one spelling: a second one would escape the pinned key."""
+    with suppress(UsageMistake):
+        if str(Address.parse(url, allow_http=True)) == url:
+            return
+    msg = "The invitation names a relay by what is no relay's address. Nothing was sent."
+    raise Refused(msg, "tell the facilitator")
 
 
 def _read_lobby(candidate: Candidate, relay: Relay, now: Timestamp) -> Cursor:
     (poll,) = candidate.polls()
-    cursor, more = Cursor(0, EVERY_HOUR), True
-    while more:
+    cursor = Cursor(0, EVERY_HOUR)
+    for _ in range(MOST_PAGES):
         try:
             page = relay.read(poll.drop, cursor.position, EVERY_HOUR)
         except UnknownDrop:
             msg = "The relay knows no such invite: it expired, or is another relay's."
             raise InviteUnknown(msg) from None
         _receive(candidate, poll, page, now)
-        more = page.more and page.following > cursor.position
-        cursor = Cursor(page.following, EVERY_HOUR)
-    return cursor
+        before, cursor = cursor, after(cursor, page)
+        if not page.more or cursor.position <= before.position:
+            return cursor
+    msg = "The relay says that this lobby holds more than any does."
+    raise RelayGarbage(msg)
+
+
+def after(cursor: Cursor, page: Page) -> Cursor:
+    """Where to read on behind a page; from the beginning where the drop ends before the cursor: a
+    relay came back from a backup, and has given positions a second time.
+    """
+    return Cursor(page.following if page.following >= cursor.position else 0, EVERY_HOUR)
 
 
 def _receive(candidate: Candidate, poll: Poll, page: Page, now: Timestamp) -> None:
@@ -107,12 +131,15 @@ def answer(app: App, vault: Vault, found: Read, alias: str) -> JoinRow:
         raise Gone(phrases.sentence(str(error)), "ask for a new invite") from None
     (poll,) = candidate.polls()
     ident = app.entropy.draw(16)
+    about = _summary(candidate) | {"check_words": check_spoken(candidate)}
     with vault.exclusive(now), vault.transaction():
-        vault.joins.add(ident, poll.relay, alias, candidate.snapshot(), _summary(candidate))
+        _refuse_second(vault, candidate.card)  # another process may have been faster
+        vault.joins.add(ident, poll.relay, alias, candidate.snapshot(), about)
         vault.cursors.put(poll.relay, poll.drop.id, found.cursor)
         for effect in outcome.effects:
             assert not isinstance(effect, Repost)  # noqa: S101 - a newcomer keeps no cores
-            outbox.owe(vault, ident, effect, outbox.PASSING, hour_of(now))
+            # Anybody on the way can say that a lobby is gone: the answer is owed until its time is.
+            outbox.owe(vault, ident, effect, outbox.LASTING, hour_of(now))
     return next(row for row in vault.joins.list() if row.id == ident)
 
 
@@ -149,8 +176,8 @@ def take(app: App, vault: Vault, ident: bytes, poll: Poll, cursor: Cursor, page:
         if candidate.phase == "admitted":
             _enter(app, vault, row, candidate, poll, now)
             return 1
-        vault.cursors.put(poll.relay, poll.drop.id, Cursor(page.following, EVERY_HOUR))
-        vault.joins.put_state(ident, candidate.snapshot(), _summary(candidate))
+        vault.cursors.put(poll.relay, poll.drop.id, after(cursor, page))
+        vault.joins.put_state(ident, candidate.snapshot(), row.summary | _summary(candidate))
     return 0
 
 
@@ -173,9 +200,9 @@ def tidy(app: App, vault: Vault, ident: bytes) -> None:
         row, hour = _find(vault, ident), vault.hour(now)
         if row is None or hour <= row.summary["last"]:
             return
+        vault.outbox.let_go(ident, Operation.APPEND, Hour(hour + 1))
         if hour > row.summary["last"] + _SHOWN:
             vault.joins.remove(ident)
-            vault.outbox.let_go(ident, Operation.APPEND, Hour(hour + 1))
         elif not row.summary["over"]:
             vault.joins.put_state(ident, row.state, row.summary | {"over": "expired"})
 

@@ -91,13 +91,10 @@ class Delivery:
 
     def _next(self, owner: bytes | None) -> list[Owed]:
         """One request, or as many blocks for one drop as a relay takes at once."""
-        rows = [row for row in self._vault.outbox.pending(owner) if not self._is_stuck(row)]
+        rows = self._vault.outbox.pending(owner, without=self._stuck)
         if not rows or rows[0].operation != Operation.APPEND:
             return rows[:1]
         return list(takewhile(lambda row: _same(row, rows[0]), rows))[: limits.MOST_BLOCKS]
-
-    def _is_stuck(self, row: Owed) -> bool:
-        return bool({(row.relay, b""), (row.relay, row.drop)} & self._stuck)
 
     def _send(self, batch: list[Owed]) -> bool:
         first = batch[0]
@@ -125,8 +122,12 @@ class Delivery:
             _check_stored(answer, len(batch))
 
     def _pay_again(self, row: Owed) -> bool:
-        """Put another voucher in place of one that the relay does not take."""
+        """Put another voucher in place of one that the relay does not take, unless another process
+        has done so, or has paid.
+        """
         with self._vault.exclusive(self._now()), self._vault.transaction():
+            if self._vault.outbox.payload(row.id) != row.payload:
+                return True
             voucher = self._vault.vouchers.take(row.relay)
             if voucher is not None:
                 self._vault.outbox.replace(row.id, voucher + row.payload[_VOUCHER.stop :])

@@ -47,7 +47,9 @@ _MOST_ANSWER = MAC + 9 + limits.MOST_BLOCKS * (12 + limits.BLOCK)
 _MOST_DESCRIPTION = 16_384
 _OK = 200
 _PROTOCOL = "backchannel/1"
+_HOURS = 2**32  # that the protocol can name
 _BUSY = {429, 503}
+_LAST = 2**63 - 1  # the highest position that a vault can note
 _AFTER = 30  # seconds, where a busy relay does not say
 
 _REFUSALS: dict[tuple[int, bytes], tuple[type[ClientError], str]] = {
@@ -145,7 +147,7 @@ class Relay:
         """Blocks from a position and hour on; waits up to `wait` seconds for one."""
         asked = Read(position, hour, most, wait).pack()
         payload = self.exchange(Operation.READ, drop.id, drop.access, asked, wait)
-        return self._decode(lambda: Page.read(payload))
+        return self._decode(lambda: _forward(Page.read(payload), position))
 
     def seal(self, drop: DropId, close: X25519Private) -> None:
         """No more writes."""
@@ -217,6 +219,18 @@ class Relay:
         return RelayGarbage(f"{self.address} does not behave like a relay. {why}")
 
 
+def _forward(page: Page, position: int) -> Page:
+    """The page itself; `DecodeError` for blocks before what was asked for, or a place of no drop.
+
+    The next position may be lower than what was asked for: a relay came back from a backup.
+    """
+    before = bool(page.rows) and page.rows[0].position < position
+    if before or page.following > _LAST:
+        msg = "not what stands behind that position"
+        raise DecodeError(msg)
+    return page
+
+
 def _busy(who: str, answer: Answer) -> ClientError:
     return RateLimited(f"{who} has no room for this now.", answer.retry_after or _AFTER)
 
@@ -238,6 +252,7 @@ def _read_description(body: bytes) -> Description | None:
         key = X25519Public(bytes.fromhex(found["static_key"]))
         classes = tuple(int(hours) for hours in found["classes"])
         description = Description(key, Hour(int(found["hour"])), classes, int(found["max_blocks"]))
+        ours = found["protocol"] == _PROTOCOL and 0 <= description.hour < _HOURS
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError, DecodeError):
         return None
-    return description if found["protocol"] == _PROTOCOL else None
+    return description if ours else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from backchannel.client.errors import UsageMistake
-from backchannel.client.profile import Profile
+from backchannel.client.profile import Profile, refuse_unless_private
 
 _PREFIX = "BACKCHANNEL_"
 _IN_FILE = {"passphrase-file", "proxy", "unlock-for", "allow-http"}
@@ -59,6 +59,8 @@ class Settings:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    for each in (path.parent, path):
+        refuse_unless_private(each)  # whoever writes here chooses the proxy
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:

@@ -35,7 +35,13 @@ def _hours_left(news: Unread, now: Hour) -> int | None:
 
 def of_join(row: JoinRow) -> Document:
     """A join that was not let in yet, or never will be."""
-    return {"channel": row.summary["channel"], "alias": row.alias, "ended": row.summary["over"]}
+    about = row.summary
+    return {
+        "channel": about["channel"],
+        "alias": row.alias,
+        "ended": about["over"],
+        "check_words": about.get("check_words", ""),
+    }
 
 
 def next_step(channels: list[Document], joins: list[Document], owed: int) -> str:

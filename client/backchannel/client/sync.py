@@ -12,16 +12,25 @@ from typing import NamedTuple, Self, TypeVar, final
 from backchannel.client import joining
 from backchannel.client.app import App
 from backchannel.client.choosing import pick_channel
-from backchannel.client.errors import ClientError, RelayError, UnknownDrop
+from backchannel.client.errors import (
+    ClientError,
+    ClockApart,
+    Interrupted,
+    RelayError,
+    UnknownDrop,
+)
+from backchannel.client.joining import MOST_PAGES, after
 from backchannel.client.outbox import Delivered, Delivery
 from backchannel.client.relays import Relays
 from backchannel.client.session import Session, change, look
 from backchannel.client.vault.channels import ChannelRow, JoinRow
 from backchannel.client.vault.outbox import Cursor
 from backchannel.client.vault.vault import Vault
+from backchannel.protocol import limits
 from backchannel.protocol.command import Command
 from backchannel.protocol.drop import Page
 from backchannel.protocol.outcome import EVERY_HOUR, Arrival, Event, Poll, Said
+from backchannel.protocol.types import hour_of
 
 
 class Round(NamedTuple):
@@ -72,15 +81,25 @@ class Sync:
         """Do what a person asks; saved with what it owes, and not sent yet. The event that tells
         about it.
         """
-        with change(self._vault, name, self._app.now(), self._app.entropy) as session:
+        now = self._app.now()
+        behind = self._vault.hour(now) - hour_of(now)
+        if behind > limits.CLOCK_SKEW:  # nobody would believe the hour that it goes by instead
+            msg = f"This machine's clock is {behind} hours behind what it once said. "
+            raise ClockApart(msg + "Nothing was done.")
+        with change(self._vault, name, now, self._app.entropy) as session:
             events = session.act(command)
         self._owed = session.owed
         return next((event for event in events if isinstance(event, kind)), None)
 
     def send(self, name: str) -> ClientError | None:
         """Deliver; why something of the last `act` is still owed, if it is."""
-        delivered = self.deliver(self._vault.channels.get(name).id)
-        return delivered.problem if self._vault.outbox.owes(self._owed) else None
+        try:
+            problem = self.deliver(self._vault.channels.get(name).id).problem
+        except ClientError as error:
+            problem = error
+        except KeyboardInterrupt:  # whoever calls has something to say that is said only once
+            problem = Interrupted("You did not wait for the relay.")
+        return problem if self._vault.outbox.owes(self._owed) else None
 
     def fresh(
         self, channel: str | None, *, offline: bool = False
@@ -115,6 +134,7 @@ class Sync:
         """Ask one lobby; waits up to `wait` seconds for an answer."""
         delivered = self.deliver(row.id)
         if delivered.problem is not None:
+            joining.tidy(self._app, self._vault, row.id)
             raise delivered.problem
 
         def take(poll: Poll, cursor: Cursor, page: Page) -> int:
@@ -147,13 +167,15 @@ class Sync:
 
     def _drain(self, poll: Poll, take: _Take, wait: int) -> int:
         """Read a drop to its end; what `take` counted."""
-        count, more = 0, True
-        while more:
+        count = 0
+        for _ in range(MOST_PAGES):
             cursor = self._vault.cursors.get(poll.relay, poll.drop.id)
             page = self._page(poll, cursor, wait)
             if page.rows or page.following != cursor.position:
                 count += take(poll, cursor, page)
-            more, wait = page.more and page.following > cursor.position, 0
+            wait = 0
+            if not page.more or page.following <= cursor.position:
+                break
         return count
 
     def _page(self, poll: Poll, cursor: Cursor, wait: int) -> Page:
@@ -173,7 +195,7 @@ class Sync:
             if cursor.position:
                 passed = page.following - cursor.position
                 session.summary["missed"] += max(0, passed - len(page.rows))
-            self._vault.cursors.put(poll.relay, poll.drop.id, Cursor(page.following, EVERY_HOUR))
+            self._vault.cursors.put(poll.relay, poll.drop.id, after(cursor, page))
         return new
 
     def _tick(self, name: str) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, final
 
 import httpcore
+import socksio
 
 from backchannel.client.address import Address
 from backchannel.client.clock import elapsed
@@ -64,6 +65,9 @@ class Transport:
                 if not again:
                     msg = f"{self._address} broke off, or does not speak HTTP."
                     raise RelayGarbage(msg) from None
+            except socksio.SOCKSError:
+                msg = f"The proxy on the way to {self._address} does not speak SOCKS5."
+                raise RelayDown(msg, "check --proxy socks5h://HOST:PORT") from None
             except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProxyError) as error:
                 raise self._explain(error) from None
         raise AssertionError

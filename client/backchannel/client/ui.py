@@ -111,9 +111,9 @@ class Ui:
             }
             print(_document({"error": error}), file=self._err, flush=True)
             return
-        self.note(f"error: {problem.message}")
+        self.note(one_line(f"error: {problem.message}"))
         if problem.next_step:
-            self.note(f"next: {problem.next_step}")
+            self.note(one_line(f"next: {problem.next_step}"))
 
     def ask_secret(self, question: str) -> str:
         """Something typed unseen at the terminal; `Locked` where there is none."""
@@ -128,7 +128,11 @@ class Ui:
         """One line, from the terminal or from what is piped in; `UsageMistake` at its end."""
         if sys.stdin.isatty():
             print(_printable(question, self._err), end=" ", file=self._err, flush=True)
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+        except UnicodeDecodeError:
+            msg = f"What was given is not text in UTF-8, for: {question}"
+            raise UsageMistake(msg) from None
         if not line:
             msg = f"Nothing was given for: {question}"
             raise UsageMistake(msg)

@@ -53,7 +53,8 @@ def join(app: App, *, url: str, alias: str | None, yes: bool, wait: bool) -> Non
         _show(app, card)
     _agree(app, yes=yes)
     with app.vault(create=True) as vault, Sync(app, vault) as sync:
-        refuse_other_key(vault, found.candidate.state.relay.url, found.candidate.state.relay.key)
+        for relay in (found.candidate.state.relay, *card.relays):
+            refuse_other_key(vault, relay.url, relay.key)
         row = joining.answer(app, vault, found, alias or card.invited.alias)
         problem = sync.deliver(row.id).problem
         words = joining.check_spoken(found.candidate)

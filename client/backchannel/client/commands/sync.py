@@ -78,6 +78,8 @@ def status(app: App, *, offline: bool) -> None:
     for each in joins:
         ended = phrases.ended(each["ended"]) or "you wait to be admitted."
         app.ui.say(f"{each['channel']}: {ended}")
+        if not each["ended"] and each["check_words"]:
+            app.ui.say(f"  Compare with the facilitator, by voice: {each['check_words']}")
     if not channels and not joins:
         app.ui.say("There is no channel here yet.")
     if owed:

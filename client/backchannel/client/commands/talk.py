@@ -38,7 +38,7 @@ def say(app: App, *, text: str, thread: str | None, channel: str | None) -> None
     from backchannel.protocol.command import Say
     from backchannel.protocol.outcome import Said
 
-    text = _checked(sys.stdin.read(_MOST) if text == "-" else text)
+    text = _checked(_given() if text == "-" else text)
     with app.vault() as vault, Sync(app, vault) as sync:
         row, _ = sync.fresh(channel)
         state = look(vault, row.name, app.now(), app.entropy).state
@@ -60,12 +60,22 @@ def say(app: App, *, text: str, thread: str | None, channel: str | None) -> None
         raise queued(problem, safe)
 
 
+def _given() -> str:
+    try:
+        return sys.stdin.read(_MOST)
+    except UnicodeDecodeError:
+        raise _not_text() from None
+
+
+def _not_text() -> UsageMistake:
+    return UsageMistake("The text is not UTF-8. Nothing was sent.", "convert it, then say it again")
+
+
 def _checked(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        msg = "The text is not UTF-8. Nothing was sent."
-        raise UsageMistake(msg, "convert it, then say it again") from None
+        raise _not_text() from None
     text = text.removesuffix("\n")
     if not text.strip():
         msg = "There is no text. Nothing was sent."

@@ -87,7 +87,7 @@ def list_(app: App, *, offline: bool, channel: str | None) -> None:
         count = said.count(name)
         rows.append({"id": name.hex(), "topic": topic, "expires_hours": hours, "messages": count})
         kept = phrases.lifetime(hours)
-        lines.append(f"{topic}: {phrases.count(count, 'message')}; kept {kept}")
+        lines.append(f"{one_line(topic)}: {phrases.count(count, 'message')}; kept {kept}")
     app.ui.show({"channel": row.name, "threads": rows}, *lines)
     if problem is not None:
         raise stale(problem)

@@ -3,6 +3,8 @@
 Sends nothing.
 """
 
+import json
+from collections.abc import Collection
 from typing import NamedTuple, final
 
 from backchannel.client.vault.database import Database, Row
@@ -59,14 +61,30 @@ class Outbox:
         row = self._database.one("SELECT last_insert_rowid()")
         return int(row[0]) if row else 0
 
-    def pending(self, owner: bytes | None = None, most: int = 256) -> list[Owed]:
-        """The oldest requests, in order."""
+    def pending(
+        self,
+        owner: bytes | None = None,
+        most: int = 256,
+        without: Collection[tuple[str, bytes]] = (),
+    ) -> list[Owed]:
+        """The oldest requests, in order, but those for the relays and drops in `without`: there, no
+        drop is any drop.
+        """
+        names = json.dumps([f"{relay} {drop.hex().upper()}" for relay, drop in without])
         rows = self._database.all(
             "SELECT owner, relay, relay_key, drop_id, access, operation, payload, label, created,"
-            " id, attempts FROM outbox WHERE ? IS NULL OR owner = ? ORDER BY id LIMIT ?",
-            *(owner, owner, most),
+            " id, attempts FROM outbox WHERE (? IS NULL OR owner = ?)"
+            " AND relay || ' ' NOT IN (SELECT value FROM json_each(?))"
+            " AND relay || ' ' || hex(drop_id) NOT IN (SELECT value FROM json_each(?))"
+            " ORDER BY id LIMIT ?",
+            *(owner, owner, names, names, most),
         )
         return [_owed(row) for row in rows]
+
+    def payload(self, number: int) -> bytes | None:
+        """What a request sends now; none once it is done."""
+        row = self._database.one("SELECT payload FROM outbox WHERE id = ?", number)
+        return bytes(row[0]) if row else None
 
     def count(self) -> int:
         """How many requests are owed."""

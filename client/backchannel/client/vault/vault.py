@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, final
 
-from backchannel.client.errors import NoVault, VaultDamaged
+from backchannel.client.errors import ClockAbsurd, NoVault, VaultDamaged
 from backchannel.client.profile import Profile
 from backchannel.client.vault import head as heads
 from backchannel.client.vault.channels import Channels, Joins
@@ -21,12 +21,14 @@ from backchannel.client.vault.lock import PATIENCE, Lock
 from backchannel.client.vault.migrate import VERSION, migrate, version_of
 from backchannel.client.vault.outbox import Cursors, Outbox, Vouchers
 from backchannel.client.vault.sealed import Cores, Items, Messages
+from backchannel.protocol.errors import StateError
 from backchannel.protocol.secret import ClockValue, StoreKey
 from backchannel.protocol.types import Hour, Timestamp, hour_of
 
 if TYPE_CHECKING:
     from backchannel.protocol.entropy import Entropy
 
+_WRITTEN = 1_767_225_600  # 1 January 2026: no clock that is set shows an earlier moment
 HEAD, DATABASE, KEYS = "vault.head", "vault.db", "expiry.keys"
 
 
@@ -81,6 +83,9 @@ class Vault:
             if profile.has_vault:
                 msg = "There is a vault here already."
                 raise VaultDamaged(msg, "backchannel unlock")
+            if now < _WRITTEN:
+                msg = "This machine's clock is years behind: no vault was made."
+                raise ClockAbsurd(msg)
             head, key = Head.new(passphrase, cost, entropy)
             draft = profile.vault.with_name("vault.new")
             shutil.rmtree(draft, ignore_errors=True)  # of a process that died while making one
@@ -121,7 +126,7 @@ class Vault:
             if not entered_before:
                 self._expiry.forget()
             if self._expiry.behind(hour_of(now)):
-                self._expiry.advance(hour_of(now))
+                _advance(self._expiry, now)
             yield
 
     @contextmanager
@@ -174,9 +179,23 @@ class Vault:
 
 
 def expire(profile: Profile, now: Timestamp) -> None:
-    """What a timer does, without the passphrase: erase every key that is dead at `now`."""
+    """What a timer does, without the passphrase: erase every key that is dead at `now`.
+
+    `ClockAbsurd` where the clock leapt: nobody is there who could say whether it is right.
+    """
     with _open_expiry(profile.vault / KEYS) as file, Lock(profile.lock):
+        if file.keys.leaps(hour_of(now)):
+            msg = "This machine's clock is more than a day ahead of when the vault was last used."
+            raise ClockAbsurd(msg, "if it is right, use the vault: backchannel status --offline")
+        _advance(file, now)
+
+
+def _advance(file: ExpiryFile, now: Timestamp) -> None:
+    try:
         file.advance(hour_of(now))
+    except StateError:
+        msg = "This machine's clock is decades ahead of when the vault was last used."
+        raise ClockAbsurd(msg) from None
 
 
 def _open_expiry(path: Path) -> ExpiryFile:
