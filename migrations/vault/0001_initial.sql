@@ -75,5 +75,6 @@ CREATE INDEX cores_by_end ON cores (expires);
 CREATE TABLE vouchers (
     id INTEGER PRIMARY KEY,
     relay TEXT NOT NULL,
-    voucher BLOB NOT NULL UNIQUE CHECK (length(voucher) = 16)
+    voucher BLOB NOT NULL UNIQUE CHECK (length(voucher) = 16),
+    spent INTEGER NOT NULL DEFAULT 0 CHECK (spent IN (0, 1))
 );

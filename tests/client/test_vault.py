@@ -215,6 +215,14 @@ def test_a_drop_is_read_on_from_where_it_was_left(vault: Vault) -> None:
     assert vault.cursors.get("https://relay", DROP) == Cursor(0, Hour(0))
 
 
+def test_a_spent_voucher_does_not_come_back_with_its_file(vault: Vault) -> None:
+    with vault.exclusive(NOW), vault.transaction():
+        assert vault.vouchers.add_many("http://relay", [b"1" * 16, b"2" * 16]) == 2
+        assert vault.vouchers.take("http://relay") == b"1" * 16
+        assert vault.vouchers.add_many("http://relay", [b"1" * 16, b"2" * 16]) == 0
+    assert vault.vouchers.count("http://relay") == 1
+
+
 def test_a_voucher_is_taken_once_and_comes_back_if_the_transaction_fails(vault: Vault) -> None:
     with vault.exclusive(NOON), vault.transaction():
         assert vault.vouchers.add_many("https://relay", [b"a" * 16, b"b" * 16, b"a" * 16]) == 2

@@ -40,7 +40,7 @@ class Address(NamedTuple):
         scheme = found["scheme"]
         address = cls(scheme, found["host"], int(found["port"] or _USUAL[scheme]))
         if scheme == "http" and not (address.loopback or address.onion or allow_http):
-            msg = "Over http everybody on the way sees when a drop is used."
+            msg = "Over http everybody on the way sees that this relay is used, and when."
             raise UsageMistake(
                 msg, "use https; in a network you trust, set BACKCHANNEL_ALLOW_HTTP=1"
             )

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import NamedTuple, NoReturn, final
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from backchannel.client.app import App
 from backchannel.client.errors import Problem, explain
@@ -179,8 +180,15 @@ def _fail(app: App, problem: Problem) -> int:
 
 
 def _usage(error: click.ClickException) -> Problem:
-    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else None
-    return Problem("usage", error.format_message(), f"{path or 'backchannel'} --help", Exit.USAGE)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path, message = context.command_path if context else "backchannel", error.format_message()
+    if (
+        context
+        and isinstance(error, NoArgsIsHelpError)
+        and isinstance(context.command, click.Group)
+    ):
+        message = f"{path} is followed by one of: {', '.join(context.command.commands)}."
+    return Problem("usage", message, f"{path} --help", Exit.USAGE)
 
 
 def _unexpected(error: Exception) -> Problem:

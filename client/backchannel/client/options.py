@@ -93,7 +93,10 @@ class Duration(click.ParamType[int]):
         """Seconds or hours; click shows the refusal."""
         seconds = value * self._unit if isinstance(value, int) else _seconds(str(value))
         if seconds is None or seconds % self._unit:
-            self.fail(f"{value!r} is not a duration such as 24h or 7d.", param, ctx)
+            such = (
+                "whole hours, such as 24h or 7d" if self._unit > 1 else "a time such as 15m or 8h"
+            )
+            self.fail(f"{value!r} is not {such}.", param, ctx)
         least, most = self._range
         if not least <= seconds <= most:
             self.fail(f"{value} is not {self._said}.", param, ctx)

@@ -69,7 +69,8 @@ class Session:
         try:
             events = self.channel.receive(arrival, self._now)
         except RemoteProtocolError as error:
-            before = arrival.hour < self.channel.clock.hour or self.state.roster is None
+            begun = arrival.hour <= self.summary["since"] and not self.summary["founded"]
+            before = begun or arrival.hour < self.channel.clock.hour or self.state.roster is None
             self.summary["refused"] += not (before or isinstance(error, StaleError))
             return []
         self._take_in(events)

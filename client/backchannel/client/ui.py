@@ -55,7 +55,7 @@ class Ui:
     def say(self, text: str = "") -> None:
         """A sentence on standard output; not with `--json`."""
         if not self.json:
-            print(_printable(text, self._out), file=self._out, flush=True)
+            print(_flowed(_printable(text, self._out), self._out), file=self._out, flush=True)
 
     def title(self, text: str) -> None:
         """The same, bold where the terminal can and wants to."""
@@ -99,7 +99,7 @@ class Ui:
         if self.json:
             print(_document({"note": text}), file=self._err, flush=True)
             return
-        print(_printable(text, self._err), file=self._err, flush=True)
+        print(_flowed(_printable(text, self._err), self._err), file=self._err, flush=True)
 
     def fail(self, problem: Problem) -> None:
         """An error and its next step: on standard error."""
@@ -169,6 +169,23 @@ def _printable(text: str, stream: TextIO) -> str:
     """Harmless, and writable in the encoding of `stream`."""
     encoding = stream.encoding or "utf-8"
     return clean(text).encode(encoding, "replace").decode(encoding)
+
+
+def _flowed(text: str, stream: TextIO) -> str:
+    """On a screen, lines that are too long for it broken between words, not within one."""
+    import shutil
+    import textwrap
+
+    if not stream.isatty():
+        return text
+    columns, lines = shutil.get_terminal_size((WIDTH, 24)).columns, []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        broken = len(line) > columns and textwrap.wrap(
+            line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        lines += broken or [line]
+    return "\n".join(lines)
 
 
 def _document(document: Mapping[str, Any]) -> str:

@@ -29,8 +29,8 @@ def channel(_app: App) -> None:
 @click.argument("name")
 @click.option("--relay", "url", metavar="URL", required=True, help="Where its drop is to be.")
 @click.option(
-    "--vouchers", "paid", metavar="FILE", required=True, type=_FILE,
-    help="Vouchers of that relay, one a line; - reads them from standard input.",
+    "--vouchers", "paid", metavar="FILE", type=_FILE,
+    help="Vouchers of that relay, one a line; - reads standard input.  [default: those left]",
 )  # fmt: skip
 @click.option(
     "--expires", type=Duration("1h", "90d", hours=True), default=_WEEK, metavar="TIME",
@@ -39,11 +39,11 @@ def channel(_app: App) -> None:
 @click.option("--charter", "file", metavar="FILE", type=_FILE, help="Charter, disclosure (TOML).")
 @click.option("--alias", default="Facilitator", metavar="NAME", help="Your name in it.")
 @click.option("--party", default="Facilitation", metavar="NAME", help="The side you stand for.")
-def new(app: App, *, url: str, paid: Path, file: Path | None, **decided: Any) -> None:
+def new(app: App, *, url: str, paid: Path | None, file: Path | None, **decided: Any) -> None:
     """Open a channel of your own, as its facilitator.
 
     Asks the relay for its key and trusts that key from then on. Costs one voucher; what is left
-    over stays in your vault and pays for invites.
+    over stays in your vault and pays for invites and for your next channels: give each FILE once.
     """
     from backchannel.client import charter, founding, vouchers
     from backchannel.client.sync import Sync
@@ -51,7 +51,7 @@ def new(app: App, *, url: str, paid: Path, file: Path | None, **decided: Any) ->
 
     address = Address.parse(url, allow_http=app.settings.allow_http)
     stands_for = charter.read(file) if file else charter.usual(decided["alias"], address.host)
-    bought, found = vouchers.read(paid), app.describe(str(address))
+    bought, found = vouchers.read(paid) if paid else [], app.describe(str(address))
     relay = Relay(str(address), found.key.value)
     expires = decided.pop("expires")
     plan = founding.Plan(**decided, relay=relay, lifetime=expires, charter=stands_for)

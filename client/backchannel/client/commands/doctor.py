@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from backchannel.client import clock, unlocked
+from backchannel.client import clock, phrases, unlocked
 from backchannel.client.app import App
 from backchannel.client.errors import ClockApart, RelayKeyChanged, UnsafeFile, explain
 from backchannel.client.exits import Exit
@@ -93,7 +93,7 @@ def _vault(app: App, profile: Profile) -> Iterator[Check]:
     except BackchannelError as error:
         yield _bad("vault", error)
         return
-    yield Check("vault", "ok", f"{len(channels)} channels, {owed} requests owed to relays")
+    yield Check("vault", "ok", _held(len(channels), owed))
     relays = {tuple(relay) for row in channels for relay in row.summary.get("relays", [])}
     for url, key in sorted(relays):
         yield _relay(app, url, key)
@@ -154,4 +154,11 @@ def _swap() -> Check:
 
 def _bad(name: str, error: BackchannelError) -> Check:
     problem = explain(error)
-    return Check(name, "bad", problem.message, problem.next_step, problem.status)
+    step = problem.next_step
+    if step == "backchannel doctor":  # it runs already
+        step = "try again later; if it stays, ask whoever runs the relay, or who invited you"
+    return Check(name, "bad", problem.message, step, problem.status)
+
+
+def _held(channels: int, owed: int) -> str:
+    return f"{phrases.count(channels, 'channel')}, {phrases.count(owed, 'request')} owed to relays"

@@ -56,14 +56,14 @@ def _show(app: App, alias: str, invited: "Invited", state: str) -> None:
         "expires_at": expires,
         "state": state,
     }
+    if app.ui.has_screen:  # first, so that on a small screen the words stay in sight
+        app.ui.picture(_picture(f"{invited.relay} {words}"))
+        app.ui.say()
     app.ui.show(document, f"For {alias}, once, until {phrases.hour_of_day(invited.last)}:", "")
     app.ui.field("  relay", invited.relay)
     for number, part in enumerate((invited.words[:6], invited.words[6:])):
         app.ui.field("  words" if number == 0 else "", " ".join(part))
     app.ui.say()
-    if app.ui.has_screen:
-        app.ui.picture(_picture(f"{invited.relay} {words}"))
-        app.ui.say()
     app.ui.say(f"They type: backchannel join {invited.relay}")
     app.ui.say("next: backchannel lobby     once they say that they have answered")
 

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 _LEGAL = (
     "Contact with the people here may be unlawful where you are. Nobody here can judge that for "
-    "you; if in doubt, ask somebody who can before you answer."
+    "you; if in doubt, ask first."
 )
 _DENIABLE = (
-    "What you write carries no signature. Everybody here can be sure who said what, and nobody "
-    "can prove it to an outsider: any member could have made the same record alone. A photograph "
-    "of a screen, or a member who tells, can still harm you; the mathematics only ensures that "
-    "they have no proof."
+    "You sign nothing. Everybody here can be sure who said what, and nobody can prove it to an "
+    "outsider: any member could have made the same record alone. A photograph of a screen, or a "
+    "member who tells, can still harm you."
 )
 _PATIENCE = 50  # seconds of one waiting request
 _TRIES = 3
+_WORDS = 12
 
 
 @verb("join")
@@ -79,7 +79,7 @@ def _words(app: App) -> str:
     from backchannel.client.errors import WordsMistyped
 
     for tries_left in reversed(range(_TRIES if app.ui.can_ask else 1)):
-        words = app.ui.ask("The twelve words:")
+        words = _all_lines(app)
         try:
             joining.check_words(words)
         except WordsMistyped as error:
@@ -89,6 +89,17 @@ def _words(app: App) -> str:
         else:
             return words
     raise AssertionError
+
+
+def _all_lines(app: App) -> str:
+    """An invite shows its words in two lines; they may be typed so. An empty line ends them."""
+    words = app.ui.ask("The twelve words:").split()
+    while (missing := _WORDS - len(words)) > 0 and app.ui.can_ask:
+        more = app.ui.ask(f"{phrases.count(missing, 'word')} more:").split()
+        if not more:
+            break
+        words += more
+    return " ".join(words)
 
 
 def _show(app: App, card: "Card") -> None:
@@ -108,7 +119,7 @@ def _show(app: App, card: "Card") -> None:
         ("facilitator", f"{person.alias} ({person.party})"),
         (
             "your part",
-            f"{card.invited.role}, in a personal capacity, under a name for this channel only",
+            f"{card.invited.role}, in a personal capacity, under a name used only here",
         ),
         (
             "kept for",

@@ -69,6 +69,8 @@ def _lines(guests: list[dict[str, str]], burnt: list[str], open_: list[str]) -> 
         for name in burnt
     ]
     lines += [f"{name} has not answered yet." for name in open_]
+    if open_ and not guests:
+        lines.append("next: backchannel lobby     once they say that they have answered")
     return lines or ["Nobody waits, and nobody is invited.", "next: backchannel invite ALIAS"]
 
 
@@ -141,6 +143,8 @@ def _decide(
         else f"{about['alias']} is not waited for any more."
     )
     app.ui.show(about | {"state": state if problem is None else "queued"}, said)
+    if admitted and problem is None:
+        app.ui.say("next: backchannel members   and compare its ten words, all together, once")
     if problem is not None:
         raise queued(problem, "It is decided, and takes effect with the next sync.")
 

@@ -26,8 +26,10 @@ def sync(app: App, channel: str | None) -> None:
     with app.vault() as vault, Sync(app, vault) as rounds:
         done, problem = _all(vault, rounds, channel)
         owed = vault.outbox.count()
+        joins = [standing.of_join(row) for row in vault.joins.list()]
     lines = [f"{each['channel']}: {phrases.count(each['new'], 'new message')}." for each in done]
     lines += [f"{phrases.count(owed, 'request')} to a relay still to be sent."] if owed else []
+    lines += [_waiting(each) for each in joins]
     app.ui.show({"channels": done, "outbox": owed}, *(lines or ["There is no channel here yet."]))
     if problem is not None:
         raise problem
@@ -76,8 +78,7 @@ def status(app: App, *, offline: bool) -> None:
     for each in channels:
         _tell(app, each)
     for each in joins:
-        ended = phrases.ended(each["ended"]) or "you wait to be admitted."
-        app.ui.say(f"{each['channel']}: {ended}")
+        app.ui.say(_waiting(each))
         if not each["ended"] and each["check_words"]:
             app.ui.say(f"  Compare with the facilitator, by voice: {each['check_words']}")
     if not channels and not joins:
@@ -94,6 +95,11 @@ def _refresh(app: App, vault: "Vault") -> ClientError | None:
 
     with Sync(app, vault) as rounds:
         return _all(vault, rounds, None)[1]
+
+
+def _waiting(each: standing.Document) -> str:
+    """A join that was not let in yet, or never will be."""
+    return f"{each['channel']}: {phrases.ended(each['ended']) or 'you wait to be admitted.'}"
 
 
 def _tell(app: App, each: standing.Document) -> None:

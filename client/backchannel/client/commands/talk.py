@@ -23,10 +23,10 @@ _PAUSES = (1, 2, 5, 10, 30)  # seconds before a relay that failed is tried again
 
 
 @verb("say")
-@click.argument("text")
+@click.argument("words", metavar="TEXT", nargs=-1, required=True)
 @thread_option
 @channel_option
-def say(app: App, *, text: str, thread: str | None, channel: str | None) -> None:
+def say(app: App, *, words: tuple[str, ...], thread: str | None, channel: str | None) -> None:
     """Send a message; - reads it from standard input.
 
     Returns when a relay has it. If none can be reached, the message waits in the outbox of your
@@ -38,12 +38,19 @@ def say(app: App, *, text: str, thread: str | None, channel: str | None) -> None
     from backchannel.protocol.command import Say
     from backchannel.protocol.outcome import Said
 
+    if len(words) > 1:
+        msg = "The text came in several pieces; put it between quotes. Nothing was sent."
+        raise UsageMistake(msg, "backchannel say 'TEXT'")
+    (text,) = words
     text = _checked(_given() if text == "-" else text)
     with app.vault() as vault, Sync(app, vault) as sync:
         row, _ = sync.fresh(channel)
         state = look(vault, row.name, app.now(), app.entropy).state
         chosen = pick_thread(state, thread)
-        said = sync.act(row.name, Say(chosen.id, text), Said)
+        try:
+            said = sync.act(row.name, Say(chosen.id, text), Said)
+        except UsageMistake as error:
+            raise UsageMistake(error.message, "say it in several messages") from None
         assert said is not None  # noqa: S101 - what was said comes back as an event
         problem = sync.send(row.name)
     document = {

@@ -152,7 +152,9 @@ class Cursors:
 
 @final
 class Vouchers:
-    """Table `vouchers`: each is good for one drop on one relay."""
+    """Table `vouchers`: each is good for one drop on one relay. Spent ones stay, so that the file
+    they came from can be given again.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -163,15 +165,17 @@ class Vouchers:
         return sum(self._database.change(insert, relay, voucher) for voucher in vouchers)
 
     def take(self, relay: str) -> bytes | None:
-        """One voucher, oldest first; its row goes in the same transaction as what it pays for."""
-        query = "SELECT id, voucher FROM vouchers WHERE relay = ? ORDER BY id LIMIT 1"
+        """One voucher, oldest first; it is spent in the same transaction as what it pays for."""
+        query = "SELECT id, voucher FROM vouchers WHERE relay = ? AND NOT spent ORDER BY id"
         row = self._database.one(query, relay)
         if row is None:
             return None
-        self._database.change("DELETE FROM vouchers WHERE id = ?", row[0])
+        self._database.change("UPDATE vouchers SET spent = 1 WHERE id = ?", row[0])
         return bytes(row[1])
 
     def count(self, relay: str) -> int:
         """How many are left for a relay."""
-        row = self._database.one("SELECT count(*) FROM vouchers WHERE relay = ?", relay)
+        row = self._database.one(
+            "SELECT count(*) FROM vouchers WHERE relay = ? AND NOT spent", relay
+        )
         return int(row[0]) if row else 0
