@@ -216,7 +216,7 @@ def test_a_drop_is_read_on_from_where_it_was_left(vault: Vault) -> None:
 
 
 def test_a_spent_voucher_does_not_come_back_with_its_file(vault: Vault) -> None:
-    with vault.exclusive(NOW), vault.transaction():
+    with vault.exclusive(NOON), vault.transaction():
         assert vault.vouchers.add_many("http://relay", [b"1" * 16, b"2" * 16]) == 2
         assert vault.vouchers.take("http://relay") == b"1" * 16
         assert vault.vouchers.add_many("http://relay", [b"1" * 16, b"2" * 16]) == 0
