@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from backchannel.protocol import command as commands
 from backchannel.protocol import limits
 from backchannel.protocol.outcome import Said
+from backchannel.protocol.threads import has_room
 from backchannel.protocol.types import MAIN_THREAD, Hour, MessageId, Slot, hour_of
 from tests.support.world import CALM, Member, Weather, World
 
@@ -29,7 +30,7 @@ LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 MEMBERS = st.integers(0, MOST - 1)
 WEATHER = st.builds(
     Weather,
-    lost=st.frozensets(st.integers(0, 11), max_size=4),
+    lost=st.just(frozenset(range(12))) | st.frozensets(st.integers(0, 11), max_size=6),
     shuffle=st.integers(0, 3),
     twice=st.booleans(),
     late=st.integers(0, 2),
@@ -95,14 +96,19 @@ class Storm(RuleBasedStateMachine):
     @rule(place=MEMBERS, lifetime=st.sampled_from([1, 2, 5, 168, None]))
     def begin(self, place: int, lifetime: int | None) -> None:
         member = self.who(place)
-        member.act(commands.Begin(self.text(), lifetime))
+        if has_room(member.state, member.state.me):
+            member.act(commands.Begin(self.text(), lifetime))
 
-    @precondition(lambda self: len(self.world.members) < MOST)
     @rule()
-    def invite(self) -> None:
+    def invite_or_admit(self) -> None:
+        """Whoever has answered is let in; otherwise one more is invited."""
         self.world.founder.online = True
-        self.world.invite(f"Guest {len(self.world.members)}", valid=2000)
-        self.set_skews()
+        answered = self.waiting()
+        for alias in answered:
+            self.world.founder.act(commands.Admit(alias))
+        if not answered and len(self.world.members) < MOST:
+            self.world.invite(f"Guest {len(self.world.members)}", valid=2000)
+            self.set_skews()
 
     @precondition(lambda self: len(self.world.members) < MOST)
     @rule(greeted=st.booleans())
@@ -112,11 +118,6 @@ class Storm(RuleBasedStateMachine):
         self.set_skews()
         if greeted:
             guest.sync()
-
-    @rule()
-    def admit_all(self) -> None:
-        for alias in self.waiting():
-            self.world.founder.act(commands.Admit(alias))
 
     def waiting(self) -> list[str]:
         guests = self.world.founder.state.guests
@@ -128,6 +129,13 @@ class Storm(RuleBasedStateMachine):
     def sync(self, place: int, weather: Weather) -> None:
         members = self.world.members
         self.read(members[place % len(members)], weather)
+
+    @rule(weathers=st.lists(WEATHER, min_size=MOST, max_size=MOST), speaker=MEMBERS)
+    def storm(self, weathers: list[Weather], speaker: int) -> None:
+        """Everybody reads, each in weather of its own; somebody answers."""
+        for member, weather in zip(self.world.members, weathers, strict=False):
+            self.read(member, weather)
+        self.who(speaker).say(self.text())
 
     def read(self, member: Member, weather: Weather) -> None:
         member.sync(weather)
@@ -158,22 +166,18 @@ class Storm(RuleBasedStateMachine):
         self.world.pass_time(hours=hours)
         self.hours = 0
 
-    @rule(place=MEMBERS, sent=st.integers(0, 3))
-    def crash(self, place: int, sent: int) -> None:
-        """After saving, with a part of what is owed sent."""
-        member = self.who(place)
-        member.flush(sent)
-        member.restart()
-
-    @rule(place=MEMBERS)
-    def crash_before_saving(self, place: int) -> None:
+    @rule(place=MEMBERS, sent=st.integers(0, 3), saved=st.booleans())
+    def crash(self, place: int, sent: int, saved: bool) -> None:
+        """After saving, with a part of what is owed sent; or before, with all of it undone."""
         member = self.who(place)
         disk = member.disk
-        said = member.say(self.text())
-        member.tick()
+        if not saved:
+            said = member.say(self.text())
+            member.tick()
+            del self.spoken[said.author, said.id]
+            self.heard[member.name].discard((said.author, said.id))
         member.restart(disk)
-        del self.spoken[said.author, said.id]
-        self.heard[member.name].discard((said.author, said.id))
+        member.flush(sent)
 
     # What must be.
 

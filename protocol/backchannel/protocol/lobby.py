@@ -238,7 +238,7 @@ def admit(posting: Posting, alias: str) -> None:
     bundle = Bundle.parse(guest.join.bundle)
     package = _next(posting, guest, bundle)
     slot = Slot(package.roster.entries[-1].slot)
-    posting.generation()
+    posting.renew(1)  # the announcement stands under the very key that the admission gives
     state.peers[slot] = Peer(bundle)
     admission = Admission(state.epoch, state.secret, posting.clock(posting.hour))
     lobby = lobby_of(guest)

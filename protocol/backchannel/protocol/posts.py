@@ -17,7 +17,7 @@ from backchannel.protocol.content import (
     Threads,
     read_content,
 )
-from backchannel.protocol.core import Clock
+from backchannel.protocol.core import Clock, Kind
 from backchannel.protocol.errors import DecodeError, RefusedError, StaleError, UnknownError
 from backchannel.protocol.labels import Label
 from backchannel.protocol.outcome import Event, Expired
@@ -40,9 +40,18 @@ from backchannel.protocol.types import (
 
 
 def take_post(reception: Reception) -> list[Event]:
-    """Read one post."""
-    state, head = reception.state, reception.head
+    """Read one post; what waits and is wanted is vouched for, so what it names is wanted too."""
     header = GroupHeader.read(reception.core)
+    try:
+        return _take(reception, header)
+    except UnknownError:
+        if any(each.is_("core", 0, reception.hash) for each in reception.state.wants):
+            _follow(reception, header)
+        raise
+
+
+def _take(reception: Reception, header: GroupHeader) -> list[Event]:
+    state, head = reception.state, reception.head
     peer = reception.peer(header.sender)
     known = state.versions.get(header.roster)
     if known is not None and known < state.transcript.first:
@@ -82,22 +91,40 @@ def _announced_version(reception: Reception, header: GroupHeader, content: Conte
         roster = reception.state.roster
         if roster is None or content.version <= roster.version + 1:
             return content.version
-    _want_parents(reception, header)
+    if isinstance(content, Ask):  # who lacks my key cannot wait until I have its roster
+        _asked(reception.state, header.sender, content, reception.now)
+    _follow(reception, header)
     msg = "a post under a roster that has not come"
     raise UnknownError(msg)
 
 
-def _want_parents(reception: Reception, header: GroupHeader) -> None:
-    """The announcement may be lost; an authentic post after it leads there, roster by roster."""
-    state = reception.state
+def _follow(reception: Reception, header: GroupHeader) -> None:
+    """The announcement of a roster, or the key of a post before it, may be lost: an authentic post
+    leads there. What it names is vouched for by its hash: so the way goes on through what waits.
+    """
+    state, ahead = reception.state, [header]
     if state.roster is None:
         return
-    waiting = {each.hash for each in state.pending}
-    oldest = state.roster.version + 1 - state.transcript.first
-    for parent in header.parents:
-        known = parent.hash in state.transcript or parent.hash in waiting
-        if not known and parent.age <= oldest:
-            state.want("core", header.sender, parent.hash, reception.now)
+    waiting = {each.hash: each.core for each in state.pending if each.core[0] == Kind.GROUP}
+    passed: set[ContentHash] = set()
+    while ahead:
+        child = ahead.pop()
+        _want_key(reception, child)
+        version = state.versions.get(child.roster, state.roster.version + 1)
+        for parent in child.parents:
+            if parent.hash in passed or parent.hash in state.transcript:
+                continue
+            passed.add(parent.hash)
+            if parent.hash in waiting:
+                ahead.append(GroupHeader.read(waiting[parent.hash]))
+            elif version - parent.age >= state.transcript.first:
+                state.want("core", header.sender, parent.hash, reception.now)
+
+
+def _want_key(reception: Reception, header: GroupHeader) -> None:
+    peer = reception.state.peers.get(header.sender)
+    if peer is not None and header.generation not in peer.generations:
+        reception.state.want("generation", header.sender, header.generation, reception.now)
 
 
 def _check_allowed(state: ChannelState, header: GroupHeader, content: Content | None) -> None:

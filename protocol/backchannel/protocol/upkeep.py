@@ -7,7 +7,7 @@ SPEC.md sections 4, 12, 14, 16 and 17. Each part is a step of one `tick`; none i
 import msgspec
 
 from backchannel.protocol import epoch, limits, lobby
-from backchannel.protocol.content import Ask
+from backchannel.protocol.content import Ask, Nothing
 from backchannel.protocol.core import head_of
 from backchannel.protocol.line import forget
 from backchannel.protocol.outcome import Repost
@@ -93,6 +93,7 @@ def _ask(posting: Posting) -> None:
     due = _chosen([each for each in state.wants if _due(each, now)])
     if not due:
         return
+    _be_heard(posting, {Slot(each.slot) for each in due if each.times})
     state.wants = [
         msgspec.structs.replace(each, asked=now, times=each.times + 1) if each in due else each
         for each in state.wants
@@ -104,6 +105,17 @@ def _ask(posting: Posting) -> None:
             tuple((each.slot, int.from_bytes(each.name)) for each in due if each.kind == "step"),
         )
     )
+
+
+def _be_heard(posting: Posting, unheard: set[Slot]) -> None:
+    """Who asks in vain may lack nothing but listeners: two that lost each other's keys ask unheard.
+    So what is asked again is asked under keys that rest on a fresh line block.
+    """
+    for slot in sorted(unheard):
+        peer = posting.state.peers.get(slot)
+        if peer is not None and peer.line is not None and peer.line.answered and not peer.reply_due:
+            posting.put(posting.line_block(slot, Nothing()).core)
+        posting.state.renew = True
 
 
 def _chosen(due: list[Want]) -> list[Want]:
