@@ -2,7 +2,7 @@
 
 import json
 
-from bench import protocol, relay, talk
+from bench import protocol, relay, starting, talk
 
 
 def main() -> None:
@@ -11,6 +11,7 @@ def main() -> None:
         "protocol": protocol.measure(),
         "relay": relay.measure(),
         "talk": talk.measure(),
+        "starting": starting.measure(),
     }
     print(json.dumps(figures, indent=2))
 

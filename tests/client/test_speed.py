@@ -1,7 +1,6 @@
-"""A command starts in a blink: what it must not import, and what it may cost."""
+"""A command starts in a blink: what it must not import. `bench.starting` measures what it costs."""
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import pytest
 from backchannel.client import clock, unlocked
 from backchannel.client.profile import Profile
 from backchannel.client.vault.vault import expire
-from tests.support.people import PROGRAM, make_vault
+from tests.support.people import make_vault
 
 HEAVY = {"cryptography", "nacl", "httpcore", "httpx", "sqlalchemy", "msgspec", "textual", "rich"}
 LOOK = """
@@ -37,18 +36,6 @@ def python(*arguments: str, home: Path | None = None) -> str:
     return done.stdout
 
 
-def cost(*arguments: str, home: Path | None = None) -> float:
-    """Processor seconds of the cheapest of some runs."""
-
-    def once() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        python(*arguments, home=home)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    return min(once() for _ in range(8))
-
-
 def modules(script: str, home: Path | None = None) -> set[str]:
     shown = python("-c", script + "\nimport sys\nprint('\\n', *sys.modules)", home=home)
     return {name.partition(".")[0] for name in shown.split("\n", 2)[-1].split()}
@@ -71,20 +58,7 @@ run(["--help"], App())
     assert not modules(script) & (HEAVY | {"sqlcipher3", "platformdirs"})
 
 
-@pytest.mark.slow
-def test_help_costs_at_most_two_and_a_half_times_importing_click() -> None:
-    assert cost(*PROGRAM[1:], "--help") <= 2.5 * cost("-c", "import click")
-
-
 def test_looking_into_an_unlocked_vault_imports_no_cryptography(unlocked_home: Path) -> None:
     profile = Profile.at(unlocked_home)
     expire(profile, clock.now(profile))  # as the command before it did, in this hour
     assert not modules(LOOK, unlocked_home) & HEAVY
-
-
-@pytest.mark.slow
-def test_looking_into_an_unlocked_vault_costs_at_most_four_times_importing_click(
-    unlocked_home: Path,
-) -> None:
-    looked = cost("-c", "import click\n" + LOOK, home=unlocked_home)
-    assert looked <= 4 * cost("-c", "import click")
