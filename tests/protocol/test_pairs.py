@@ -237,6 +237,35 @@ def test_a_crossing_intro_that_is_lost_is_asked_for(strangers: World) -> None:
     assert (2, "without seeds") in strangers[1].said
 
 
+def key_block_on_a_crossing_intro(world: World) -> Arrival:
+    """Guest 2 has greeted Guest 1 and made a key block on that; then its intro gave way."""
+    one, _ = crossed(world)
+    world[2].state.renew = True
+    world[2].state.peers[Slot(1)].greeting, kept = None, world[2].state.peers[Slot(1)].greeting
+    world[2].tick()
+    world[2].state.peers[Slot(1)].greeting = kept
+    key = of_kind(world[2], sent(world[2]), Kind.KEY)
+    world[1]._fetch()
+    world[2].receive(one)
+    world[2].sync()
+    world[1].sync()
+    return key
+
+
+def test_a_key_block_on_a_crossing_intro_waits_for_it(strangers: World) -> None:
+    key = key_block_on_a_crossing_intro(strangers)
+    waits(strangers[1], key)
+
+
+def test_a_key_block_on_a_crossing_intro_and_that_intro_are_posted_again(strangers: World) -> None:
+    key_block_on_a_crossing_intro(strangers)
+    strangers[2].say("under keys that rest on both")
+    strangers[2].flush()
+    strangers.minutes(8)
+    assert (2, "under keys that rest on both") in strangers[1].said
+    assert strangers[1].state.pending == []
+
+
 def test_who_was_answered_is_not_greeted_by_the_one_who_answered(strangers: World) -> None:
     strangers[1].receive(greeting(strangers, 2))
     strangers[1].tick()

@@ -473,3 +473,23 @@ def test_an_announcement_stands_under_the_key_that_the_admission_gives() -> None
     assert own is not None
     assert list(given) == [own.id]
     assert list(guest.state.peers[Slot(0)].generations) == [own.id]
+
+
+def test_what_an_unknown_roster_names_of_before_my_time_is_not_asked_for(trio: World) -> None:
+    liar = Insider(trio.founder)
+    parents = (Parent(ContentHash(b"\1" * 32), 255), Parent(ContentHash(b"\2" * 32), 0))
+    core = liar.seal(liar.part(encode(text("ahead"))), NOBODY, parents)
+    waits(trio[1], liar.arrival(core))
+    assert [want.name for want in trio[1].state.wants] == [b"\2" * 32]
+
+
+def test_who_has_not_answered_is_asked_again_without_a_line_block() -> None:
+    world = World.of(2)
+    guest = world.admit("Guest 2")
+    guest.sync()
+    guest.state.want("generation", 1, bytes(16), world.now)
+    for seconds in (limits.ASK_AFTER, limits.ASK_AGAIN):
+        world.pass_time(seconds=seconds)
+        guest.tick()
+    assert [want.times for want in guest.state.wants] == [2]
+    assert guest.state.peers[Slot(1)].steps == {}

@@ -10,6 +10,7 @@ from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import (
     AuthenticationError,
     RefusedError,
+    RemoteProtocolError,
     StaleError,
     UnknownError,
 )
@@ -37,7 +38,13 @@ def take_key_block(reception: Reception) -> list[Event]:
             state.want("step", header.sender, step.to_bytes(4), reception.now)
         msg = "a key block under a step that has not come"
         raise UnknownError(msg)
-    peer.line, held = _open_key_block(reception, header, peer.line, step, use)
+    try:
+        peer.line, held = _open_key_block(reception, header, peer.line, step, use)
+    except RemoteProtocolError:
+        if _may_rest_on_a_crossing_intro(reception, header.sender, peer, step):
+            msg = "a key block under an intro that has not come"
+            raise UnknownError(msg) from None
+        raise
     peer.proved = peer.proved or step > 0
     state.got("step", header.sender, step.to_bytes(4))
     _give(state, header.sender, held)
@@ -59,6 +66,14 @@ def _open_key_block(
             )
     msg = "a key block does not open"
     raise AuthenticationError(msg)
+
+
+def _may_rest_on_a_crossing_intro(
+    reception: Reception, sender: Slot, peer: Peer, step: Step
+) -> bool:
+    """Whether the sender may have greeted me, and made this before its intro gave way to mine."""
+    crossing = peer.line is not None and peer.line.initiator and peer.heard is None
+    return crossing and step == 0 and reception.state.me < sender
 
 
 def _plausible(peer: Peer, step: Step) -> bool:
@@ -173,6 +188,8 @@ def _greeted(reception: Reception, slot: Slot, peer: Peer, accepted: intro.Accep
     else:
         if replaced:
             state.own = None  # its slots are keyed by the line that dies: begin anew for all
+        if peer.greeting is not None:
+            peer.crossed = peer.greeting.hash
         peer.line = line.answer(accepted.keys, accepted.ratchet, hour)
         peer.greeting, peer.reply_due = None, True
     peer.heard, peer.heard_hour = reception.hash, hour

@@ -234,6 +234,8 @@ def _asked(state: ChannelState, asker: Slot, ask: Ask, now: Timestamp) -> None:
     """Note what this member may hold, for `tick` to post again."""
     steps = state.peers[asker].steps
     named: list[ContentHash | None] = [ContentHash(core) for core in ask.cores]
+    if any(slot == state.me for slot, _ in ask.generations):
+        named.append(state.peers[asker].crossed)
     named += [_gave(state, asker, Slot(s), GenerationId(g)) for s, g in ask.generations]
     named += [steps.get(Step(step)) for slot, step in ask.steps if slot == state.me]
     state.asked_by_another(ask.cores, now)

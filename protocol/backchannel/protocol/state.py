@@ -58,6 +58,8 @@ class Peer(msgspec.Struct, array_like=True):
     reply_due: bool = False
     reply: ContentHash | None = None
     generations: dict[GenerationId, PeerGeneration] = msgspec.field(default_factory=dict)
+    crossed: ContentHash | None = None
+    """One's own intro that gave way to its: key blocks may rest on it."""
     given: dict[GenerationId, ContentHash] = msgspec.field(default_factory=dict)
     """The core that gave it a generation of one's own, for when it asks."""
     steps: dict[Step, ContentHash] = msgspec.field(default_factory=dict)
