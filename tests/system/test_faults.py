@@ -222,14 +222,15 @@ def test_a_voucher_that_was_used_is_replaced_or_asked_for(north: Channel) -> Non
     wren = Member.make("Wrenfounder", north.folder)
     new = ("channel", "new", "--relay", north.relay.url, "--vouchers", "-")
     wren.do(*new, "First", give=used)
-    code, error = wren.fails(*new, "Second", give=used)
+    robin = Member.make("Robinfounder", north.folder)
+    code, error = robin.fails(*new, "Second", give=used)
     assert (code, error["code"]) == (6, "voucher-refused")
     assert "channel vouchers FILE" in error["next"]
-    wren.do("channel", "vouchers", "-", "--channel", "Second", give=fresh)
-    assert wren.json("say", "Open now.", "--channel", "Second")["state"] == "at-relay"
-    code, error = wren.fails("invite", "Nobody", "--channel", "First")
+    robin.do("channel", "vouchers", "-", "--channel", "Second", give=fresh)
+    assert robin.json("say", "Open now.", "--channel", "Second")["state"] == "at-relay"
+    code, error = robin.fails("invite", "Nobody", "--channel", "Second")
     assert (code, error["code"]) == (6, "no-voucher")
-    assert wren.json("status", "--offline")["channels"][0]["invited"] == 0
+    assert robin.json("status", "--offline")["channels"][0]["invited"] == 0
 
 
 def test_following_shows_what_comes_and_ends_when_interrupted(north: Channel) -> None:

@@ -69,8 +69,7 @@ class Session:
         try:
             events = self.channel.receive(arrival, self._now)
         except RemoteProtocolError as error:
-            begun = arrival.hour <= self.summary["since"] and not self.summary["founded"]
-            before = begun or arrival.hour < self.channel.clock.hour or self.state.roster is None
+            before = arrival.hour < self.channel.clock.hour or self.state.roster is None
             self.summary["refused"] += not (before or isinstance(error, StaleError))
             return []
         self._take_in(events)
