@@ -160,43 +160,44 @@ def _beside(export: ExportKey) -> ExportKey:
 
 def begin(keys: SessionKeys, own: HybridPrivate, hour: Hour) -> Line:
     """The initiator's line after its intro."""
-    return Line(
-        initiator=True,
-        root=keys.root,
-        own=own,
-        peer=None,
-        sending=None,
-        next_sending=keys.header_ab,
-        next_receiving=keys.header_ba,
-        receiving=(),
-        previous=0,
-        sent=0,
-        reply_secret=None,
-        answered=False,
-        first=_beside(keys.export_ab),
-        export_out=Export.fresh(Step(0), keys.export_ab, hour),
-        exports_in=(Export.fresh(Step(0), keys.export_ba, hour),),
-    )
+    ways = (keys.header_ab, keys.export_ab), (keys.header_ba, keys.export_ba)
+    return _new(keys, own, None, ways, hour)
 
 
 def answer(keys: SessionKeys, peer: HybridPublic, hour: Hour) -> Line:
     """The responder's line after reading the intro; its first block will be the reply."""
+    ways = (keys.header_ba, keys.export_ba), (keys.header_ab, keys.export_ab)
+    return _new(keys, None, peer, ways, hour)
+
+
+_Way = tuple[HeaderKey, ExportKey]
+
+
+def _new(
+    keys: SessionKeys,
+    own: HybridPrivate | None,
+    peer: HybridPublic | None,
+    ways: tuple[_Way, _Way],
+    hour: Hour,
+) -> Line:
+    """What both sides begin with; of the two ways the first is the one out."""
+    (next_sending, export_out), (next_receiving, export_in) = ways
     return Line(
-        initiator=False,
+        initiator=own is not None,
         root=keys.root,
-        own=None,
+        own=own,
         peer=peer,
         sending=None,
-        next_sending=keys.header_ba,
-        next_receiving=keys.header_ab,
+        next_sending=next_sending,
+        next_receiving=next_receiving,
         receiving=(),
         previous=0,
         sent=0,
         reply_secret=None,
         answered=False,
         first=_beside(keys.export_ab),
-        export_out=Export.fresh(Step(0), keys.export_ba, hour),
-        exports_in=(Export.fresh(Step(0), keys.export_ab, hour),),
+        export_out=Export.fresh(Step(0), export_out, hour),
+        exports_in=(Export.fresh(Step(0), export_in, hour),),
     )
 
 
