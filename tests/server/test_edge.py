@@ -93,11 +93,10 @@ def test_a_read_of_the_wrong_value_is_malformed(inside: Inside, payload: bytes) 
         client.send(client.request(Operation.READ, payload))
 
 
-@pytest.mark.parametrize("operation", [Operation.SEAL, Operation.DELETE])
-def test_a_payload_where_there_is_none_is_too_large(inside: Inside, operation: Operation) -> None:
+def test_a_payload_where_there_is_none_is_too_large(inside: Inside) -> None:
     client = inside.drop()
     with pytest.raises(RefusedError, match="413 too-large"):
-        client.send(client.request(operation, b"\0"))
+        client.send(client.request(Operation.DELETE, b"\0"))
 
 
 def test_a_class_that_is_not_there_is_malformed(inside: Inside) -> None:

@@ -38,7 +38,7 @@ def test_every_operation_says_how_large_its_bytes_are(inside: Inside) -> None:
         "/v1/create": (head + 81, head + 81),
         "/v1/append": (head + limits.BLOCK, head + 64 * limits.BLOCK),
         "/v1/read": (head + 16, head + 16),
-        "/v1/seal": (head, head),
+        "/v1/seal": (head, head + 64 * limits.BLOCK),
         "/v1/delete": (head, head),
     }
 
@@ -53,10 +53,16 @@ def test_every_refusal_of_the_specification_is_described(inside: Inside) -> None
     assert told["/v1/read"] == told["/v1/seal"] == told["/v1/delete"] == always
 
 
-def test_a_page_of_sixty_four_blocks_fits_the_description(inside: Inside) -> None:
-    answer = inside.app.openapi()["paths"]["/v1/read"]["post"]["responses"]["200"]
-    most = answer["content"]["application/octet-stream"]["schema"]["maxLength"]
-    assert most == MAC + 9 + 64 * (12 + limits.BLOCK)
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [("read", 9 + 64 * (12 + limits.BLOCK)), ("append", 64 * 12), ("seal", 64 * 12)],
+)
+def test_an_answer_about_sixty_four_blocks_fits_the_description(
+    inside: Inside, path: str, most: int
+) -> None:
+    answer = inside.app.openapi()["paths"][f"/v1/{path}"]["post"]["responses"]["200"]
+    schema = answer["content"]["application/octet-stream"]["schema"]
+    assert schema["maxLength"] == MAC + most
 
 
 @pytest.mark.slow

@@ -256,7 +256,7 @@ class Page(NamedTuple):
 
 
 def read_stored(payload: bytes, count: int) -> tuple[Stored, ...]:
-    """The answer to an append of `count` blocks; `DecodeError` for any other number."""
+    """The answer to an append or seal with `count` blocks; `DecodeError` for another number."""
     rows = _rows(payload, 12)
     if len(rows) != count:
         msg = "an answer counts other blocks than were sent"

@@ -22,7 +22,7 @@ class TooLargeError(Refusal):
 
 
 class NotABlockError(Refusal):
-    """An append of something else than whole blocks."""
+    """Something else than whole blocks to append or to seal with."""
 
 
 class MalformedError(Refusal):
@@ -42,7 +42,7 @@ class WrongHourError(Refusal):
 
 
 class SealedError(Refusal):
-    """An append to a drop that is only read by now."""
+    """A new block for a drop that is only read by now."""
 
 
 class QuotaError(Refusal):

@@ -7,11 +7,12 @@ from typing import Final
 from backchannel.protocol import limits
 from backchannel.protocol.drop import REQUEST_HEAD, Operation
 
+_BLOCKS: Final = REQUEST_HEAD + limits.MOST_BLOCKS * limits.BLOCK
 BODY: Final = {
     Operation.CREATE: REQUEST_HEAD + 81,
-    Operation.APPEND: REQUEST_HEAD + limits.MOST_BLOCKS * limits.BLOCK,
+    Operation.APPEND: _BLOCKS,
     Operation.READ: REQUEST_HEAD + 16,
-    Operation.SEAL: REQUEST_HEAD,
+    Operation.SEAL: _BLOCKS,
     Operation.DELETE: REQUEST_HEAD,
 }
 """The most bytes that a request of each operation can have."""

@@ -129,13 +129,13 @@ class Relay:
         drop = call.request.drop
         match call.request.operation, call.payload:
             case Operation.APPEND, tuple() as blocks:
-                return b"".join(row.pack() for row in await self._append(drop, blocks))
+                return _packed(await self._append(drop, blocks))
             case Operation.READ, Read() as asked:
                 return (await self._read(drop, asked, leaving)).pack()
             case Operation.CREATE, Create() as asked:
                 await self._create(drop, asked)
-            case Operation.SEAL, _:
-                await self.writer.do(lambda store, _: service.seal(store, drop))
+            case Operation.SEAL, tuple() as blocks:
+                return _packed(await self._seal(drop, blocks))
             case Operation.DELETE, _:
                 await self._delete(drop)
         return b""
@@ -149,6 +149,15 @@ class Relay:
 
         def job(store: Repository, hour: Hour) -> list[Stored]:
             return service.append(store, self.retention, drop, blocks, self.settings.quota, hour)
+
+        return await self.writer.do(job, after=partial(self.wakeup.ring, drop))
+
+    async def _seal(self, drop: DropId, blocks: tuple[Block, ...]) -> list[Stored]:
+        if blocks:
+            self._check_room()
+
+        def job(store: Repository, hour: Hour) -> list[Stored]:
+            return service.seal(store, self.retention, drop, blocks, hour)
 
         return await self.writer.do(job, after=partial(self.wakeup.ring, drop))
 
@@ -188,6 +197,10 @@ class Relay:
             lambda store, _: service.delete(store, drop), after=partial(self.wakeup.ring, drop)
         )
         self.sweeper.soil()
+
+
+def _packed(rows: list[Stored]) -> bytes:
+    return b"".join(row.pack() for row in rows)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ clients, no clock.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from backchannel.protocol.drop import Create, Page, Read, Stored, show_voucher, voucher_hash
 from backchannel.protocol.entropy import Entropy
@@ -56,16 +57,11 @@ def append(
     row = _existing(repository, drop)
     if row.sealed:
         raise SealedError
-    digests = [retention.digest(drop, block) for block in blocks]
-    known = _known(repository, drop, digests, hour)
-    fresh = {d: b for d, b in zip(digests, blocks, strict=True) if d not in known}
-    if fresh:
-        if repository.count(drop, row.following) + len(fresh) > quota:
-            raise QuotaError
-        rows = _sealed(retention, drop, row, fresh, hour)
-        repository.add_blocks(drop, rows)
-        known.update((new.digest, Stored(new.position, new.hour)) for new in rows)
-    return [known[digest] for digest in digests]
+    offer = _offer(repository, retention, drop, blocks, hour)
+    room = quota + len(offer.dead) - repository.count(drop, row.following)
+    if offer.fresh and len(offer.fresh) > room:
+        raise QuotaError
+    return _taken(repository, retention, drop, row, offer, hour)
 
 
 def page(
@@ -81,10 +77,25 @@ def page(
     return Page(rows[-1].position + 1 if more else row.following, more, opened)
 
 
-def seal(repository: Repository, drop: DropId) -> None:
-    """From now on the drop is read only."""
-    _existing(repository, drop)
+def seal(
+    repository: Repository,
+    retention: Retention,
+    drop: DropId,
+    blocks: Sequence[Block],
+    hour: Hour,
+) -> list[Stored]:
+    """Where each of the drop's last blocks stands; from now on it is read only.
+
+    They go beyond the quota: who filled it cannot prevent that its own removal is announced. That
+    happens once in the life of a drop, so it never holds more than one request beyond its quota.
+    """
+    row = _existing(repository, drop)
+    offer = _offer(repository, retention, drop, blocks, hour)
+    if row.sealed and offer.fresh:
+        raise SealedError
+    stored = _taken(repository, retention, drop, row, offer, hour)
     repository.seal_drop(drop)
+    return stored
 
 
 def delete(repository: Repository, drop: DropId) -> None:
@@ -114,17 +125,44 @@ def _existing(repository: Repository, drop: DropId) -> DropRow:
     return row
 
 
-def _known(
-    repository: Repository, drop: DropId, digests: Sequence[bytes], hour: Hour
-) -> dict[bytes, Stored]:
-    """Those that stand there; what is expired and not yet swept makes room for its return."""
-    known = {}
-    for held in filter(None, (repository.held(drop, digest) for digest in digests)):
-        if held.expires <= hour:
-            repository.delete_block(drop, held.position)
-        else:
-            known[held.digest] = Stored(held.position, held.hour)
-    return known
+class _Offer(NamedTuple):
+    """Blocks against what a drop holds, by digest."""
+
+    digests: Sequence[bytes]
+    """Of all, in their order."""
+    known: dict[bytes, Stored]
+    fresh: dict[bytes, Block]
+    dead: Sequence[int]
+    """Positions of what is expired and not yet swept: it makes room for its return."""
+
+
+def _offer(
+    repository: Repository, retention: Retention, drop: DropId, blocks: Sequence[Block], hour: Hour
+) -> _Offer:
+    digests = [retention.digest(drop, block) for block in blocks]
+    held = list(filter(None, (repository.held(drop, digest) for digest in dict.fromkeys(digests))))
+    known = {row.digest: Stored(row.position, row.hour) for row in held if row.expires > hour}
+    fresh = {d: b for d, b in zip(digests, blocks, strict=True) if d not in known}
+    return _Offer(digests, known, fresh, [row.position for row in held if row.expires <= hour])
+
+
+def _taken(
+    repository: Repository,
+    retention: Retention,
+    drop: DropId,
+    row: DropRow,
+    offer: _Offer,
+    hour: Hour,
+) -> list[Stored]:
+    """Where each block stands, now that all of them do."""
+    stored = dict(offer.known)
+    if offer.fresh:
+        rows = _sealed(retention, drop, row, offer.fresh, hour)
+        for position in offer.dead:
+            repository.delete_block(drop, position)
+        repository.add_blocks(drop, rows)
+        stored.update((new.digest, Stored(new.position, new.hour)) for new in rows)
+    return [stored[digest] for digest in offer.digests]
 
 
 def _sealed(

@@ -46,8 +46,8 @@ def check_request(request_key: bytes, operation: str, request: bytes) -> dict[st
 
 
 def read_request(operation: str, payload: bytes) -> dict[str, Any]:
-    """SPEC 18: create: voucher, access_public, close_public, class; append: blocks; read:
-    position, hour, most, wait; seal, delete: nothing."""
+    """SPEC 18: create: voucher, access_public, close_public, class; append, seal: blocks;
+    read: position, hour, most, wait; delete: nothing."""
     if operation == "create":
         voucher, access, close, index = parts(payload, 16, 32, 32, 1)
         check_x25519(access)
@@ -55,9 +55,10 @@ def read_request(operation: str, payload: bytes) -> dict[str, Any]:
         need(index[0] < len(CLASSES), "rules", "class")
         keys = {"access_public": access, "close_public": close}
         return {"voucher": voucher, "class": index[0]} | keys
-    if operation == "append":
+    if operation in {"append", "seal"}:
         blocks = _rows(payload, BLOCK)
-        need(1 <= len(blocks) <= MOST_BLOCKS, "rules", "number of blocks")
+        least = 1 if operation == "append" else 0
+        need(least <= len(blocks) <= MOST_BLOCKS, "rules", "number of blocks")
         return {"blocks": blocks}
     if operation == "read":
         position, hour, most, wait = (number(field) for field in parts(payload, 8, 4, 2, 2))
@@ -76,7 +77,7 @@ def check_answer(answer_key: bytes, request_mac: bytes, status: int, answer: byt
 
 
 def read_appended(payload: bytes, blocks: int) -> list[tuple[int, int]]:
-    """SPEC 18: (position, hour) of each block appended."""
+    """SPEC 18: (position, hour) of each block appended, or sealed with."""
     rows = [parts(row, 8, 4) for row in _rows(payload, 12)]
     need(len(rows) == blocks, "size", "number of positions")
     need(all(number(position) >= 1 for position, _ in rows), "rules", "position")

@@ -62,7 +62,14 @@ async def _collect(http: HttpRequest, most: int) -> bytes:
 
 
 def _blocks(payload: bytes) -> tuple[Block, ...]:
-    if not payload or len(payload) % limits.BLOCK:
+    if not payload:
+        raise NotABlockError
+    return _last_blocks(payload)
+
+
+def _last_blocks(payload: bytes) -> tuple[Block, ...]:
+    """A drop may be sealed without any."""
+    if len(payload) % limits.BLOCK:
         raise NotABlockError
     starts = range(0, len(payload), limits.BLOCK)
     return tuple(Block(payload[start : start + limits.BLOCK]) for start in starts)
@@ -78,6 +85,6 @@ _PAYLOADS: Final[dict[Operation, Callable[[bytes], Payload]]] = {
     Operation.CREATE: Create.read,
     Operation.APPEND: _blocks,
     Operation.READ: Read.read,
-    Operation.SEAL: _nothing,
+    Operation.SEAL: _last_blocks,
     Operation.DELETE: _nothing,
 }

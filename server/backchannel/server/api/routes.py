@@ -43,7 +43,7 @@ def routes(relay: Relay) -> APIRouter:
 
     @router.post("/seal", **_described(Operation.SEAL))
     async def seal(http: HttpRequest) -> Response:
-        """End the appending."""
+        """End the appending, with last blocks that no quota keeps out."""
         return await carry_out(relay, http, Operation.SEAL)
 
     @router.post("/delete", **_described(Operation.DELETE))

@@ -37,15 +37,16 @@ def binary(least: int, most: int) -> dict[str, Any]:
 
 def request_body(operation: Operation) -> dict[str, Any]:
     """For `openapi_extra`: the handler reads the stream itself, so FastAPI cannot know."""
-    least = REQUEST_HEAD + limits.BLOCK if operation is Operation.APPEND else BODY[operation]
+    least = _LEAST.get(operation, BODY[operation])
     return {"requestBody": {"required": True, "content": binary(least, BODY[operation])}}
 
 
+_LEAST = {Operation.APPEND: REQUEST_HEAD + limits.BLOCK, Operation.SEAL: REQUEST_HEAD}
 _ANSWERS = {
     Operation.CREATE: (0, 0),
     Operation.APPEND: (_PLACE, limits.MOST_BLOCKS * _PLACE),
     Operation.READ: (_PAGE_HEAD, _PAGE_HEAD + limits.MOST_BLOCKS * (_PLACE + limits.BLOCK)),
-    Operation.SEAL: (0, 0),
+    Operation.SEAL: (0, limits.MOST_BLOCKS * _PLACE),
     Operation.DELETE: (0, 0),
 }
 _REFUSALS = {
@@ -58,7 +59,7 @@ _AUTHENTIC = {
     Operation.CREATE: {403: "voucher-refused", 409: "wrong-hour"},
     Operation.APPEND: {409: "wrong-hour or sealed", 507: "quota"},
     Operation.READ: {409: "wrong-hour"},
-    Operation.SEAL: {409: "wrong-hour"},
+    Operation.SEAL: {409: "wrong-hour or sealed"},
     Operation.DELETE: {409: "wrong-hour"},
 }
 
