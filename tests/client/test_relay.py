@@ -179,6 +179,42 @@ def test_an_authentic_answer_that_is_not_the_protocol_is_garbage(payload: bytes)
     assert type(failure(honest(200, payload))) is RelayGarbage
 
 
+@pytest.mark.parametrize("operation", [Operation.APPEND, Operation.SEAL])
+@pytest.mark.parametrize("count", [1, 2, 64])
+def test_an_exchange_of_blocks_is_told_where_each_stands(operation: Operation, count: int) -> None:
+    """Whoever sends them, as the outbox does: fewer places than blocks are an unkept promise."""
+    private = CLOSE if operation is Operation.SEAL else DROP.access
+    blocks, places = bytes(4096 * count), [Stored(n, Hour(1)).pack() for n in range(1, 66)]
+    for told in (count, count - 1, count + 1):
+        said = b"".join(places[:told])
+        with Liar(honest(200, said)) as liar, relay(liar.url) as asked:
+            if told == count:
+                assert asked.exchange(operation, DROP.id, private, blocks) == said
+                continue
+            with pytest.raises(RelayGarbage):
+                asked.exchange(operation, DROP.id, private, blocks)
+
+
+def test_last_blocks_go_with_the_seal_and_under_the_close_key() -> None:
+    where, other = Stored(7, Hour(500_000)), Block(b"\1" * 4096)
+    with Liar(honest(200, where.pack() + where.pack())) as liar, relay(liar.url) as asked:
+        assert asked.seal(DROP.id, CLOSE, [BLOCK, other]) == (where, where)
+        (body,) = (raw.partition(b"\r\n\r\n")[2] for raw in liar.requests)
+    sent = Request.read(Operation.SEAL, body)
+    sent.verify(DropKeys.of_client(DROP.id, CLOSE, KEY))
+    assert sent.payload == BLOCK + other
+
+
+@pytest.mark.parametrize("said", [b"x", bytes(12), Stored(1, Hour(1)).pack()])
+def test_a_seal_without_blocks_is_answered_with_nothing(said: bytes) -> None:
+    with (
+        Liar(honest(200, said)) as liar,
+        relay(liar.url) as asked,
+        pytest.raises(RelayGarbage),
+    ):
+        asked.seal(DROP.id, CLOSE)
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 413, 422, 500, 502])
 def test_redirects_and_strange_answers_are_not_followed(status: int) -> None:
     with Liar(says(http(200, b""))) as elsewhere:

@@ -4,7 +4,7 @@ Owns which refusal means what to a person. Knows nothing of blocks' insides, cha
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Self, TypedDict, TypeVar, final
 
@@ -59,6 +59,7 @@ _REFUSALS: dict[tuple[int, bytes], tuple[type[ClientError], str]] = {
     (507, b"quota"): (DropFull, "The drop holds as many blocks as it may."),
 }
 _AUTHENTIC = {_OK, *(status for status, _ in _REFUSALS)}
+_OF_BLOCKS = {Operation.APPEND, Operation.SEAL}
 
 
 class Description(NamedTuple):
@@ -139,7 +140,7 @@ class Relay:
     def append(self, drop: Drop, blocks: list[Block]) -> tuple[Stored, ...]:
         """Add up to 64 blocks; where each stands, whether it was there before or not."""
         payload = self.exchange(Operation.APPEND, drop.id, drop.access, b"".join(blocks))
-        return self._decode(lambda: read_stored(payload, len(blocks)))
+        return read_stored(payload, len(blocks))
 
     def read(
         self, drop: Drop, position: int, hour: Hour, most: int = limits.MOST_BLOCKS, wait: int = 0
@@ -149,9 +150,12 @@ class Relay:
         payload = self.exchange(Operation.READ, drop.id, drop.access, asked, wait)
         return self._decode(lambda: _forward(Page.read(payload), position))
 
-    def seal(self, drop: DropId, close: X25519Private) -> None:
-        """No more writes."""
-        self.exchange(Operation.SEAL, drop, close, b"")
+    def seal(
+        self, drop: DropId, close: X25519Private, last: Sequence[Block] = ()
+    ) -> tuple[Stored, ...]:
+        """Add up to 64 last blocks, quota or not, and no more after them; where each stands."""
+        payload = self.exchange(Operation.SEAL, drop, close, b"".join(last))
+        return read_stored(payload, len(last))
 
     def delete(self, drop: DropId, close: X25519Private) -> None:
         """Let go of a drop and all its blocks."""
@@ -165,7 +169,9 @@ class Relay:
         payload: bytes,
         wait: int = 0,
     ) -> bytes:
-        """Any request, as the outbox keeps it; the authentic answer's payload."""
+        """Any request, as the outbox keeps it; the authentic answer's payload, which for blocks
+        says of each where it stands.
+        """
         keys = DropKeys.of_client(drop, private, self.key)
         hour, nonce = hour_of(self._now()), self._entropy.draw(limits.ID)
         request = Request.write(operation, drop, hour, nonce, payload, keys)
@@ -174,7 +180,10 @@ class Relay:
         answer = transport.exchange(
             "POST", path, request.pack(), _MOST_ANSWER, self._patience + wait
         )
-        return self._believe(answer, request, keys)
+        said = self._believe(answer, request, keys)
+        if operation in _OF_BLOCKS:
+            self._decode(lambda: read_stored(said, len(payload) // limits.BLOCK))
+        return said
 
     def _decode(self, read: Callable[[], T]) -> T:
         try:
