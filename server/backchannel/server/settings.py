@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     )
     tls_key: str = Field(default="", description="Private key (PEM) of that certificate.")
     quota: int = Field(
-        default=65_536, ge=1, description="The most blocks of 4,096 bytes that one drop holds."
+        default=65_536,  # a file of 10 MiB is about 2,660: two dozen of them, and talk
+        ge=1,
+        description="The most blocks of 4,096 bytes that one drop holds; sealing it adds up to 64.",
     )
     body_seconds: float = Field(
         default=60.0, gt=0, le=600, description="How long a body may take to arrive."
