@@ -248,6 +248,15 @@ def test_an_expired_block_may_come_again(inside: Inside) -> None:
     assert [row.position for row in client.read().rows] == [2]
 
 
+def test_an_expired_block_of_a_full_drop_makes_room_for_its_return(open_inside: Opener) -> None:
+    inside = open_inside(quota=2)
+    client, blocks = inside.drop(DAY), noise(2)
+    client.append(*blocks)
+    inside.relay.sweeper.poke = lambda: None  # type: ignore[method-assign]
+    inside.move_clock(24)
+    assert [row.position for row in client.append(*blocks)] == [3, 4]
+
+
 def test_a_sweep_of_many_rows_takes_turns(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     from backchannel.server import sweeper
 

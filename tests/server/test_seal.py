@@ -260,11 +260,10 @@ def did(client: DropClient, step: str, blocks: list[Block]) -> str | list[int]:
 @pytest.fixture(scope="module")
 def drops(narrow: RelayProcess) -> Callable[[], DropClient]:
     """Makes drops at the narrow relay."""
-    vouchers = iter(narrow.mint(200))
 
     def make() -> DropClient:
         client = DropClient.connect(narrow.url)
-        client.create(next(vouchers))
+        client.create(narrow.voucher())
         return client
 
     return make
