@@ -10,15 +10,14 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
 from backchannel.protocol import command as commands
 from backchannel.protocol.candidate import Candidate
 from backchannel.protocol.channel import Channel
 from backchannel.protocol.errors import RemoteProtocolError
-from backchannel.protocol.invite import Person
+from backchannel.protocol.lobby import lobby_of
 from backchannel.protocol.outcome import (
     Admitted,
+    Alone,
     Append,
     Arrival,
     DeleteDrop,
@@ -31,9 +30,10 @@ from backchannel.protocol.outcome import (
     Outcome,
     Repost,
     Said,
+    SealDrop,
 )
 from backchannel.protocol.primitives import x25519_public
-from backchannel.protocol.roster import Disclosure, Entry, Relay, Role
+from backchannel.protocol.roster import Disclosure, Entry, Policy, Relay, Role
 from backchannel.protocol.secret import ClockValue, X25519Private
 from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import (
@@ -42,6 +42,7 @@ from backchannel.protocol.types import (
     ContentHash,
     Core,
     DropId,
+    EpochId,
     Hour,
     Slot,
     ThreadId,
@@ -65,14 +66,22 @@ class Drops:
 
     def __init__(self) -> None:
         self.rows: dict[DropId, list[Arrival]] = {}
+        self.sealed: set[DropId] = set()
 
     def open(self, drop: DropId) -> None:
         self.rows.setdefault(drop, [])
 
     def append(self, drop: DropId, block: Block, hour: Hour) -> None:
         rows = self.rows.get(drop, [])
+        if drop in self.sealed:
+            return
         if all(row.block != block for row in rows):
             rows.append(Arrival(drop, hour, block))
+
+    def seal(self, drop: DropId, blocks: Iterable[Block], hour: Hour) -> None:
+        for block in blocks:
+            self.append(drop, block, hour)
+        self.sealed.add(drop)
 
     def delete(self, drop: DropId) -> None:
         self.rows.pop(drop, None)
@@ -113,7 +122,7 @@ class Disk:
     """What a shell has saved of one member."""
 
     state: bytes = b""
-    clock: tuple[Hour, bytes] | None = None
+    clocks: dict[EpochId, tuple[Hour, bytes]] = field(default_factory=dict)
     cores: dict[ContentHash, tuple[Core, Hour]] = field(default_factory=dict)
     said: tuple[Said, ...] = ()
     expired: int = 0
@@ -226,12 +235,16 @@ class Member:
     def _fetch(self) -> list[Arrival]:
         door = self.channel or self.candidate
         assert door is not None
-        own = self.channel is not None and self.channel.polls()[0].drop.id
+        lobbies = (
+            {lobby_of(guest).drop.id for guest in self.state.guests} if self.channel else set()
+        )
         fresh: list[Arrival] = []
         for poll in door.polls():
             rows = self.drops.rows.get(poll.drop.id, [])
             fresh += rows[self.read.get(poll.drop.id, 0) :]
-            if poll.drop.id == own:  # a lobby is small, and is read whole each time
+            if (
+                self.channel is not None and poll.drop.id not in lobbies
+            ):  # a lobby is small, and is read whole each time
                 self.read[poll.drop.id] = len(rows)
         return fresh
 
@@ -256,10 +269,10 @@ class Member:
             self.hear(self, each)
         kept = {each.hash: (each.core, each.expires) for each in events if isinstance(each, Keep)}
         owed = [each for each in outcome.effects if not isinstance(each, Repost)]
-        clock = self.channel.clock if self.channel is not None else None
+        clocks = self.channel.clocks if self.channel is not None else {}
         self.disk = Disk(
             self.snapshot(),
-            (clock.hour, clock.value.expose()) if clock is not None else None,
+            {name: (clock.hour, clock.value.expose()) for name, clock in clocks.items()},
             {**self.disk.cores, **kept},
             (*self.disk.said, *said),
             self.disk.expired + sum(isinstance(each, Expired) for each in events),
@@ -276,6 +289,11 @@ class Member:
                     self.drops.open(effect.drop.id)
                 case Append():
                     self.drops.append(effect.drop.id, effect.block, hour_of(self.time()))
+                case Alone():
+                    self.drops.append(effect.drop.id, effect.block, hour_of(self.time()))
+                case SealDrop():
+                    hour = hour_of(self.time())
+                    self.drops.seal(effect.drop.id, effect.blocks, hour)
                 case DeleteDrop():
                     self.drops.delete(effect.drop.id)
         if most is None and self.online:
@@ -284,9 +302,10 @@ class Member:
     def restart(self, disk: Disk | None = None) -> None:
         """Everything in memory is gone; what was saved is opened again."""
         self.disk = disk or self.disk
-        if self.disk.clock is not None:
-            hour, value = self.disk.clock
-            self.channel = Channel.open(self.disk.state, hour, ClockValue(value))
+        if self.disk.clocks:
+            saved = self.disk.clocks.items()
+            clocks = {name: (hour, ClockValue(value)) for name, (hour, value) in saved}
+            self.channel = Channel.open(self.disk.state, clocks)
         elif self.disk.state:
             self.candidate = Candidate.open(self.disk.state)
             self.channel = None
@@ -311,7 +330,7 @@ class World:
             Entry(0, "Founder", "Bridge", "facilitator", bytes(32)),
             "North",
             (RELAY,),
-            lifetime,
+            Policy(lifetime),
             CHARTER,
             DISCLOSURE,
             self.now,
@@ -361,20 +380,14 @@ class World:
         guest = self.knock(alias, role)
         self.founder.act(commands.Admit(alias))
         self.founder.flush()
+        if self.founder.state.draft is not None:  # another facilitator might have been first
+            self.founder.sync()
         guest.listen()
         return guest
 
     def admit_facilitator(self, alias: str) -> Member:
-        """One more, as a later version will have them: in this one nobody is invited as such."""
-        guest = self.knock(alias)
-        person = Person(alias, "North", "facilitator")
-        for holder in (self.founder.state.guests[-1], guest.waiting.state):
-            assert holder.card is not None
-            holder.card = msgspec.structs.replace(holder.card, invited=person)
-        self.founder.act(commands.Admit(alias))
-        self.founder.flush()
-        guest.listen()
-        return guest
+        """One more who facilitates."""
+        return self.admit(alias, "facilitator")
 
     def settle(self, members: Iterable[Member] | None = None, rounds: int = 4) -> None:
         """Everybody reads and answers in calm weather, a few times."""

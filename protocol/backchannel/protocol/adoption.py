@@ -3,97 +3,224 @@
 An adopted roster is never rolled back, and a package that may not be adopted changes nothing.
 """
 
-from backchannel.protocol import epoch, limits
-from backchannel.protocol.content import Announcement
-from backchannel.protocol.errors import RefusedError, UnknownError
-from backchannel.protocol.outcome import Event, RosterAdopted
+from collections.abc import Callable
+from contextlib import suppress
+
+from backchannel.protocol import epoch, limits, line, turn
+from backchannel.protocol.content import Announcement, policy_hash
+from backchannel.protocol.errors import (
+    AuthenticationError,
+    ForbiddenError,
+    RefusedError,
+    RemoteProtocolError,
+    UnknownError,
+)
+from backchannel.protocol.outcome import Alarm, Ended, Event
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Package, Roster, charter_hash, open_piece, succeeds
-from backchannel.protocol.state import Announced, ChannelState, Peer
-from backchannel.protocol.types import ContentHash, Hour, RosterHash, Slot, Timestamp, hour_of
+from backchannel.protocol.secret import ClockValue, EpochSecret
+from backchannel.protocol.sender_key import KeyHeader, wrapped
+from backchannel.protocol.state import Announced, ChannelState, Rival
+from backchannel.protocol.succession import Succession, succeed
+from backchannel.protocol.types import ContentHash, Hour, RosterHash, Slot, Step, hour_of
 
 
-def announced(
-    state: ChannelState, sender: Slot, announcement: Announcement, now: Timestamp
-) -> None:
-    """Wait for the pieces of a roster; of two facilitators' the lower slot's."""
-    earlier = state.announced
-    if announcement.roster in state.versions or (earlier is not None and earlier.by < sender):
-        return
-    for piece in earlier.announcement.pieces if earlier is not None else ():
-        state.got("core", sender, piece)
-    state.announced = Announced(sender, announcement)
-    for piece in announcement.pieces:
-        state.want("core", sender, piece, now)
+def announced(reception: Reception, sender: Slot, announcement: Announcement) -> list[Event]:
+    """Wait for the cores of a roster; a second successor of the same roster is a rival."""
+    state = reception.state
+    if announcement.roster in state.versions:
+        return []
+    if state.roster is not None and announcement.version == state.roster.version:
+        return _rival(reception, sender, announcement)
+    if any(each.announcement.roster == announcement.roster for each in state.announced):
+        return []
+    mine = [each for each in state.announced if each.by == sender]
+    for earlier in mine:
+        _forget(state, earlier)
+    waiting = Announced(sender, announcement, reception.epoch.id)
+    others = [each for each in state.announced if each.by != sender]
+    state.announced = sorted([*others, waiting], key=lambda each: each.by)
+    for core in _cores(announcement):
+        state.want("core", sender, core, reception.now)
+    for each in announcement.gone:
+        if each.slot == state.me:
+            state.ended = each.reason
+            return [Ended(each.reason, sender)]
+    return []
 
 
-def take_piece(reception: Reception) -> list[Event]:
-    """One piece of the announced package; the last one makes the roster hold."""
-    state, waiting = reception.state, reception.state.announced
-    if waiting is None or reception.hash not in waiting.announcement.pieces:
-        msg = "a piece of a roster that nobody announced"
+def _rival(reception: Reception, sender: Slot, announcement: Announcement) -> list[Event]:
+    """Another roster after the same one; nothing if its issuer has come over since."""
+    state = reception.state
+    current = state.current()
+    beyond = state.come.get(sender, 0) >= current.version
+    if announcement.roster in (*state.rivals, *current.merged) or beyond:
+        return []
+    state.rivals[RosterHash(announcement.roster)] = Rival(sender, reception.epoch.id)
+    return [Alarm("rival", sender, announcement.roster)]
+
+
+def _cores(announcement: Announcement) -> tuple[ContentHash, ...]:
+    begins = (announcement.epoch,) if announcement.epoch else ()
+    return tuple(ContentHash(core) for core in (*begins, *announcement.pieces))
+
+
+def _forget(state: ChannelState, waiting: Announced) -> None:
+    for core in _cores(waiting.announcement):
+        state.got("core", waiting.by, core)
+
+
+def take_turn(reception: Reception) -> list[Event]:
+    """The core with the next epoch's seed, where it was announced."""
+    state = reception.state
+    waiting = _waiting(reception, lambda each: each.announcement.epoch == reception.hash)
+    header = KeyHeader.read(reception.core)
+    if header.sender != waiting.by or header.roster != waiting.announcement.roster:
+        msg = "an epoch core is not of the announced roster"
+        raise RefusedError(msg)
+    peer = reception.peer(header.sender)
+    step, use = wrapped(reception.core, state.me)
+    if peer.line is None or not line.knows(peer.line, step):
+        if state.roster is not None:
+            state.want("step", header.sender, step.to_bytes(4), reception.now)
+        msg = "an epoch core under a step that has not come"
         raise UnknownError(msg)
-    secret = epoch.roster_secret(state.secret)
-    piece = open_piece(reception.core, secret, reception.clock, reception.head)
-    pieces = {**waiting.pieces, reception.hash: piece}
-    names = [ContentHash(each) for each in waiting.announcement.pieces]
-    events: list[Event] = []
-    if all(name in pieces for name in names):
-        package = Package.parse(b"".join(pieces[name] for name in names))
-        _check(reception, waiting, package)
-        adopt(state, package)
-        state.announced = None
-        events.append(RosterAdopted(package.roster.version))
-    waiting.pieces = pieces
+    following, secret, value = _open_turn(reception, header, peer.line, step, use)
+    name = epoch.epoch_id(secret)
+    reception.clocks.setdefault(name, epoch.EpochClock(reception.head.hour, value))
+    waiting.secret = secret
+    try:
+        events = _complete(reception, waiting)
+    except RemoteProtocolError:
+        waiting.secret = None
+        raise
+    peer.line = following
     state.got("core", waiting.by, reception.hash)
     return events
 
 
-def adopt(state: ChannelState, package: Package) -> None:
-    """Take a checked package as the current roster."""
-    roster = package.roster
-    if state.roster is None:
-        state.versions[RosterHash(roster.previous)] = roster.version - 1
-        state.since = Hour(roster.hour)
-    state.roster, state.expected = roster, roster.hash
-    state.versions[roster.hash] = roster.version
-    for slot, bundle in package.bundles.items():
-        if slot != state.me and slot not in state.peers:
-            state.peers[slot] = Peer(bundle)
+def _open_turn(
+    reception: Reception, header: KeyHeader, held: line.Line, step: Step, use: int
+) -> tuple[line.Line, EpochSecret, ClockValue]:
+    core, me, clock, head = reception.core, reception.state.me, reception.clock, reception.head
+    for following, key in line.redeem(held, step, use):
+        with suppress(AuthenticationError):
+            seed = turn.open_turn(core, header, me, key, clock, head)
+            return (following, *epoch.begin(seed))
+    msg = "an epoch core does not open"
+    raise AuthenticationError(msg)
+
+
+def take_piece(reception: Reception) -> list[Event]:
+    """One piece of an announced package; the last one makes the roster hold."""
+    state = reception.state
+    waiting = _waiting(reception, lambda each: reception.hash in each.announcement.pieces)
+    if waiting.announcement.epoch and waiting.secret is None:
+        msg = "a piece of a roster whose epoch has not come"
+        raise UnknownError(msg)
+    secret = epoch.roster_secret(waiting.secret or reception.epoch.secret)
+    piece = open_piece(reception.core, secret, reception.clock, reception.head)
+    earlier, waiting.pieces = waiting.pieces, {**waiting.pieces, reception.hash: piece}
+    try:
+        events = _complete(reception, waiting)
+    except RemoteProtocolError:
+        waiting.pieces = earlier
+        raise
+    state.got("core", waiting.by, reception.hash)
+    return events
+
+
+def _waiting(reception: Reception, fits: Callable[[Announced], bool]) -> Announced:
+    for each in reception.state.announced:
+        if fits(each):
+            return each
+    msg = "a part of a roster that nobody announced"
+    raise UnknownError(msg)
+
+
+def _complete(reception: Reception, waiting: Announced) -> list[Event]:
+    """Adopt, once all is here."""
+    state, names = reception.state, waiting.announcement.pieces
+    if not all(name in waiting.pieces for name in names):
+        return []
+    package = Package.parse(b"".join(waiting.pieces[ContentHash(name)] for name in names))
+    _check(reception, waiting, package)
+    first = state.roster is None
+    succession = Succession(package, waiting.secret, None, waiting.announcement.gone)
+    events = succeed(state, succession, hour_of(reception.now))
+    if first:
+        state.since = Hour(package.roster.hour)
+        state.versions.setdefault(RosterHash(package.roster.previous), package.roster.version - 1)
+    return events
 
 
 def _check(reception: Reception, waiting: Announced, package: Package) -> None:
     roster, state = package.roster, reception.state
     if roster.hash != waiting.announcement.roster or roster.issuer != waiting.by:
         msg = "a package is not of the announced roster"
-        raise RefusedError(msg)
+        raise ForbiddenError(msg, waiting.by)
     if roster.version != waiting.announcement.version:
         msg = "an announcement names another version than its roster"
-        raise RefusedError(msg)
+        raise ForbiddenError(msg, waiting.by)
     if state.roster is not None:
-        succeeds(roster, state.roster)
+        check_succession(state, roster, waiting)
     else:
         _check_first(state, roster)
-    _check_epoch(reception, roster)
+    _check_epoch(reception, roster, waiting)
     _check_identities(state, package)
 
 
-def _check_epoch(reception: Reception, roster: Roster) -> None:
+def check_succession(state: ChannelState, roster: Roster, waiting: Announced) -> None:
+    """`ForbiddenError` where a facilitator announced what may not follow."""
+    current = state.current()
+    try:
+        succeeds(roster, current)
+    except RefusedError as error:
+        raise ForbiddenError(str(error), waiting.by) from None
+    slots = {entry.slot for entry in roster.entries}
+    gone = {entry.slot for entry in current.entries} - slots
+    named = {each.slot for each in waiting.announcement.gone}
+    if bool(waiting.announcement.epoch) != (roster.epoch != current.epoch):
+        msg = "a roster and its announcement disagree about a new epoch"
+        raise ForbiddenError(msg, waiting.by)
+    if current.hash == roster.previous and gone != named:
+        msg = "a roster takes away others than its announcement says"
+        raise ForbiddenError(msg, waiting.by)
+    if roster.policy.lengthens(current.policy):
+        agreed = state.proposals.get(policy_hash(roster.policy))
+        if agreed is None or state.me not in agreed.yes:
+            msg = "a roster lengthens what I did not agree to"
+            raise ForbiddenError(msg, waiting.by)
+
+
+def _check_epoch(reception: Reception, roster: Roster, waiting: Announced) -> None:
+    """What I was given is what everybody was given: the roster binds it."""
     state, hour = reception.state, Hour(roster.hour)
     if hour > hour_of(reception.now) + limits.CLOCK_SKEW:
         msg = "a roster of an hour that has not come"
         raise RefusedError(msg)
-    if epoch.commitment(state.secret, hour, reception.clock(hour)) != roster.commitment:
+    secret = waiting.secret or state.epoch.secret
+    clock = reception.clocks[epoch.epoch_id(secret)]
+    if waiting.secret is not None and clock.hour != hour:
+        msg = "an epoch begins at another hour than its roster"
+        raise ForbiddenError(msg, waiting.by)
+    if epoch.commitment(secret, hour, clock(hour)) != roster.commitment:
         msg = "a roster is bound to another epoch than mine"
-        raise RefusedError(msg)
+        raise ForbiddenError(msg, waiting.by)
 
 
 def _check_identities(state: ChannelState, package: Package) -> None:
+    current = {entry.slot for entry in state.roster.entries} if state.roster else set()
+    new = {entry.slot for entry in package.roster.entries} - current
+    if new and not package.bundles:
+        msg = "a roster brings somebody without a bundle"
+        raise RefusedError(msg)
     known = {slot: peer.bundle.identity for slot, peer in state.peers.items()}
     known[state.me] = state.keys.public().identity
-    if any(package.bundles[slot].identity != identity for slot, identity in known.items()):
-        msg = "a roster gives somebody another identity"
-        raise RefusedError(msg)
+    for slot, bundle in package.bundles.items():
+        if slot not in new and slot in known and bundle.identity != known[slot]:
+            msg = "a roster gives somebody another identity"
+            raise RefusedError(msg)
 
 
 def _check_first(state: ChannelState, roster: Roster) -> None:
@@ -101,9 +228,9 @@ def _check_first(state: ChannelState, roster: Roster) -> None:
     agrees = (
         roster.hash == state.expected
         and roster.channel == state.id
-        and roster.epoch == state.epoch
+        and roster.epoch == state.epoch.number
         and roster.relays == state.relays
-        and roster.policy.lifetime == state.lifetime
+        and roster.policy.lifetime <= state.lifetime
         and roster.charter == charter_hash(state.charter)
         and roster.disclosure == state.disclosure.hash
         and roster.entry(state.me).alias == state.alias
@@ -112,3 +239,12 @@ def _check_first(state: ChannelState, roster: Roster) -> None:
     if not agrees:
         msg = "a roster is not the one I was admitted by"
         raise RefusedError(msg)
+
+
+def read_back(state: ChannelState, known: ContentHash, now: Hour) -> list[Event]:
+    """One's own announcement is in the drop, and no other came before it: so it holds."""
+    draft = state.draft
+    if draft is None or draft.announcement != known:
+        return []
+    package = Package.parse(draft.package)
+    return succeed(state, Succession(package, draft.secret, draft.close, draft.gone), now)

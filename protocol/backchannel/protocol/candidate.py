@@ -12,7 +12,7 @@ from backchannel.protocol.block import unwrap, wrap
 from backchannel.protocol.core import Head, Kind, content_hash, head_of
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.entropy import Entropy
-from backchannel.protocol.epoch import EpochClock
+from backchannel.protocol.epoch import EpochClock, epoch_id
 from backchannel.protocol.errors import DecodeError, LocalProtocolError, RefusedError, StaleError
 from backchannel.protocol.identity import Bundle, BundleKeys, identity_hash
 from backchannel.protocol.invite import (
@@ -37,18 +37,18 @@ from backchannel.protocol.outcome import (
     Outcome,
     Poll,
 )
-from backchannel.protocol.roster import ROLES, Entry, Relay, charter_hash, check_data
+from backchannel.protocol.roster import ROLES, Entry, Policy, Relay, charter_hash, check_data
 from backchannel.protocol.secret import ClockValue, InviteSecret, OnceSecret
 from backchannel.protocol.sender_key import from_seeds
 from backchannel.protocol.snapshot import FORMAT, load, save
-from backchannel.protocol.state import ChannelState, Peer
+from backchannel.protocol.state import ChannelState, Epoch, Peer
 from backchannel.protocol.transcript import Transcript
 from backchannel.protocol.types import (
     ChannelId,
     ContentHash,
     Core,
+    EpochId,
     Hour,
-    RosterHash,
     Slot,
     Timestamp,
     hour_of,
@@ -248,40 +248,40 @@ class Candidate:
         )
         held = from_seeds(accepted.seeds, accepted.keys.export_ab, head.hour)
         peer.generations[held.id] = held
-        channel = self._channel(envelope.b, envelope.roster, accepted.admission, peer)
-        channel.seen[content_hash(core)] = head.hour  # if it comes again, the reply was lost
+        channel = self._channel(envelope, accepted.admission, peer, head.hour)
+        channel.epoch.seen[content_hash(core)] = head.hour  # if it comes again, the reply was lost
         self.state.channel, self.state.once = channel, None
         self.state.clock = (head.hour, accepted.admission.clock)
         return [Admitted()]
 
     def _channel(
-        self, me: Slot, roster: RosterHash, admission: intro.Admission, peer: Peer
+        self, envelope: intro.Envelope, admission: intro.Admission, peer: Peer, hour: Hour
     ) -> ChannelState:
         card, keys = self.card, self.state.keys
         assert keys is not None  # noqa: S101 - as the caller checked
+        name = epoch_id(admission.secret)
+        first = Epoch(name, admission.epoch, admission.secret, card.relays, hour)
         return ChannelState(
             format=FORMAT,
             id=ChannelId(card.channel),
             name=card.name,
             alias=self.state.alias or card.invited.alias,
-            me=me,
+            me=envelope.b,
             keys=keys,
-            epoch=admission.epoch,
-            secret=admission.secret,
-            close=None,
-            relays=card.relays,
-            lifetime=card.lifetime,
+            epochs=[first],
+            policy=Policy(card.lifetime),
             charter=card.charter,
             disclosure=card.disclosure,
             roster=None,
-            expected=roster,
+            expected=envelope.roster,
             transcript=Transcript(first=1),
             peers={Slot(card.slot): peer},
+            prekey_since=hour,
         )
 
-    def channel(self) -> tuple[ChannelState, EpochClock]:
+    def channel(self) -> tuple[ChannelState, dict[EpochId, EpochClock]]:
         """What it has become; `LocalProtocolError` before it is admitted."""
         if self.state.channel is None or self.state.clock is None:
             msg = "nobody has admitted you yet"
             raise LocalProtocolError(msg)
-        return self.state.channel, EpochClock(*self.state.clock)
+        return self.state.channel, {self.state.channel.epoch.id: EpochClock(*self.state.clock)}

@@ -1,9 +1,9 @@
 """What a person or the shell can ask a channel to do: the argument of `act`."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from backchannel.protocol.roster import Role
-from backchannel.protocol.types import Core, ThreadId
+from backchannel.protocol.roster import Policy, Role
+from backchannel.protocol.types import Core, MessageId, ThreadId
 
 
 class Say(NamedTuple):
@@ -11,6 +11,41 @@ class Say(NamedTuple):
 
     thread: ThreadId
     text: str
+    authority: int = 0
+    """Index into `content.AUTHORITY`."""
+    release: int = 0
+    """Index into `content.RELEASE`."""
+    about: bytes = b""
+    """Id of the message that it answers."""
+    quote: str = ""
+    carried: bool = False
+    """Brought from elsewhere, as a facilitator does."""
+    id: MessageId | None = None
+    """Of a text that is said again because no reader can have it."""
+
+
+class Whisper(NamedTuple):
+    """Say a text to one member alone."""
+
+    alias: str
+    text: str
+    authority: int = 0
+    about: bytes = b""
+
+
+class SayUnattributed(NamedTuple):
+    """Say a text as nobody in particular; the shell waits a while before it asks for this."""
+
+    thread: ThreadId
+    text: str
+
+
+class SendFile(NamedTuple):
+    """Offer a file in a thread."""
+
+    thread: ThreadId
+    name: str
+    data: bytes
 
 
 class Begin(NamedTuple):
@@ -20,6 +55,13 @@ class Begin(NamedTuple):
     lifetime: int | None = None
 
 
+class Shorten(NamedTuple):
+    """Let a thread's content live shorter."""
+
+    thread: ThreadId
+    lifetime: int
+
+
 class Invite(NamedTuple):
     """Make an invite that is good for `valid` hours."""
 
@@ -27,6 +69,8 @@ class Invite(NamedTuple):
     party: str
     role: Role
     valid: int
+    successor: str = ""
+    """Alias of who goes when this one is admitted."""
 
 
 class Admit(NamedTuple):
@@ -41,10 +85,133 @@ class Refuse(NamedTuple):
     alias: str
 
 
+class Present(NamedTuple):
+    """Ask the members about who waits under this alias."""
+
+    alias: str
+
+
+class Vouch(NamedTuple):
+    """Stand up for who waits under this alias."""
+
+    alias: str
+
+
+class Objection(NamedTuple):
+    """Say no to who waits under this alias, to the facilitators alone."""
+
+    alias: str
+
+
+class Remove(NamedTuple):
+    """Take somebody out of the channel, under new keys."""
+
+    alias: str
+    reason: Literal["removed", "compromised", "replaced"] = "removed"
+
+
+class SetRole(NamedTuple):
+    """Give somebody another role."""
+
+    alias: str
+    role: Role
+
+
+class SetPolicy(NamedTuple):
+    """Change the rules: at once where they tighten, else by a proposal that waits for everybody."""
+
+    policy: Policy
+
+
+class Consent(NamedTuple):
+    """Say yes to a proposed policy, by its hash."""
+
+    policy: bytes
+
+
+class Turn(NamedTuple):
+    """Begin a new epoch: without who wants to go, and over every rival roster."""
+
+
+class LastBlocks(NamedTuple):
+    """Seal a drop that takes no more, with the cores of one's own change as its last."""
+
+    cores: tuple[Core, ...]
+
+
+class Leave(NamedTuple):
+    """Go of one's own accord."""
+
+
+class Digest(NamedTuple):
+    """Tell what one holds of the closed hours; `asks` others to do the same."""
+
+    asks: bool = False
+
+
+class Compare(NamedTuple):
+    """Mark that words were compared by voice, with these members or with all."""
+
+    aliases: tuple[str, ...] = ()
+
+
+class Rephrase(NamedTuple):
+    """Ask an author whether other words for its message may be carried."""
+
+    about: MessageId
+    text: str
+
+
+class Release(NamedTuple):
+    """Let these very words for a message of one's own be carried."""
+
+    about: MessageId
+    text: str
+
+
+class GiveFloor(NamedTuple):
+    """Let one member speak, or everybody."""
+
+    alias: str = ""
+
+
+class RaiseHand(NamedTuple):
+    """Ask for the floor, or no longer."""
+
+    raised: bool = True
+
+
 class Repost(NamedTuple):
     """Post a kept core again under a new outer layer."""
 
     core: Core
 
 
-Command = Say | Begin | Invite | Admit | Refuse | Repost
+Command = (
+    Say
+    | Whisper
+    | SayUnattributed
+    | SendFile
+    | Begin
+    | Shorten
+    | Invite
+    | Admit
+    | Refuse
+    | Present
+    | Vouch
+    | Objection
+    | Remove
+    | SetRole
+    | SetPolicy
+    | Consent
+    | Turn
+    | LastBlocks
+    | Leave
+    | Digest
+    | Compare
+    | Rephrase
+    | Release
+    | GiveFloor
+    | RaiseHand
+    | Repost
+)

@@ -1,4 +1,4 @@
-"""What people and their programs say: SPEC.md section 15; content of line blocks: section 13.
+"""What people and their programs say to everybody: SPEC.md section 15.
 
 ```
 part = message id 16 | order 4 | index 1 | count 1 | piece, at most 2,758
@@ -7,23 +7,34 @@ Knows what may be said, not who may say it.
 """
 
 import unicodedata
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from msgspec import Meta
 
 from backchannel.protocol import limits
 from backchannel.protocol.codec import Record, decode, encode
 from backchannel.protocol.errors import DecodeError
-from backchannel.protocol.intro import Seeds
-from backchannel.protocol.line import CONTENT as LINE_CONTENT
-from backchannel.protocol.roster import U32, Hash, Id, Lifetime, SlotNumber
-from backchannel.protocol.secret import ChainKey
+from backchannel.protocol.labels import Label
+from backchannel.protocol.primitives import hash_
+from backchannel.protocol.roster import PIECE as ROSTER_PIECE
+from backchannel.protocol.roster import U32, Hash, Id, Lifetime, Name, Policy, Role, SlotNumber
 from backchannel.protocol.sender_key import PART
-from backchannel.protocol.types import GenerationId, MessageId
+from backchannel.protocol.types import MessageId
 
 _PART_HEAD = limits.ID + 4 + 2
 PIECE = PART - _PART_HEAD
 MOST = limits.PARTS * PIECE
+CHUNK = ROSTER_PIECE
+"""Bytes of a file in one core: a chunk has the shape of a roster core."""
+
+
+Flag = Annotated[int, Meta(ge=0, le=1)]
+Number = Annotated[bytes, Meta(max_length=limits.ID)]
+Topic = Annotated[str, Meta(min_length=1, max_length=limits.TOPIC)]
+AUTHORITY = ("own", "sounding", "checked")
+"""Whose view a text gives; its number on the wire is its place here."""
+RELEASE = ("no", "exact", "paraphrase")
+"""Whether a facilitator may carry a text to another channel, and in whose words; likewise."""
 
 
 class Text(Record, frozen=True, tag="text"):
@@ -31,7 +42,20 @@ class Text(Record, frozen=True, tag="text"):
 
     thread: Id
     lifetime: Lifetime
+    authority: Annotated[int, Meta(ge=0, lt=len(AUTHORITY))]
+    release: Annotated[int, Meta(ge=0, lt=len(RELEASE))]
+    carried: Flag
+    """Whether a facilitator brings it from elsewhere."""
+    about: Number
+    """Id of the message that it answers, or empty."""
+    quote: Annotated[str, Meta(max_length=limits.QUOTE)]
+    """Words that it answers; of nobody in particular."""
     text: Annotated[str, Meta(min_length=1)]
+
+    @classmethod
+    def plain(cls, thread: bytes, lifetime: int, text: str) -> Self:
+        """One's own view, for this channel alone."""
+        return cls(thread, lifetime, 0, 0, 0, b"", "", text)
 
 
 class Thread(Record, frozen=True):
@@ -39,7 +63,7 @@ class Thread(Record, frozen=True):
 
     thread: Id
     lifetime: Lifetime
-    topic: Annotated[str, Meta(min_length=1, max_length=limits.TOPIC)]
+    topic: Topic
 
 
 class Threads(Record, frozen=True, tag="threads"):
@@ -48,12 +72,29 @@ class Threads(Record, frozen=True, tag="threads"):
     threads: Annotated[tuple[Thread, ...], Meta(min_length=1, max_length=limits.THREADS)]
 
 
+class Gone(Record, frozen=True):
+    """Who stands in the next roster no more, and why."""
+
+    slot: SlotNumber
+    reason: Literal["removed", "compromised", "left", "replaced"]
+
+
 class Announcement(Record, frozen=True, tag="roster"):
     """The next roster, and the content hashes of the cores that carry its package, in order."""
 
     version: U32
     roster: Hash
     pieces: Annotated[tuple[Hash, ...], Meta(min_length=1, max_length=limits.ROSTER_PIECES)]
+    epoch: Annotated[bytes, Meta(max_length=limits.HASH)] = b""
+    """Content hash of the core that gives the next epoch's seed; empty while the epoch stays."""
+    gone: Annotated[tuple[Gone, ...], Meta(max_length=limits.ENTRIES)] = ()
+
+
+class Echo(Record, frozen=True, tag="echo"):
+    """The roster that the author has come to."""
+
+    version: U32
+    roster: Hash
 
 
 class Ask(Record, frozen=True, tag="ask"):
@@ -64,30 +105,122 @@ class Ask(Record, frozen=True, tag="ask"):
     steps: tuple[tuple[SlotNumber, U32], ...]
 
 
-class GivenSeeds(Record, frozen=True, tag="seeds"):
-    """A sender's generation for the line's other end."""
+class Prekey(Record, frozen=True, tag="prekey"):
+    """The author's next prekey."""
 
-    generation: Id
-    number: Annotated[int, Meta(ge=0, lt=limits.POSTS)]
-    chain: Hash
-
-    @classmethod
-    def of(cls, seeds: Seeds) -> Self:
-        """For a line block."""
-        return cls(seeds.generation, seeds.number, seeds.chain.expose())
-
-    @property
-    def seeds(self) -> Seeds:
-        """What was given."""
-        return Seeds(GenerationId(self.generation), self.number, ChainKey(self.chain))
+    prekey: Annotated[bytes, Meta(min_length=limits.IDENTITY, max_length=limits.IDENTITY)]
 
 
-class Nothing(Record, frozen=True, tag="nothing"):
-    """A line block that only moves the ratchet."""
+class Leave(Record, frozen=True, tag="leave"):
+    """The author goes of its own accord."""
 
 
-Content = Text | Threads | Announcement | Ask
-LineContent = GivenSeeds | Nothing
+class DigestRow(Record, frozen=True):
+    """What the author accepted of one hour."""
+
+    hour: U32
+    count: U32
+    digest: Hash
+
+
+class Digest(Record, frozen=True, tag="digest"):
+    """What the author holds of closed hours, for others to compare; `asks` for theirs."""
+
+    asks: Flag
+    rows: Annotated[tuple[DigestRow, ...], Meta(max_length=limits.DIGEST_ROWS)]
+    refused: Annotated[tuple[Hash, ...], Meta(max_length=limits.DIGEST_REFUSED)]
+
+
+class Compared(Record, frozen=True, tag="compared"):
+    """The author heard the roster words of these identities read aloud, and they agreed."""
+
+    identities: Hash
+
+
+class Proposal(Record, frozen=True, tag="proposal"):
+    """A policy that lengthens: it waits for everybody."""
+
+    policy: Policy
+
+
+class Consent(Record, frozen=True, tag="consent"):
+    """The author's yes to a proposed policy, by its hash."""
+
+    policy: Hash
+
+
+class Paraphrase(Record, frozen=True, tag="paraphrase"):
+    """Other words for a message, for its author to approve before they are carried."""
+
+    about: Id
+    text: Annotated[str, Meta(min_length=1)]
+
+
+class Release(Record, frozen=True, tag="release"):
+    """The author lets these very words of a message be carried."""
+
+    about: Id
+    words: Hash
+
+
+class Floor(Record, frozen=True, tag="floor"):
+    """Whose turn it is to speak; nobody's: everybody's."""
+
+    holders: Annotated[tuple[SlotNumber, ...], Meta(max_length=1)]
+
+
+class Hand(Record, frozen=True, tag="hand"):
+    """The author asks for the floor, or no longer."""
+
+    raised: Flag
+
+
+class File(Record, frozen=True, tag="file"):
+    """A file in chunk cores: the index cores that name them, in order, and the key of them all."""
+
+    thread: Id
+    lifetime: Lifetime
+    name: Annotated[str, Meta(min_length=1, max_length=limits.FILE_NAME)]
+    size: Annotated[int, Meta(ge=1, le=limits.FILE_BYTES)]
+    key: Hash
+    index: Annotated[tuple[Hash, ...], Meta(min_length=1, max_length=limits.FILE_INDEX)]
+
+
+class Candidate(Record, frozen=True, tag="candidate"):
+    """Somebody who waits to be admitted, for members to vouch for."""
+
+    alias: Name
+    party: Name
+    role: Role
+    identity: Hash
+
+
+class Vouch(Record, frozen=True, tag="vouch"):
+    """The author's word for who waits, by identity hash."""
+
+    identity: Hash
+
+
+Content = (
+    Text
+    | Threads
+    | Announcement
+    | Echo
+    | Ask
+    | Prekey
+    | Leave
+    | Digest
+    | Compared
+    | Proposal
+    | Consent
+    | Paraphrase
+    | Release
+    | Floor
+    | Hand
+    | File
+    | Candidate
+    | Vouch
+)
 
 
 class Part(NamedTuple):
@@ -129,6 +262,15 @@ def read_content(data: bytes) -> Content:
     if not all(unicodedata.is_normalized("NFC", text) for text in _texts(content)):
         msg = "a text is not in the form NFC"
         raise DecodeError(msg)
+    if any(unicodedata.category(sign) == "Cc" for text in _lines(content) for sign in text):
+        msg = "a name holds a character that is none"
+        raise DecodeError(msg)
+    if isinstance(content, Text | File) and not _complete(content):
+        msg = "a message refers to something that cannot be"
+        raise DecodeError(msg)
+    if isinstance(content, Announcement) and len(content.epoch) not in (0, limits.HASH):
+        msg = "an announcement names no epoch"
+        raise DecodeError(msg)
     if isinstance(content, Threads) and not all(any(each.thread) for each in content.threads):
         msg = "the channel's own thread does not begin"
         raise DecodeError(msg)
@@ -141,19 +283,48 @@ def read_content(data: bytes) -> Content:
 def _texts(content: Content) -> list[str]:
     match content:
         case Text():
-            return [content.text]
+            return [content.text, content.quote]
         case Threads():
             return [each.topic for each in content.threads]
+        case Paraphrase():
+            return [content.text]
+        case File():
+            return [content.name]
         case _:
             return []
+
+
+def _lines(content: Content) -> list[str]:
+    """What stands in one line of a screen."""
+    return _texts(content) if isinstance(content, Threads | File) else []
+
+
+def _complete(content: Text | File) -> bool:
+    if isinstance(content, Text):
+        return len(content.about) in (0, limits.ID)
+    return len(content.index) == index_cores(content.size)
+
+
+def index_cores(size: int) -> int:
+    """How many index cores a file of `size` bytes has."""
+    return -(-chunk_cores(size) // (CHUNK // limits.HASH))
+
+
+def chunk_cores(size: int) -> int:
+    """How many cores hold the bytes themselves."""
+    return -(-size // CHUNK)
+
+
+def policy_hash(policy: Policy) -> bytes:
+    """32 bytes: what a consent names."""
+    return hash_(Label.POLICY, encode(policy))
+
+
+def carried_words(text: str) -> bytes:
+    """32 bytes: what a release names."""
+    return hash_(Label.CARRY, text.encode())
 
 
 def wanted(ask: Ask) -> int:
     """How many things an ask names."""
     return len(ask.cores) + len(ask.generations) + len(ask.steps)
-
-
-def read_line_content(data: bytes) -> LineContent:
-    """A line block's content; `DecodeError` for anything that is none."""
-    content: LineContent = decode(data, LineContent, LINE_CONTENT)  # type: ignore[arg-type]
-    return content

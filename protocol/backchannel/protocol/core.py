@@ -37,6 +37,7 @@ class Kind(IntEnum):
     COVER = 8
     CARD = 9
     JOIN = 10
+    EPOCH = 11
 
 
 class Head(NamedTuple):

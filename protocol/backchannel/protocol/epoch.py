@@ -5,6 +5,7 @@ Owns where a channel's drops are and what its hours open. Does not know who may 
 
 from typing import final
 
+from backchannel.protocol import limits
 from backchannel.protocol.errors import StaleError
 from backchannel.protocol.labels import Label
 from backchannel.protocol.primitives import hash_, kdf
@@ -16,7 +17,7 @@ from backchannel.protocol.secret import (
     IntroKey,
     Secret,
 )
-from backchannel.protocol.types import Hour
+from backchannel.protocol.types import EpochId, Hour
 
 KEPT_BEHIND = 2  # hours below the window: a reader's clock may be one behind, a relay's another
 
@@ -27,6 +28,16 @@ def begin(seed: EpochSeed) -> tuple[EpochSecret, ClockValue]:
         EpochSecret(kdf(seed.expose(), b"", Label.EPOCH_SECRET)),
         ClockValue(kdf(seed.expose(), b"", Label.EPOCH_CLOCK)),
     )
+
+
+def epoch_id(secret: EpochSecret) -> EpochId:
+    """16 bytes that name an epoch to its members, and say nothing to others."""
+    return EpochId(kdf(secret.expose(), b"", Label.EPOCH_ID, length=limits.ID))
+
+
+def unattributed_secret(secret: EpochSecret) -> CoreSecret:
+    """Secret of the epoch's unattributed cores."""
+    return CoreSecret(kdf(secret.expose(), b"", Label.UNATTRIBUTED))
 
 
 def intro_key(secret: EpochSecret) -> IntroKey:

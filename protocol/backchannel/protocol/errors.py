@@ -45,6 +45,14 @@ class RefusedError(RemoteProtocolError):
     """Well-formed and authentic, yet against the rules: the sender may not do this."""
 
 
+class ForbiddenError(RefusedError):
+    """Authentic beyond doubt, and not for its author to do: worth an alarm."""
+
+    def __init__(self, message: str, slot: int) -> None:
+        super().__init__(message)
+        self.slot = slot
+
+
 class UnknownError(RemoteProtocolError):
     """Names a roster, generation or step that this reader does not have yet; it may come."""
 

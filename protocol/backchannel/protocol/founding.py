@@ -13,7 +13,7 @@ from backchannel.protocol.identity import BundleKeys, identity_hash
 from backchannel.protocol.roster import Disclosure, Entry, Policy, Relay, Roster, charter_hash
 from backchannel.protocol.secret import CloseSecret, EpochSeed
 from backchannel.protocol.snapshot import FORMAT
-from backchannel.protocol.state import ChannelState
+from backchannel.protocol.state import ChannelState, Epoch
 from backchannel.protocol.transcript import Transcript
 from backchannel.protocol.types import ChannelId, Slot, Timestamp, hour_of
 
@@ -22,7 +22,7 @@ def found(
     founder: Entry,
     name: str,
     relays: tuple[Relay, ...],
-    lifetime: int,
+    policy: Policy,
     charter: str,
     disclosure: Disclosure,
     now: Timestamp,
@@ -42,18 +42,21 @@ def found(
         entropy.draw(limits.ID),
         1,
         bytes(limits.HASH),
+        (),
         0,
         hour,
         0,
         epoch.commitment(secret, hour, value),
         relays,
-        Policy(lifetime),
+        policy,
         charter_hash(charter),
         disclosure.hash,
         (),
         (entry,),
     )
     Roster.parse(roster.pack())
+    close = CloseSecret(entropy.draw(32))
+    first = Epoch(epoch.epoch_id(secret), 0, secret, relays, hour, close)
     state = ChannelState(
         format=FORMAT,
         id=ChannelId(roster.channel),
@@ -61,16 +64,14 @@ def found(
         alias=founder.alias,
         me=Slot(0),
         keys=keys,
-        epoch=0,
-        secret=secret,
-        close=CloseSecret(entropy.draw(32)),
-        relays=relays,
-        lifetime=lifetime,
+        epochs=[first],
+        policy=policy,
         charter=charter,
         disclosure=disclosure,
         roster=roster,
         expected=roster.hash,
         transcript=Transcript(first=1),
-        versions={roster.hash: 1},
+        prekey_since=hour,
     )
+    state.knows(roster)
     return state, EpochClock(hour, value)

@@ -4,23 +4,19 @@ refuses, and cleans up.
 
 from typing import NamedTuple
 
-from backchannel.protocol import epoch, limits
-from backchannel.protocol.adoption import adopt
+from backchannel.protocol import change, limits
 from backchannel.protocol.alias import alike, check_alias
 from backchannel.protocol.block import unwrap, wrap
+from backchannel.protocol.change import Change, class_for, issue
 from backchannel.protocol.command import Invite
-from backchannel.protocol.content import Announcement, Thread, Threads
+from backchannel.protocol.content import Gone, Thread, Threads
 from backchannel.protocol.core import Kind, content_hash, head_of
-from backchannel.protocol.errors import (
-    LocalProtocolError,
-    RefusedError,
-    RemoteProtocolError,
-    StaleError,
-)
+from backchannel.protocol.errors import LocalProtocolError, RefusedError, StaleError
 from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate, identity_hash
 from backchannel.protocol.intro import Admission
 from backchannel.protocol.invite import (
     Card,
+    Join,
     Lobby,
     Marker,
     Person,
@@ -37,25 +33,15 @@ from backchannel.protocol.outcome import (
     DeleteDrop,
     Event,
     Invited,
-    Keep,
     Knocked,
     OpenDrop,
-    RosterAdopted,
 )
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.primitives import x25519_public
-from backchannel.protocol.roster import (
-    ROLES,
-    Entry,
-    Package,
-    Roster,
-    check_data,
-    seal_package,
-    succeeds,
-)
+from backchannel.protocol.roster import ROLES, Entry, Role, Roster, check_data
 from backchannel.protocol.secret import CloseSecret, OnceSecret
 from backchannel.protocol.state import ChannelState, Greeting, Guest, Peer
-from backchannel.protocol.types import ContentHash, Core, Hour, Slot
+from backchannel.protocol.types import Core, Hour, IdentityHash, Slot
 from backchannel.protocol.words import invite_words
 
 
@@ -75,18 +61,13 @@ def lobby_of(guest: Guest) -> Lobby:
     return Lobby.of(guest.secret, guest.relay.public)
 
 
-def class_for(hours: int) -> int:
-    """Index of the shortest class that keeps blocks so long."""
-    return next(n for n, kept in enumerate(limits.CLASSES) if kept >= hours)
-
-
 def close_secret(state: ChannelState) -> CloseSecret:
     """The facilitators' secret; `LocalProtocolError` for everybody else."""
     roster = state.current()
-    if state.close is None or roster.entry(state.me).role != "facilitator":
+    if state.epoch.close is None or roster.entry(state.me).role != "facilitator":
         msg = "only a facilitator can do that"
         raise LocalProtocolError(msg)
-    return state.close
+    return state.epoch.close
 
 
 def waiting(state: ChannelState) -> list[Waiting]:
@@ -117,15 +98,24 @@ def invite(posting: Posting, command: Invite) -> None:
     close = close_secret(state)
     _check_free(state, command.alias)
     check_alias(command.party)
-    if not 1 <= command.valid <= limits.LIFETIME or command.role not in ROLES[1:]:
-        msg = "an invite is for a participant, observer or note-taker, for 1 to 2,160 hours"
+    if not 1 <= command.valid <= limits.LIFETIME or command.role not in ROLES:
+        msg = "an invite is good for 1 to 2,160 hours, and for a role that there is"
+        raise LocalProtocolError(msg)
+    if command.successor and state.current().named(command.successor) is None:
+        msg = "nobody of that name is here to be replaced"
         raise LocalProtocolError(msg)
     words = posting.entropy.draw(limits.ID)
     relay = state.relays[0]
     keys = BundleKeys(state.keys.identity, HybridPrivate.draw(posting.entropy))
     last = Hour(posting.hour + command.valid)
     guest = Guest(
-        invite_secret(words), relay, keys, _card(state, command, keys, last), posting.hour
+        invite_secret(words),
+        relay,
+        close,
+        keys,
+        _card(state, command, keys, last),
+        posting.hour,
+        successor=command.successor,
     )
     lobby = lobby_of(guest)
     public = x25519_public(lobby.drop.close_key(close))
@@ -143,7 +133,7 @@ def _check_free(state: ChannelState, alias: str) -> None:
 
 def _names(guest: Guest) -> list[str]:
     """What an invite's guest is called, by whoever asked and by itself, while it may still come."""
-    if guest.state not in {"open", "waiting"}:
+    if guest.state not in {"open", "waiting", "admitting"}:
         return []
     return [guest.card.invited.alias] + ([guest.join.alias] if guest.join else [])
 
@@ -185,7 +175,7 @@ def put(posting: Posting, guest: Guest, *cores: Core) -> None:
         block = wrap(core, lobby.drop.outer, lobby.at, posting.entropy)
         hash_of = content_hash(core)
         posting.effects.append(Append(guest.relay.url, lobby.drop, block, hash_of))
-        posting.state.seen[hash_of] = posting.hour
+        posting.epoch.seen[hash_of] = posting.hour
 
 
 def receive(state: ChannelState, guest: Guest, arrival: Arrival, now: Hour) -> list[Event]:
@@ -194,7 +184,7 @@ def receive(state: ChannelState, guest: Guest, arrival: Arrival, now: Hour) -> l
     window = (Hour(guest.first - limits.CLOCK_SKEW), Hour(guest.card.last))
     core = unwrap(arrival.block, lobby.drop.outer, lobby.at, arrival.hour, window)
     head, hash_of = head_of(core), content_hash(core)
-    if hash_of in state.seen or hash_of == guest.heard:
+    if state.epoch_of(hash_of) or hash_of == guest.heard:
         return []
     if head.kind is not Kind.JOIN or guest.keys is None or now > guest.card.last:
         msg = "nobody is waited for here"
@@ -226,97 +216,126 @@ def find(state: ChannelState, alias: str) -> Guest:
 
 
 def admit(posting: Posting, alias: str) -> None:
-    """Let somebody in: the next roster, an intro with the epoch in the lobby, the package in the
-    channel.
-    """
+    """Let somebody in: the next roster, with an intro that holds the epoch ready for the lobby."""
     state = posting.state
     close_secret(state)
     guest = find(state, alias)
     if guest.join is None or guest.state != "waiting":
         msg = "that invite was not answered yet"
         raise LocalProtocolError(msg)
+    _check_vouched(state, guest.join)
     bundle = Bundle.parse(guest.join.bundle)
-    package = _next(posting, guest, bundle)
-    slot = Slot(package.roster.entries[-1].slot)
+    entry = _entry(state, guest, guest.join, bundle)
+    slot = Slot(entry.slot)
     posting.renew(1)  # the announcement stands under the very key that the admission gives
-    state.peers[slot] = Peer(bundle)
-    admission = Admission(state.epoch, state.secret, posting.clock(posting.hour))
-    lobby = lobby_of(guest)
-    key = admission_key(guest.secret, OnceSecret(guest.join.once))
-    core = posting.intro(slot, package.roster, key, admission, lobby.at)
+    bundles = {each: peer.bundle for each, peer in state.peers.items()}
+    bundles |= {state.me: state.keys.public(), slot: bundle}
+    entries = (*state.current().entries, entry)
+    change = Change(
+        tuple(sorted(entries, key=lambda each: each.slot)),
+        state.policy,
+        bundles=bundles,
+        turns=False,
+    )
+
+    def welcome(roster: Roster) -> None:
+        state.peers[slot] = Peer(bundle)
+        admission = Admission(state.epoch.number, state.epoch.secret, posting.clock(posting.hour))
+        assert guest.join is not None  # noqa: S101 - as checked above
+        key = admission_key(guest.secret, OnceSecret(guest.join.once))
+        guest.admission = posting.intro(slot, roster, key, admission, lobby_of(guest).at)
+
+    guest.package = issue(posting, change, welcome)
+    guest.state, guest.slot = "admitting", slot
+    open_door(posting, guest)
+
+
+def open_door(posting: Posting, guest: Guest) -> None:
+    """Give the newcomer its intro, once the roster holds that it is by."""
+    state = posting.state
+    assert guest.admission is not None  # noqa: S101 - made with the state that brings here
+    assert guest.slot is not None  # noqa: S101
+    assert guest.join is not None  # noqa: S101
+    core, bundle = guest.admission, Bundle.parse(guest.join.bundle)
+    here = (entry.identity for entry in state.current().entries)
+    if identity_hash(bundle.identity) not in here:
+        if state.draft is None:  # another change was first: it must be done again
+            state.peers.pop(guest.slot, None)
+            state.own, guest.admission, guest.slot, guest.package = None, None, None, ()
+            guest.state = "waiting"
+        return
     hash_of = content_hash(core)
-    expires = Hour(posting.hour + state.lifetime)
-    posting.events.append(Keep(hash_of, core, posting.hour, expires))
-    state.peers[slot].greeting = Greeting(hash_of, posting.hour, posting.hour, 0)
-    adopt(state, package)
-    put(posting, guest, core)
     posting.keep(core, hash_of)
+    state.peers[guest.slot].greeting = Greeting(hash_of, posting.hour, posting.hour, 0)
+    put(posting, guest, core)
     _mark(posting, guest, "used")
-    guest.state, guest.slot, guest.join = "admitted", slot, None
-    guest.package = _publish(posting, package)
+    _tell_threads(posting)
+    guest.state, guest.join, guest.admission = "admitted", None, None
 
 
-def _next(posting: Posting, guest: Guest, bundle: Bundle) -> Package:
-    state, current = posting.state, posting.state.current()
-    assert guest.join is not None  # noqa: S101 - as the caller checked
-    slot = Slot(current.entries[-1].slot + 1)
-    if slot >= limits.ENTRIES:
-        msg = f"a channel has at most {limits.ENTRIES} places"
+def _check_vouched(state: ChannelState, join: Join) -> None:
+    identity = identity_hash(Bundle.parse(join.bundle).identity)
+    said = state.candidates.get(identity)
+    vouched = len(said.vouched) if said is not None else 0
+    if vouched < state.policy.vouches:
+        msg = f"{state.policy.vouches} members must vouch for them, and {vouched} did"
         raise LocalProtocolError(msg)
-    if current.named(guest.join.alias) is not None:
+    if said is not None and said.objected:
+        msg = "somebody here objects"
+        raise LocalProtocolError(msg)
+
+
+def _entry(state: ChannelState, guest: Guest, join: Join, bundle: Bundle) -> Entry:
+    current, invited = state.current(), guest.card.invited
+    if current.named(join.alias) is not None:
         msg = "that name is taken, or too like another"
         raise LocalProtocolError(msg)
-    invited = guest.card.invited
-    entry = Entry(
-        slot, guest.join.alias, invited.party, invited.role, identity_hash(bundle.identity)
-    )
-    hour = posting.hour
-    commitment = epoch.commitment(state.secret, hour, posting.clock(hour))
-    roster = Roster(
-        current.channel,
-        current.version + 1,
-        current.hash,
-        state.me,
-        hour,
-        current.epoch,
-        commitment,
-        current.relays,
-        current.policy,
-        current.charter,
-        current.disclosure,
-        (),
-        (*current.entries, entry),
-    )
-    bundles = {each: peer.bundle for each, peer in state.peers.items()}
-    package = Package(roster, {**bundles, state.me: state.keys.public(), slot: bundle})
-    return _acceptable(package, current)
+    slot = _free_slot(state)
+    return Entry(slot, join.alias, invited.party, invited.role, identity_hash(bundle.identity))
 
 
-def _acceptable(package: Package, current: Roster) -> Package:
-    """The package itself, if everybody else will take it."""
-    try:
-        Package.parse(package.pack())
-        succeeds(package.roster, current)
-    except RemoteProtocolError as error:
-        msg = f"they cannot be admitted: {error}"
-        raise LocalProtocolError(msg) from None
-    return package
+def _free_slot(state: ChannelState) -> Slot:
+    """The lowest that nobody of a readable epoch has or had: whose words they are must be clear."""
+    used = {entry.slot for entry in state.current().entries}
+    for each in state.epochs:
+        if each.ending is not None:
+            used |= {entry.slot for entry in each.ending.roster.entries}
+    free = [slot for slot in range(limits.ENTRIES) if slot not in used]
+    if not free:
+        msg = (
+            f"a channel has at most {limits.ENTRIES} places, and those of who went are not free yet"
+        )
+        raise LocalProtocolError(msg)
+    return Slot(free[0])
 
 
-def _publish(posting: Posting, package: Package) -> tuple[ContentHash, ...]:
-    state = posting.state
-    secret = epoch.roster_secret(state.secret)
-    cores = seal_package(package, secret, posting.clock, posting.hour, posting.entropy)
-    names = tuple(content_hash(core) for core in cores)
-    announcement = Announcement(package.roster.version, package.roster.hash, names)
-    _, hash_of, _ = posting.post(announcement)
-    for core in cores:
-        posting.put(core)
-    known = [Thread(name, each.lifetime, each.topic) for name, each in state.threads.items()]
+def _tell_threads(posting: Posting) -> None:
+    threads = posting.state.threads
+    known = [Thread(name, each.lifetime, each.topic) for name, each in threads.items()]
     if known:
         posting.post(Threads(tuple(known)))
-    posting.events.append(RosterAdopted(package.roster.version))
-    return (hash_of, *names)
+
+
+def presented(state: ChannelState, alias: str) -> tuple[str, str, Role, IdentityHash]:
+    """What members are told of who waits."""
+    guest = find(state, alias)
+    if guest.join is None:
+        msg = "that invite was not answered yet"
+        raise LocalProtocolError(msg)
+    invited, bundle = guest.card.invited, Bundle.parse(guest.join.bundle)
+    return guest.join.alias, invited.party, invited.role, identity_hash(bundle.identity)
+
+
+def turn(posting: Posting) -> None:
+    """A new epoch: without who wants to go, and whom a newcomer has replaced."""
+    state = posting.state
+    replaced = []
+    for guest in state.guests:
+        entry = state.current().named(guest.successor) if guest.successor else None
+        if guest.state == "admitted":
+            guest.successor = ""
+            replaced += [Gone(entry.slot, "replaced")] if entry is not None else []
+    change.turn(posting, tuple(replaced))
 
 
 def refuse(posting: Posting, alias: str) -> None:
@@ -339,9 +358,11 @@ def clean(posting: Posting) -> None:
     for guest in state.guests:
         if guest.state == "burnt" and not guest.marked:
             _mark(posting, guest, "burnt")
+    for guest in state.guests:
+        if guest.state == "admitting":
+            open_door(posting, guest)
     over = [guest for guest in state.guests if posting.hour > guest.card.last]
     for guest in over:
         drop = lobby_of(guest).drop
-        close = drop.close_key(close_secret(state))
-        posting.effects.append(DeleteDrop(guest.relay.url, drop, close))
+        posting.effects.append(DeleteDrop(guest.relay.url, drop, drop.close_key(guest.close)))
     state.guests = [guest for guest in state.guests if posting.hour <= guest.card.last]

@@ -1,10 +1,10 @@
 """What comes out of a channel's doors: events for people, effects for the shell. Values only."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.primitives import X25519Public
-from backchannel.protocol.secret import X25519Private
+from backchannel.protocol.secret import FileKey, X25519Private
 from backchannel.protocol.types import (
     Block,
     ContentHash,
@@ -12,6 +12,7 @@ from backchannel.protocol.types import (
     DropId,
     Hour,
     MessageId,
+    RosterHash,
     Slot,
     ThreadId,
 )
@@ -25,6 +26,10 @@ class Arrival(NamedTuple):
     block: bytes
 
 
+NOBODY = Slot(255)
+"""Author of what nobody in particular said."""
+
+
 class Said(NamedTuple):
     """A text was accepted, one's own included."""
 
@@ -35,6 +40,53 @@ class Said(NamedTuple):
     hour: Hour
     order: int
     hash: ContentHash
+    expires: Hour
+    authority: int = 0
+    """Index into `content.AUTHORITY`."""
+    release: int = 0
+    """Index into `content.RELEASE`."""
+    carried: bool = False
+    about: bytes = b""
+    """Id of the message that it answers, or empty."""
+    quote: str = ""
+    to: Slot | None = None
+    """Of a private note: for whom."""
+    out_of_turn: bool = False
+    """Whether somebody else had the floor."""
+
+
+class Offered(NamedTuple):
+    """A file was offered, one's own included; its chunks are kept as cores."""
+
+    id: MessageId
+    thread: ThreadId
+    author: Slot
+    name: str
+    size: int
+    key: FileKey
+    names: tuple[ContentHash, ...]
+    """Of its index cores."""
+    hour: Hour
+    order: int
+    hash: ContentHash
+    expires: Hour
+
+
+class Rephrased(NamedTuple):
+    """A facilitator asks whether other words for a message may be carried."""
+
+    about: MessageId
+    author: Slot
+    text: str
+    expires: Hour
+
+
+class Released(NamedTuple):
+    """An author lets these words, by their hash, be carried."""
+
+    about: MessageId
+    author: Slot
+    words: bytes
     expires: Hour
 
 
@@ -52,10 +104,70 @@ class ThreadBegan(NamedTuple):
     lifetime: int
 
 
+class Shortened(NamedTuple):
+    """Content of one thread, or of all, lives at most so many hours from now on, the old too."""
+
+    thread: ThreadId | None
+    lifetime: int
+
+
 class RosterAdopted(NamedTuple):
     """A roster version holds now."""
 
     version: int
+
+
+class Change(NamedTuple):
+    """One thing that a roster changed."""
+
+    what: str
+    """`came`, `removed`, `compromised`, `left`, `replaced`, `role`, `policy`, `epoch`, `merged`."""
+    alias: str = ""
+    detail: str = ""
+
+
+class Acted(NamedTuple):
+    """What a facilitator did with a roster, for everybody to see."""
+
+    version: int
+    by: str
+    """Alias."""
+    hour: Hour
+    hash: RosterHash
+    changes: tuple[Change, ...]
+    expires: Hour
+
+
+class Lost(NamedTuple):
+    """One's own roster was too late: another facilitator's holds, and this must be done again."""
+
+    version: int
+
+
+class Ended(NamedTuple):
+    """One is a member no more."""
+
+    reason: str
+    by: Slot
+
+
+AlarmKind = Literal[
+    "fork", "cited", "rival", "foreign", "epoch", "forbidden", "record", "compromised"
+]
+"""Two posts under one number; a post cited that was refused here; two rosters after one; a roster
+that nobody announced; an epoch that is not its roster's; an act beyond a role; records that differ;
+a device in other hands.
+"""
+
+
+class Alarm(NamedTuple):
+    """Something that an honest channel does not show: people should compare by voice."""
+
+    kind: AlarmKind
+    slot: Slot
+    """Of whom it is about; `NOBODY` where that is not known."""
+    name: bytes = b""
+    """Content or roster hash."""
 
 
 class Answered(NamedTuple):
@@ -117,7 +229,15 @@ Event = (
     Said
     | Expired
     | ThreadBegan
+    | Offered
+    | Rephrased
+    | Released
+    | Shortened
     | RosterAdopted
+    | Acted
+    | Lost
+    | Ended
+    | Alarm
     | Answered
     | Replaced
     | Knocked
@@ -157,13 +277,30 @@ class DeleteDrop(NamedTuple):
     close: X25519Private
 
 
+class Alone(NamedTuple):
+    """Put this block into this drop, on a connection of its own."""
+
+    relay: str
+    drop: Drop
+    block: Block
+
+
+class SealDrop(NamedTuple):
+    """Let nothing more be written to this drop, but these last blocks."""
+
+    relay: str
+    drop: Drop
+    close: X25519Private
+    blocks: tuple[Block, ...] = ()
+
+
 class Repost(NamedTuple):
     """If this core is kept, hand it back in a `command.Repost`."""
 
     hash: ContentHash
 
 
-Effect = OpenDrop | Append | DeleteDrop | Repost
+Effect = OpenDrop | Append | Alone | SealDrop | DeleteDrop | Repost
 
 
 class Outcome(NamedTuple):

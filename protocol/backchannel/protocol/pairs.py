@@ -5,7 +5,6 @@ from contextlib import suppress
 import msgspec
 
 from backchannel.protocol import epoch, intro, limits, line, sender_key
-from backchannel.protocol.content import GivenSeeds, read_line_content
 from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import (
     AuthenticationError,
@@ -14,12 +13,15 @@ from backchannel.protocol.errors import (
     StaleError,
     UnknownError,
 )
+from backchannel.protocol.identity import BundleKeys
+from backchannel.protocol.notes import hear
 from backchannel.protocol.outcome import Answered, Event, Replaced
-from backchannel.protocol.posting import side
 from backchannel.protocol.reception import Reception
+from backchannel.protocol.roster import ROLES
 from backchannel.protocol.sender_key import KeyHeader, PeerGeneration
 from backchannel.protocol.state import ChannelState, Peer
-from backchannel.protocol.types import Core, Slot, Step, hour_of
+from backchannel.protocol.types import Core, PrekeyId, Slot, Step, hour_of
+from backchannel.protocol.whisper import GivenSeeds, read_whisper
 
 
 def take_key_block(reception: Reception) -> list[Event]:
@@ -117,17 +119,20 @@ def take_line_block(reception: Reception) -> list[Event]:
 
 
 def _take(reception: Reception, slot: Slot, peer: Peer, opened: line.Opened) -> list[Event]:
-    state, content = reception.state, read_line_content(opened.content)
+    state, content = reception.state, read_whisper(opened.content)
     peer.line, peer.proved = opened.line, True
     state.got("step", slot, opened.step.to_bytes(4))
     if isinstance(content, GivenSeeds):
         held = sender_key.from_seeds(content.seeds, opened.export, reception.head.hour)
         _give(state, slot, held)
+        events: list[Event] = []
+    else:
+        events = hear(reception, slot, content)
     if not opened.reply:
-        return []
+        return events
     peer.greeting, peer.answered_hour = None, reception.head.hour
     state.renew = True
-    return [Answered(slot)]
+    return [Answered(slot), *events]
 
 
 def take_intro(reception: Reception) -> list[Event]:
@@ -151,17 +156,30 @@ def take_intro(reception: Reception) -> list[Event]:
 
 def _accept(reception: Reception, envelope: intro.Envelope, peer: Peer) -> intro.Accepted:
     state = reception.state
-    roster = state.current()
-    a, b = side(roster.entry(envelope.a)), side(roster.entry(envelope.b))
     return intro.accept(
         reception.core,
         reception.head,
-        intro.Setting(state.id, envelope.roster, a, b),
-        state.keys,
+        intro.Setting(state.id, envelope.roster, *_sides(state, envelope)),
+        _keys(state, envelope.prekey),
         peer.bundle.identity,
-        epoch.intro_key(state.secret),
+        epoch.intro_key(reception.epoch.secret),
         reception.clock,
     )
+
+
+def _sides(state: ChannelState, envelope: intro.Envelope) -> tuple[intro.Side, intro.Side]:
+    """Both ends with the roles that the intro's roster gives them."""
+    a, b = (state.role(slot, envelope.roster) for slot in (envelope.a, envelope.b))
+    if a is None or b is None:
+        msg = "an intro of a roster in which they do not both stand"
+        raise RefusedError(msg)
+    return intro.Side(envelope.a, ROLES.index(a)), intro.Side(envelope.b, ROLES.index(b))
+
+
+def _keys(state: ChannelState, prekey: PrekeyId) -> BundleKeys:
+    """One's own keys, with the former prekey that the intro names where it names one."""
+    old = next((each.keys for each in state.prekeys if each.id == prekey), None)
+    return state.keys if old is None else BundleKeys(state.keys.identity, old)
 
 
 def _may_greet(reception: Reception, slot: Slot, peer: Peer) -> bool:

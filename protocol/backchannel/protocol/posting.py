@@ -6,13 +6,14 @@ nothing by itself;
 """
 
 import unicodedata
-from typing import final
+from collections.abc import Iterable
+from typing import NamedTuple, final
 
 from backchannel.protocol import content as contents
 from backchannel.protocol import epoch, intro, limits, line, sender_key
 from backchannel.protocol.block import wrap
 from backchannel.protocol.codec import encode
-from backchannel.protocol.content import Content, GivenSeeds, LineContent, Nothing
+from backchannel.protocol.content import Content
 from backchannel.protocol.core import Clock, Head, Kind, content_hash
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.entropy import Entropy
@@ -22,17 +23,21 @@ from backchannel.protocol.outcome import Append, Effect, Event, Keep, Outcome
 from backchannel.protocol.roster import ROLES, Entry, Roster
 from backchannel.protocol.secret import IntroKey
 from backchannel.protocol.sender_key import OwnGeneration
-from backchannel.protocol.state import ChannelState, Greeting
+from backchannel.protocol.state import ChannelState, Epoch, Greeting
 from backchannel.protocol.transcript import Post
 from backchannel.protocol.types import (
+    Block,
     ContentHash,
     Core,
+    EpochId,
     Hour,
     MessageId,
+    RosterHash,
     Slot,
     Timestamp,
     hour_of,
 )
+from backchannel.protocol.whisper import GivenSeeds, Nothing, Whisper
 
 
 def side(entry: Entry) -> intro.Side:
@@ -40,22 +45,53 @@ def side(entry: Entry) -> intro.Side:
     return intro.Side(Slot(entry.slot), ROLES.index(entry.role))
 
 
+class Posted(NamedTuple):
+    """Where something of one's own stands."""
+
+    id: MessageId
+    hashes: tuple[ContentHash, ...]
+    """Of its blocks, in order."""
+    hour: Hour
+    order: int
+
+    @property
+    def hash(self) -> ContentHash:
+        """Of the first."""
+        return self.hashes[0]
+
+
 @final
 class Posting:
     """One round: made for a call of `act` or `tick`, and gone with it."""
 
     def __init__(
-        self, state: ChannelState, clock: EpochClock, now: Timestamp, entropy: Entropy
+        self,
+        state: ChannelState,
+        clocks: dict[EpochId, EpochClock],
+        now: Timestamp,
+        entropy: Entropy,
+        epoch_of: Epoch | None = None,
     ) -> None:
+        """For the current epoch, or for one that is over."""
         self.state = state
-        self.clock = clock
+        self.clocks = clocks
         self.now = now
-        since = state.roster.hour if state.roster else 0
-        self.hour = Hour(max(hour_of(now), since, clock.hour))
-        """Never below the roster's, where a newcomer's clock begins."""
         self.entropy = entropy
+        self.epoch = epoch_of or state.epoch
+        self.clock = clocks[self.epoch.id]
+        ending, roster = self.epoch.ending, state.roster
+        self.roster = ending.roster if ending is not None else roster
+        since = self.roster.hour if self.roster else 0
+        self.hour = Hour(max(hour_of(now), since, self.clock.hour))
+        """Never below the roster's, where a newcomer's clock begins."""
         self.effects: list[Effect] = []
         self.events: list[Event] = []
+
+    def into(self, over: Epoch) -> "Posting":
+        """The same round, in an epoch that is over."""
+        other = Posting(self.state, self.clocks, self.now, self.entropy, over)
+        other.effects, other.events, other.hour = self.effects, self.events, self.hour
+        return other
 
     def outcome(self) -> Outcome:
         """What the round gave."""
@@ -69,7 +105,7 @@ class Posting:
         """Send a core to the channel's drop on every relay, and keep it in case somebody asks."""
         hash_of = content_hash(core)
         self.wrap(core, hash_of)
-        self.state.seen[hash_of] = self.hour
+        self.epoch.seen[hash_of] = self.hour
         self.keep(core, hash_of)
         return hash_of
 
@@ -79,14 +115,17 @@ class Posting:
 
     def wrap(self, core: Core, hash_of: ContentHash) -> None:
         """Put a core under a new outer layer for every relay."""
-        for relay in self.state.relays:
-            drop = Drop.of_epoch(self.state.secret, relay.public)
-            block = wrap(core, drop.outer, self.clock, self.entropy)
-            self.effects.append(Append(relay.url, drop, block, hash_of))
+        for relay in self.epoch.relays:
+            drop = Drop.of_epoch(self.epoch.secret, relay.public)
+            self.effects.append(Append(relay.url, drop, self.block(drop, core), hash_of))
+
+    def block(self, drop: Drop, core: Core) -> Block:
+        """A core under a new outer layer for one drop."""
+        return wrap(core, drop.outer, self.clock, self.entropy)
 
     # What stands between two entries.
 
-    def line_block(self, slot: Slot, content: LineContent) -> line.Sent:
+    def line_block(self, slot: Slot, content: Whisper) -> line.Sent:
         """A block of the line to `slot`."""
         peer = self.state.peers[slot]
         assert peer.line is not None  # noqa: S101 - the callers chose a peer that has one
@@ -114,7 +153,7 @@ class Posting:
         state, peer = self.state, self.state.peers[slot]
         if replaced:
             peer.line, state.own = None, None
-        key = epoch.intro_key(state.secret)
+        key = epoch.intro_key(state.epoch.secret)
         core = self.intro(slot, state.current(), key, None)
         peer.greeting = Greeting(self.put(core), self.hour, self.hour, 0, replaced)
 
@@ -163,9 +202,9 @@ class Posting:
         due.
         """
         state = self.state
-        wraps = self._wraps()
+        wraps = self.wraps(state.peers)
         own, core = sender_key.seal_key_block(
-            state.me, state.expected, wraps, self.clock, self.head(Kind.KEY), self.entropy
+            state.me, self._under(), wraps, self.clock, self.head(Kind.KEY), self.entropy
         )
         state.own, state.renew = own, False
         if wraps:
@@ -173,10 +212,15 @@ class Posting:
             for slot in wraps:
                 state.peers[slot].given[own.id] = block
 
-    def _wraps(self) -> dict[Slot, line.Wrap]:
+    def _under(self) -> RosterHash:
+        """The roster that cores of this round stand under."""
+        return self.roster.hash if self.roster is not None else self.state.expected
+
+    def wraps(self, slots: Iterable[Slot]) -> dict[Slot, line.Wrap]:
         """A use of every peer's export; one that is used up is moved on first, if it can be."""
         wraps = {}
-        for slot, peer in self.state.peers.items():
+        for slot in list(slots):
+            peer = self.state.peers[slot]
             if peer.line is None or peer.reply_due:
                 continue
             if peer.line.export_out.chain.number == limits.USES and peer.line.ready:
@@ -208,33 +252,59 @@ class Posting:
         if stalest is not None and self.hour - ready[stalest] >= limits.GENERATION_HOURS:
             self.put(self.line_block(stalest, Nothing()).core)
 
+    def _answer_all(self) -> None:
+        for slot in [slot for slot, peer in self.state.peers.items() if peer.reply_due]:
+            self.reply(slot)
+
+    def _greet_all(self) -> None:
+        for slot in [slot for slot, peer in self.state.peers.items() if peer.line is None]:
+            self.greet(slot)
+
+    def reach_all(self) -> None:
+        """Have an export to everybody."""
+        self._answer_all()
+        self._greet_all()
+
     # Posts.
 
-    def post(self, content: Content) -> tuple[MessageId, ContentHash, int]:
-        """Say something to everybody: its id, the content hash of its first block, its order.
+    def post(
+        self, content: Content, under: Roster | None = None, message: MessageId | None = None
+    ) -> Posted:
+        """Say something to everybody, with what must go before it.
 
         `DecodeError` or `LocalProtocolError`, and nothing has changed, for content that no reader
         would take.
         """
         self.state.current()
-        message, order = MessageId(self.entropy.draw(limits.ID)), self.state.transcript.next_order
+        order = self.state.transcript.next_order
+        message = message or MessageId(self.entropy.draw(limits.ID))
         parts = contents.split(_readable(content), message, order)
-        for slot in [slot for slot, peer in self.state.peers.items() if peer.reply_due]:
-            self.reply(slot)
+        self._answer_all()
         self.renew(len(parts))
-        for slot in [slot for slot, peer in self.state.peers.items() if peer.line is None]:
-            self.greet(slot)
-        hashes = [self._part(part) for part in parts]
-        return message, hashes[0], order
+        self._greet_all()
+        return self._parts(parts, under)
 
-    def _part(self, part: contents.Part) -> ContentHash:
+    def post_as_is(self, content: Content, under: Roster | None = None) -> Posted:
+        """Say something under the sender key that stands, whoever may read it: in an epoch that
+        ends, a new one might not arrive.
+        """
+        order = self.state.transcript.next_order
+        message = MessageId(self.entropy.draw(limits.ID))
+        return self._parts(contents.split(_readable(content), message, order), under)
+
+    def _parts(self, parts: tuple[contents.Part, ...], under: Roster | None) -> Posted:
+        roster = under or self.roster
+        assert roster is not None  # noqa: S101 - whoever has none is silent
+        hashes = tuple(self._part(part, roster) for part in parts)
+        return Posted(parts[0].id, hashes, self.hour, parts[0].order)
+
+    def _part(self, part: contents.Part, roster: Roster) -> ContentHash:
         state, own = self.state, self.generation()
-        roster = state.current()
         parents = state.transcript.parents(roster.version)
         state.own, core = sender_key.seal_post(
             own,
             state.me,
-            state.expected,
+            roster.hash,
             parents,
             part.pack(),
             self.clock,
@@ -242,9 +312,15 @@ class Posting:
             self.entropy,
         )
         hash_of = self.put(core)
-        state.transcript.add(
-            hash_of, Post(self.hour, part.order, roster.version, state.me), parents
+        post = Post(
+            self.hour,
+            part.order,
+            roster.version,
+            state.me,
+            tuple(parent.hash for parent in parents),
+            sender_key.slots_name(core),
         )
+        state.transcript.add(hash_of, post, parents)
         return hash_of
 
 

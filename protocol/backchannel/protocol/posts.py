@@ -5,32 +5,36 @@ A post that is refused changes nothing; one whose key or roster is lacking raise
 notes what is lacking.
 """
 
-from typing import assert_never
-
-from backchannel.protocol import adoption, limits, sender_key
+from backchannel.protocol import adoption, assent, record
 from backchannel.protocol.content import (
     Announcement,
     Ask,
     Content,
+    File,
     Part,
     Text,
     Threads,
     read_content,
 )
-from backchannel.protocol.core import Clock, Kind
-from backchannel.protocol.errors import DecodeError, RefusedError, StaleError, UnknownError
-from backchannel.protocol.labels import Label
+from backchannel.protocol.core import Kind
+from backchannel.protocol.errors import (
+    DecodeError,
+    ForbiddenError,
+    RefusedError,
+    StaleError,
+    UnknownError,
+)
 from backchannel.protocol.outcome import Event, Expired
-from backchannel.protocol.primitives import kdf, open_, seal
+from backchannel.protocol.permission import act_of, may, refusal
+from backchannel.protocol.pieces import gather
 from backchannel.protocol.reception import Reception
+from backchannel.protocol.roster import Role
 from backchannel.protocol.sender_key import GroupHeader, PeerGeneration
-from backchannel.protocol.state import ChannelState, Concealed, Partial
-from backchannel.protocol.threads import learn, said
-from backchannel.protocol.transcript import Post
+from backchannel.protocol.state import ChannelState, Partial, Peer
+from backchannel.protocol.threads import heard, learn
 from backchannel.protocol.types import (
     ContentHash,
     GenerationId,
-    Hour,
     MessageId,
     Slot,
     Step,
@@ -57,26 +61,30 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
     if known is not None and known < state.transcript.first:
         msg = "a post from before my time"
         raise StaleError(msg)
-    held = _held(reception, header)
-    following, data = sender_key.open_post(
-        held, header, reception.core, state.me, reception.clock, head
-    )
+    if not reception.of_past(header.sender):
+        msg = "a post of who is gone, after the last that counts"
+        raise StaleError(msg)
+    held = _held(reception, peer, header)
+    following, data = record.open_post(reception, held, header)
     part = Part.parse(data)
     content = read_content(part.piece) if part.total == 1 else None
     version = _announced_version(reception, header, content) if known is None else known
-    _check_allowed(state, header, content)
+    if content is not None:
+        check_allowed(reception, header.sender, content)
+    if isinstance(content, Announcement):
+        if content.roster != header.roster:
+            msg = "an announcement under another roster than its own"
+            raise ForbiddenError(msg, header.sender)
+        _check_announcement(state, header.sender, content)
     peer.generations = {**peer.generations, header.generation: following}
     if state.roster is None:
         state.transcript.first = version
-    post = Post(head.hour, part.order, version, header.sender)
-    for lost in state.transcript.add(reception.hash, post, header.parents):
-        state.want("core", header.sender, lost, reception.now)
-    state.got("core", header.sender, reception.hash)
-    return _join(reception, header.sender, part)
+    shown = record.accept(reception, header, part.order, version)
+    return [*shown, *_deliver(reception, header.sender, part)]
 
 
-def _held(reception: Reception, header: GroupHeader) -> PeerGeneration:
-    held = reception.state.peers[header.sender].generations.get(header.generation)
+def _held(reception: Reception, peer: Peer, header: GroupHeader) -> PeerGeneration:
+    held = peer.generations.get(header.generation)
     if held is not None:
         return held
     if reception.of_my_time(header.roster):
@@ -127,107 +135,73 @@ def _want_key(reception: Reception, header: GroupHeader) -> None:
         reception.state.want("generation", header.sender, header.generation, reception.now)
 
 
-def _check_allowed(state: ChannelState, header: GroupHeader, content: Content | None) -> None:
-    """An observer's text, or a roster by one who is no facilitator, is refused whole."""
-    role = state.roster.entry(header.sender).role if state.roster else "facilitator"
-    if role == "observer" and not isinstance(content, Ask):
-        msg = "an observer does not speak"
-        raise RefusedError(msg)
-    if isinstance(content, Announcement):
-        if role != "facilitator" or content.roster != header.roster:
-            msg = "only a facilitator announces a roster"
-            raise RefusedError(msg)
-        _check_announcement(state, content)
+def check_allowed(reception: Reception, sender: Slot, content: Content) -> None:
+    """`ForbiddenError` for what the table does not give to its author's role."""
+    role = _role(reception, sender)
+    if not may(role, act_of(content)):
+        raise ForbiddenError(refusal(role, act_of(content)), sender)
 
 
-def _check_announcement(state: ChannelState, content: Announcement) -> None:
+def _role(reception: Reception, sender: Slot) -> Role:
+    """Under the roster that the post names; an announcement names one that does not hold yet, and
+    then the current one says.
+    """
+    state, header = reception.state, GroupHeader.read(reception.core)
+    role = state.role(sender, header.roster)
+    if role is None:
+        role = state.roster.entry(sender).role if state.roster else "facilitator"
+    return role
+
+
+def _check_announcement(state: ChannelState, sender: Slot, content: Announcement) -> None:
+    """Only who facilitates now announces what comes next; who did once may not any more."""
     if state.roster is None:
         if content.roster != state.expected:
             msg = "a roster that is not the one I was admitted by"
             raise UnknownError(msg)
-    elif content.roster not in state.versions and content.version != state.roster.version + 1:
+        return
+    if content.roster in state.versions:
+        return
+    if not state.facilitates(sender):
+        msg = "only a facilitator announces a roster"
+        raise ForbiddenError(msg, sender)
+    if content.version < state.roster.version:
         msg = "a roster is not the next one"
         raise RefusedError(msg)
 
 
-def _join(reception: Reception, sender: Slot, part: Part) -> list[Event]:
-    """Put a message together; once per author and id."""
-    state, name = reception.state, bytes([sender]) + part.id
-    old = state.partial.get(name)
-    if name in state.delivered or (old is not None and old.total != part.total):
+def _deliver(reception: Reception, sender: Slot, part: Part) -> list[Event]:
+    """What a message does, once it is whole."""
+    whole = gather(reception, sender, part.id, part.place, part.total, part.piece, part.order)
+    if whole is None:
         return []
-    whole = _with_part(old, reception, part)
-    if len(whole.pieces) < part.total:
-        state.partial[name] = whole
-        _bound_partials(state, sender)
-        return []
-    state.partial.pop(name, None)
-    state.delivered[name] = reception.head.hour
-    return _deliver(reception, sender, part.id, whole)
-
-
-def _with_part(old: Partial | None, reception: Reception, part: Part) -> Partial:
-    if old is None:
-        pieces = {part.place: _conceal(reception, part.piece)}
-        hour, sent = reception.hour, reception.head.hour
-        return Partial(part.total, sent, hour, part.order, reception.hash, pieces)
-    first = part.place == 0
-    return Partial(
-        part.total,
-        reception.head.hour if first else old.sent,
-        Hour(min(old.hour, reception.hour)),
-        max(old.order, part.order),
-        reception.hash if first else old.hash,
-        {**old.pieces, part.place: _conceal(reception, part.piece)},
-    )
-
-
-def _conceal(reception: Reception, piece: bytes) -> Concealed:
-    key = _partial_key(reception.clock, reception.hash, reception.head.hour)
-    return Concealed(reception.hash, reception.head.hour, seal(key, piece, b""))
-
-
-def _reveal(reception: Reception, piece: Concealed) -> bytes:
-    return open_(_partial_key(reception.clock, piece.hash, piece.hour), piece.sealed, b"")
-
-
-def _partial_key(clock: Clock, core: ContentHash, hour: Hour) -> bytes:
-    """Used for one piece: a core has one."""
-    return kdf(clock(hour).expose() + core, b"", Label.PARTIAL)
-
-
-def _bound_partials(state: ChannelState, sender: Slot) -> None:
-    """Who never ends what it begins loses the oldest beginnings, not everybody's memory."""
-    begun = [name for name in state.partial if name[0] == sender]
-    for name in begun[: -limits.UNFINISHED]:
-        del state.partial[name]
-
-
-def _deliver(reception: Reception, sender: Slot, message: MessageId, whole: Partial) -> list[Event]:
-    state, now = reception.state, hour_of(reception.now)
     try:
-        pieces = (_reveal(reception, piece) for _, piece in sorted(whole.pieces.items()))
-        content = read_content(b"".join(pieces))
-    except (DecodeError, StaleError):
+        content = read_content(whole.data)
+    except DecodeError:
         return []  # only parts of several blocks can be nonsense together; each was authentic
+    if part.total > 1:
+        check_allowed(reception, sender, content)
+    return _act(reception, sender, part.id, whole.partial, content)
+
+
+def _act(
+    reception: Reception, sender: Slot, message: MessageId, whole: Partial, content: Content
+) -> list[Event]:
+    state = reception.state
     match content:
-        case Text():
-            event = said(state, sender, message, whole, content)
-            return [event if event.expires > now else Expired(sender)]
+        case Text() | File():
+            event = heard(state, sender, message, whole, content)
+            return [event if event.expires > hour_of(reception.now) else Expired(sender)]
         case Threads():
-            return (
-                learn(state, sender, content, whole.hour)
-                if whole.hour + state.lifetime > now
-                else []
-            )
+            dead = whole.hour + state.lifetime <= hour_of(reception.now)
+            return [] if dead else learn(state, sender, content, whole.hour)
         case Announcement():
-            if whole.total == 1:
-                adoption.announced(state, sender, content, reception.now)
+            return adoption.announced(reception, sender, content) if whole.total == 1 else []
         case Ask():
             _asked(state, sender, content, reception.now)
+            return []
         case _:
-            assert_never(content)
-    return []
+            return assent.told(reception, sender, whole, content)
 
 
 def _asked(state: ChannelState, asker: Slot, ask: Ask, now: Timestamp) -> None:

@@ -7,7 +7,7 @@ open later, and is kept by `channel`.
 
 from collections.abc import Callable
 
-from backchannel.protocol.adoption import take_piece
+from backchannel.protocol.adoption import take_piece, take_turn
 from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import RefusedError
 from backchannel.protocol.outcome import Event
@@ -15,7 +15,7 @@ from backchannel.protocol.pairs import take_intro, take_key_block, take_line_blo
 from backchannel.protocol.posts import take_post
 from backchannel.protocol.reception import Reception
 
-_KEPT = frozenset({Kind.GROUP, Kind.ROSTER})
+_KEPT = frozenset({Kind.GROUP, Kind.ROSTER, Kind.EPOCH})
 
 
 def _ignore(_reception: Reception) -> list[Event]:
@@ -29,18 +29,19 @@ _READERS: dict[Kind, Callable[[Reception], list[Event]]] = {
     Kind.LINE: take_line_block,
     Kind.INTRO: take_intro,
     Kind.ROSTER: take_piece,
+    Kind.EPOCH: take_turn,
     Kind.COVER: _ignore,
 }
 
 
 def read(reception: Reception) -> list[Event]:
     """Take in a core; raises a `RemoteProtocolError` that says why it was refused."""
-    state, head = reception.state, reception.head
+    head = reception.head
     if head.kind not in _READERS:
         msg = "a core of a kind that has no place here"
         raise RefusedError(msg)
     events = _READERS[head.kind](reception)
-    state.seen[reception.hash] = head.hour
+    reception.epoch.seen[reception.hash] = head.hour
     if head.kind in _KEPT:
         events = [*events, reception.keep()]
     return events

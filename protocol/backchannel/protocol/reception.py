@@ -1,4 +1,4 @@
-"""One core of the channel's drop while it is being read, and what is known about its coming.
+"""One core of the channel's drops while it is being read, and what is known about its coming.
 
 Owns whose it may be and how old it counts. Decides nothing else; `posts`, `pairs` and `adoption`
 do.
@@ -7,24 +7,41 @@ do.
 from typing import NamedTuple
 
 from backchannel.protocol import limits
-from backchannel.protocol.core import Clock, Head
+from backchannel.protocol.core import Head
+from backchannel.protocol.epoch import EpochClock
 from backchannel.protocol.errors import RefusedError, UnknownError
 from backchannel.protocol.outcome import Keep
-from backchannel.protocol.state import ChannelState, Peer
-from backchannel.protocol.types import ContentHash, Core, Hour, RosterHash, Slot, Timestamp, hour_of
+from backchannel.protocol.state import ChannelState, Epoch, Peer
+from backchannel.protocol.types import (
+    ContentHash,
+    Core,
+    EpochId,
+    Hour,
+    RosterHash,
+    Slot,
+    Timestamp,
+    hour_of,
+)
 
 
 class Reception(NamedTuple):
     """Made for one core, and gone with it."""
 
     state: ChannelState
-    clock: Clock
+    clocks: dict[EpochId, EpochClock]
+    epoch: Epoch
+    """Of the drop that it came from."""
     core: Core
     head: Head
     hash: ContentHash
     stored: Hour
     """As the relay says."""
     now: Timestamp
+
+    @property
+    def clock(self) -> EpochClock:
+        """Of the epoch."""
+        return self.clocks[self.epoch.id]
 
     @property
     def hour(self) -> Hour:
@@ -38,15 +55,24 @@ class Reception(NamedTuple):
         return Keep(self.hash, self.core, self.head.hour, expires)
 
     def peer(self, slot: Slot) -> Peer:
-        """Whose core it claims to be."""
+        """Whose core it claims to be; in an epoch that is over, who stood there then."""
         if slot == self.state.me:
             msg = "a core speaks as me, and I did not send it"
             raise RefusedError(msg)
-        peer = self.state.peers.get(slot)
+        ending = self.epoch.ending
+        peer = ending.gone.get(slot) if ending is not None else None
+        peer = peer or self.state.peers.get(slot)
         if peer is None:
             msg = "a core of somebody who is not in my roster"
             raise UnknownError(msg)
         return peer
+
+    def of_past(self, slot: Slot) -> bool:
+        """Whether a core may still count: who did not come along speaks only from the past of the
+        heads that the next roster names.
+        """
+        ending = self.epoch.ending
+        return ending is None or slot not in ending.gone or self.hash in ending.past
 
     def of_my_time(self, roster: RosterHash) -> bool:
         """Whether a core under this roster is one that this member should be able to read.

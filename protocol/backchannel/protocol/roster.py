@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from unicodedata import is_normalized
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from backchannel.protocol import limits
 from backchannel.protocol.alias import alike, check_alias
@@ -64,10 +65,30 @@ class Relay(Record, frozen=True):
             raise DecodeError(msg)
 
 
+Format = Literal["plenary", "bilateral", "shuttle", "hotline", "workshop"]
+
+
 class Policy(Record, frozen=True):
-    """The rules of a channel: how long content lives, in hours."""
+    """The rules of a channel."""
 
     lifetime: Lifetime
+    """Hours that content lives, at most."""
+    format: Format = "plenary"
+    """What kind of talk it is for."""
+    unattributed: Annotated[int, Meta(ge=0, le=limits.ENTRIES)] = 0
+    """How many people must have shown life for an unattributed post; 0: there are none."""
+    vouches: Annotated[int, Meta(ge=0, le=limits.VOUCHES)] = 0
+    """How many members vouch for somebody before the door opens."""
+
+    def check(self) -> None:
+        """`DecodeError` for so few people that a guess would name an author."""
+        if 0 < self.unattributed < limits.UNATTRIBUTED_FEWEST:
+            msg = f"unattributed posts want at least {limits.UNATTRIBUTED_FEWEST} people"
+            raise DecodeError(msg)
+
+    def lengthens(self, other: "Policy") -> bool:
+        """Whether what is said lives longer than under `other`: that waits for everybody."""
+        return self.lifetime > other.lifetime
 
 
 class Entry(Record, frozen=True):
@@ -86,6 +107,8 @@ class Roster(Record, frozen=True):
     channel: Id
     version: Annotated[int, Meta(ge=1, lt=2**32)]
     previous: Hash
+    merged: Annotated[tuple[Hash, ...], Meta(max_length=limits.MERGED)]
+    """Rivals of `previous` that this one ends."""
     issuer: SlotNumber
     hour: U32
     epoch: U32
@@ -94,7 +117,8 @@ class Roster(Record, frozen=True):
     policy: Policy
     charter: Hash
     disclosure: Hash
-    heads: Annotated[tuple[Hash, ...], Meta(max_length=0)]
+    heads: Annotated[tuple[Hash, ...], Meta(max_length=limits.HEADS)]
+    """Of the record of the epoch before; empty while an epoch stays."""
     entries: Annotated[tuple[Entry, ...], Meta(min_length=1, max_length=limits.ENTRIES)]
 
     def pack(self) -> bytes:
@@ -109,6 +133,7 @@ class Roster(Record, frozen=True):
             msg = "the first roster alone has none before it"
             raise DecodeError(msg)
         _check_entries(roster.entries)
+        roster.policy.check()
         for relay in roster.relays:
             relay.check()
         return roster
@@ -192,7 +217,7 @@ def check_data(
 
 
 class Package(NamedTuple):
-    """A roster with the bundle of each entry."""
+    """A roster, with the bundle of each entry if somebody is new, else with none."""
 
     roster: Roster
     bundles: dict[Slot, Bundle]
@@ -200,7 +225,8 @@ class Package(NamedTuple):
     def pack(self) -> bytes:
         """`u32 length | roster | bundles in the roster's order`."""
         body = self.roster.pack()
-        bundles = (self.bundles[Slot(entry.slot)].pack() for entry in self.roster.entries)
+        entries = self.roster.entries if self.bundles else ()
+        bundles = (self.bundles[Slot(entry.slot)].pack() for entry in entries)
         return len(body).to_bytes(4) + body + b"".join(bundles)
 
     @classmethod
@@ -209,8 +235,10 @@ class Package(NamedTuple):
         length = int.from_bytes(data[:4])
         roster = Roster.parse(data[4 : 4 + length])
         rest = data[4 + length :]
+        if not rest:
+            return cls(roster, {})
         if len(rest) != limits.BUNDLE * len(roster.entries):
-            msg = "a package holds one bundle for each entry"
+            msg = "a package holds one bundle for each entry, or none"
             raise DecodeError(msg)
         bundles = {
             Slot(entry.slot): Bundle.parse(rest[at * limits.BUNDLE : (at + 1) * limits.BUNDLE])
@@ -233,21 +261,52 @@ def _check_identities(roster: Roster, bundles: dict[Slot, Bundle]) -> None:
 
 
 def succeeds(new: Roster, current: Roster) -> None:
-    """`RefusedError` unless `new` may follow `current` while its epoch only grows."""
-    kept = new.entries[: len(current.entries)]
-    same = ("channel", "epoch", "relays", "policy", "charter", "disclosure")
+    """`RefusedError` unless `new` may follow `current`, in its epoch or by beginning the next."""
+    same = ("channel", "charter", "disclosure")
     if any(getattr(new, field) != getattr(current, field) for field in same):
-        msg = "a roster changes what an epoch keeps"
+        msg = "a roster is of another channel"
         raise RefusedError(msg)
-    if new.version != current.version + 1 or new.previous != current.hash:
+    if new.version != current.version + 1 or current.hash not in (new.previous, *new.merged):
         msg = "a roster does not follow the current one"
-        raise RefusedError(msg)
-    if kept != current.entries or len(new.entries) == len(current.entries):
-        msg = "a roster does not keep every entry and add one"
         raise RefusedError(msg)
     if current.entry(new.issuer).role != "facilitator":
         msg = "only a facilitator issues a roster"
         raise RefusedError(msg)
+    if new.epoch == current.epoch:
+        _stays(new, current)
+    elif new.epoch < current.epoch:
+        msg = "a roster goes back to an epoch"
+        raise RefusedError(msg)
+    _keeps_identities(new, current)
+    if not any(entry.role == "facilitator" for entry in new.entries):
+        msg = "a roster leaves nobody who facilitates"
+        raise RefusedError(msg)
+
+
+def _stays(new: Roster, current: Roster) -> None:
+    """While an epoch stays nobody goes, since who goes would read on."""
+    slots = {entry.slot: entry for entry in new.entries}
+    demoted = any(
+        entry.role == "facilitator" and slots[entry.slot].role != "facilitator"
+        for entry in current.entries
+        if entry.slot in slots
+    )
+    if not {entry.slot for entry in current.entries} <= set(slots) or demoted:
+        msg = "a roster without a new epoch takes somebody's place or office away"
+        raise RefusedError(msg)
+    lengthens = new.policy.lengthens(current.policy)
+    if new.relays != current.relays or new.heads or new.hour < current.hour or lengthens:
+        msg = "a roster changes what an epoch keeps"
+        raise RefusedError(msg)
+
+
+def _keeps_identities(new: Roster, current: Roster) -> None:
+    """Who stays keeps alias, party and identity; who comes gets a place that was free."""
+    for entry in new.entries:
+        before = next((each for each in current.entries if each.slot == entry.slot), None)
+        if before is not None and replace(entry, role=before.role) != before:
+            msg = "a roster gives somebody another name or identity"
+            raise RefusedError(msg)
 
 
 def seal_package(

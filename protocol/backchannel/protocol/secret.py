@@ -174,3 +174,8 @@ class ThreadKey(Secret):
 @final
 class ItemKey(Secret):
     """Seals items at rest: section 19."""
+
+
+@final
+class FileKey(Secret):
+    """Of a file's cores: section 15."""

@@ -26,7 +26,7 @@ from backchannel.protocol.intro import Seeds
 from backchannel.protocol.labels import Label
 from backchannel.protocol.line import Wrap
 from backchannel.protocol.primitives import hash_, kdf, mac, pad, same, unpad
-from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MacSeed, MessageKey
+from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MacSeed, MessageKey, Secret
 from backchannel.protocol.types import ContentHash, Core, GenerationId, Hour, RosterHash, Slot, Step
 
 _PARENTS_AT = HEAD + 1 + limits.ID + 1 + limits.HASH
@@ -126,6 +126,8 @@ class PeerGeneration(msgspec.Struct, frozen=True, array_like=True):
     """Of the latest post read."""
     block: ContentHash | None = None
     """Of the key block that gave it out, if one did."""
+    first: int = 0
+    """The number from which on it was given: what is before has no slot for this reader."""
 
 
 def generation_id(seed: ChainSeed) -> GenerationId:
@@ -204,12 +206,21 @@ def open_post(
     return msgspec.structs.replace(held, chain=chain, hour=max(held.hour, head.hour)), part
 
 
+def slots_name(core: Core) -> bytes:
+    """16 bytes that tell one copy's slots from another's: not under its content hash."""
+    return hash_(Label.SLOT, core[GROUP_HASHED:])[: limits.ID]
+
+
 class KeyHeader(NamedTuple):
     """The part of a key core that every member can read."""
 
     sender: Slot
     generation: GenerationId
     roster: RosterHash
+
+    def pack(self) -> bytes:
+        """49 bytes: what stands between head and wraps."""
+        return bytes([self.sender]) + self.generation + self.roster
 
     @classmethod
     def read(cls, core: Core) -> Self:
@@ -235,17 +246,32 @@ def seal_key_block(
     """A new generation, and the core that gives it to every peer with a use of its export."""
     seed = ChainSeed(entropy.draw(32))
     generation = generation_id(seed)
-    front = head.pack() + bytes([sender]) + generation + roster
-    rest = bytearray(entropy.draw(limits.CORE - _WRAPS_AT))
-    for slot, wrap in wraps.items():
-        named = wrap.step.to_bytes(3) + bytes([wrap.use])
-        key = _wrap_key(wrap.secret, clock, head, sender, slot)
-        at = slot * _WRAP
-        rest[at : at + _WRAP] = named + key.seal(seed.expose(), front + bytes([slot]) + named)
-    core = Core(front + bytes(rest))
+    header = KeyHeader(sender, generation, roster)
+    core = seal_wraps(header, seed, wraps, clock, head, entropy)
     readers = {slot: mac_seed(wrap.secret, generation) for slot, wrap in wraps.items()}
     own = OwnGeneration(generation, head.hour, first_key(seed), 0, readers, content_hash(core))
     return own, core
+
+
+def seal_wraps(
+    header: KeyHeader,
+    seed: Secret,
+    wraps: Mapping[Slot, Wrap],
+    clock: Clock,
+    head: Head,
+    entropy: Entropy,
+) -> Core:
+    """A core that gives one seed to every peer with a use of its export: a key block, or the like
+    of it that begins an epoch.
+    """
+    front = head.pack() + header.pack()
+    rest = bytearray(entropy.draw(limits.CORE - _WRAPS_AT))
+    for slot, wrap in wraps.items():
+        named = wrap.step.to_bytes(3) + bytes([wrap.use])
+        key = _wrap_key(wrap.secret, clock, head, header.sender, slot)
+        at = slot * _WRAP
+        rest[at : at + _WRAP] = named + key.seal(seed.expose(), front + bytes([slot]) + named)
+    return Core(front + bytes(rest))
 
 
 def wrapped(core: Core, reader: Slot) -> tuple[Step, int]:
@@ -254,17 +280,26 @@ def wrapped(core: Core, reader: Slot) -> tuple[Step, int]:
     return Step(int.from_bytes(core[at : at + 3])), core[at + 3]
 
 
-def open_key_block(
+def open_wrap(
     core: Core, header: KeyHeader, reader: Slot, secret: MessageKey, clock: Clock, head: Head
-) -> PeerGeneration:
-    """What a key block gives to `reader`, who holds the key of the use that it names.
+) -> bytes:
+    """The seed 32 that a core gives to `reader`, who holds the key of the use that it names.
 
-    `AuthenticationError` where it does not open to the seed that the generation id names.
+    `AuthenticationError` where it does not open.
     """
     at = _WRAPS_AT + reader * _WRAP
     associated = core[:_WRAPS_AT] + bytes([reader]) + core[at : at + 4]
     key = _wrap_key(secret, clock, head, header.sender, reader)
-    seed = ChainSeed(key.open(core[at + 4 : at + _WRAP], associated))
+    return key.open(core[at + 4 : at + _WRAP], associated)
+
+
+def open_key_block(
+    core: Core, header: KeyHeader, reader: Slot, secret: MessageKey, clock: Clock, head: Head
+) -> PeerGeneration:
+    """What a key block gives to `reader`; `AuthenticationError` where it does not open to the seed
+    that the generation id names.
+    """
+    seed = ChainSeed(open_wrap(core, header, reader, secret, clock, head))
     if not same(generation_id(seed), header.generation):
         msg = "a key block gives another generation than it names"
         raise AuthenticationError(msg)
@@ -279,4 +314,5 @@ def _wrap_key(secret: MessageKey, clock: Clock, head: Head, sender: Slot, reader
 def from_seeds(seeds: Seeds, export: ExportKey, hour: Hour) -> PeerGeneration:
     """A generation that came in an intro or line block, with the export of that very block."""
     chain = Chain(seeds.chain, seeds.number)
-    return PeerGeneration(seeds.generation, mac_seed(export, seeds.generation), chain, hour)
+    mac_key = mac_seed(export, seeds.generation)
+    return PeerGeneration(seeds.generation, mac_key, chain, hour, first=seeds.number)

@@ -7,12 +7,12 @@ from typing import Literal
 import msgspec
 
 from backchannel.protocol import limits
-from backchannel.protocol.content import Announcement
+from backchannel.protocol.content import Announcement, Gone
 from backchannel.protocol.errors import LocalProtocolError
-from backchannel.protocol.identity import Bundle, BundleKeys
+from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate
 from backchannel.protocol.invite import Card, Join
 from backchannel.protocol.line import Line
-from backchannel.protocol.roster import Disclosure, Relay, Roster
+from backchannel.protocol.roster import ROLES, Disclosure, Policy, Relay, Role, Roster
 from backchannel.protocol.secret import CloseSecret, EpochSecret, InviteSecret
 from backchannel.protocol.sender_key import OwnGeneration, PeerGeneration
 from backchannel.protocol.transcript import Transcript
@@ -21,8 +21,11 @@ from backchannel.protocol.types import (
     ChannelId,
     ContentHash,
     Core,
+    EpochId,
     GenerationId,
     Hour,
+    IdentityHash,
+    PrekeyId,
     RosterHash,
     Slot,
     Step,
@@ -46,6 +49,8 @@ class Peer(msgspec.Struct, array_like=True):
     """Another entry, as this member knows it."""
 
     bundle: Bundle
+    to_greet: bool = False
+    """Whether it was there before me: who comes greets."""
     line: Line | None = None
     greeting: Greeting | None = None
     heard: ContentHash | None = None
@@ -82,7 +87,46 @@ class Concealed(msgspec.Struct, frozen=True, array_like=True):
 
     hash: ContentHash
     hour: Hour
+    epoch: EpochId
+    """Whose clock has the key."""
     sealed: bytes
+
+
+class Epoch(msgspec.Struct, array_like=True):
+    """One epoch of the channel, from its beginning until nothing of it can be read."""
+
+    id: EpochId
+    number: int
+    secret: EpochSecret
+    relays: tuple[Relay, ...]
+    began: Hour
+    """The first hour of its clock."""
+    close: CloseSecret | None = None
+    """The facilitators' secret."""
+    given: list[Slot] = msgspec.field(default_factory=list)
+    """Facilitators to whom one sent it."""
+    seen: dict[ContentHash, Hour] = msgspec.field(default_factory=dict)
+    """Cores of its drops that need no second look."""
+    ending: "Ending | None" = None
+    """None while it is the current one."""
+
+
+class Ending(msgspec.Struct, array_like=True):
+    """What is still known of an epoch that is over."""
+
+    roster: Roster
+    """Its last."""
+    hour: Hour
+    """When it ended here."""
+    gone: dict[Slot, "Peer"]
+    """Who did not come along: its posts count only if they are in the past of the heads."""
+    past: set[ContentHash]
+    """The heads that the next roster names, and what accepted cores in their past name."""
+    echoed: bool = False
+    """Whether one's own echo was posted there."""
+    issuer: bool = False
+    """Whether this member has to seal its drops."""
+    sealed: bool = False
 
 
 class Partial(msgspec.Struct, frozen=True, array_like=True):
@@ -108,6 +152,8 @@ class Pending(msgspec.Struct, frozen=True, array_like=True):
     """Claimed; 255 where the kind names none."""
     hour: Hour
     """The relay's, which may be a lie."""
+    epoch: EpochId
+    """Of the drop that it came from."""
 
 
 WantKind = Literal["core", "generation", "step"]
@@ -135,30 +181,107 @@ class Guest(msgspec.Struct, array_like=True):
 
     secret: InviteSecret
     relay: Relay
+    close: CloseSecret
+    """The facilitators' secret when it was made: closes the lobby."""
     keys: BundleKeys | None
     """None once its prekey is erased."""
     card: Card
     first: Hour
     join: Join | None = None
     heard: ContentHash | None = None
-    state: Literal["open", "waiting", "burnt", "admitted", "refused"] = "open"
+    state: Literal["open", "waiting", "admitting", "burnt", "admitted", "refused"] = "open"
     marked: bool = False
     slot: Slot | None = None
     """Of whom it admitted."""
+    successor: str = ""
+    """Alias of who goes when it has admitted; empty once that is done."""
+    admission: Core | None = None
+    """The intro that opens the door, until the roster holds that it is by."""
     package: tuple[ContentHash, ...] = ()
     """Announcement and pieces of the roster that admitted, posted again until they are answered."""
 
 
 class Announced(msgspec.Struct, array_like=True):
-    """The next roster, while its pieces come."""
+    """The next roster, while its cores come."""
 
     by: Slot
     announcement: Announcement
+    where: EpochId
+    """In whose drop."""
+    secret: EpochSecret | None = None
+    """Of the epoch that it begins, once that core is here; the clock stands with the others."""
     pieces: dict[ContentHash, bytes] = msgspec.field(default_factory=dict)
 
 
+class Rival(msgspec.Struct, frozen=True, array_like=True):
+    """A second successor of one roster."""
+
+    by: Slot
+    epoch: EpochId
+    """Where it was announced."""
+
+
+class Draft(msgspec.Struct, frozen=True, array_like=True):
+    """A roster of one's own that was announced, and holds only once it is read back: where several
+    facilitators write, the drop's order decides.
+    """
+
+    announcement: ContentHash
+    roster: RosterHash
+    version: int
+    package: bytes
+    secret: EpochSecret | None
+    close: CloseSecret | None
+    gone: tuple[Gone, ...]
+
+
+class OldPrekey(msgspec.Struct, frozen=True, array_like=True):
+    """A prekey that gave way, and since when."""
+
+    keys: HybridPrivate
+    id: PrekeyId
+    hour: Hour
+
+
+class Proposed(msgspec.Struct, frozen=True, array_like=True):
+    """A policy that waits, and who has said yes."""
+
+    policy: Policy
+    by: Slot
+    hour: Hour
+    yes: tuple[Slot, ...] = ()
+
+
+class Vouched(msgspec.Struct, frozen=True, array_like=True):
+    """Somebody whom a facilitator presents before admitting, and what members say."""
+
+    alias: str
+    party: str
+    role: Role
+    by: Slot
+    hour: Hour
+    vouched: tuple[Slot, ...] = ()
+    objected: bool = False
+    """Known to facilitators alone."""
+
+
+class Record(msgspec.Struct, array_like=True):
+    """What is watched, so that nobody is shown another conversation: see `record.py`."""
+
+    refused: dict[ContentHash, tuple[Hour, Slot]] = msgspec.field(default_factory=dict)
+    """Posts whose slot for this member did not verify, and whose they claim to be."""
+    alarmed: dict[bytes, Hour] = msgspec.field(default_factory=dict)
+    """What an alarm was raised about already."""
+    digests: dict[Slot, dict[Hour, bytes]] = msgspec.field(default_factory=dict)
+    """The newest digest of each member, by closed hour."""
+    told: Hour = Hour(0)
+    """Of one's own latest digest."""
+    asked: bool = False
+    """Whether somebody wants to compare."""
+
+
 class ChannelState(msgspec.Struct, array_like=True):
-    """All that is saved of a channel but its epoch clock, which stands in the expiry-key file."""
+    """All that is saved of a channel but its epoch clocks, which stand in the expiry-key file."""
 
     format: int
     id: ChannelId
@@ -167,11 +290,9 @@ class ChannelState(msgspec.Struct, array_like=True):
     """One's own."""
     me: Slot
     keys: BundleKeys
-    epoch: int
-    secret: EpochSecret
-    close: CloseSecret | None
-    relays: tuple[Relay, ...]
-    lifetime: int
+    epochs: list[Epoch]
+    """The last is the current one."""
+    policy: Policy
     charter: str
     disclosure: Disclosure
     roster: Roster | None
@@ -179,11 +300,27 @@ class ChannelState(msgspec.Struct, array_like=True):
     """Of the roster that a newcomer was admitted by, or of the current one."""
     transcript: Transcript
     versions: dict[RosterHash, int] = msgspec.field(default_factory=dict)
+    roles: dict[RosterHash, bytes] = msgspec.field(default_factory=dict)
+    """64 bytes for each roster: role by slot, 255 where nobody stands."""
     peers: dict[Slot, Peer] = msgspec.field(default_factory=dict)
     own: OwnGeneration | None = None
     renew: bool = False
-    """Whether somebody answered an intro since the generation was made."""
-    announced: Announced | None = None
+    """Whether somebody answered an intro, or left, since the generation was made."""
+    prekeys: list[OldPrekey] = msgspec.field(default_factory=list)
+    """One's own former ones: an intro may name them for a lifetime."""
+    prekey_since: Hour = Hour(0)
+    announced: list[Announced] = msgspec.field(default_factory=list)
+    draft: Draft | None = None
+    rivals: dict[RosterHash, Rival] = msgspec.field(default_factory=dict)
+    """Successors of the roster before that are not the one adopted."""
+    concede: bool = False
+    """Whether one's own roster lost, and the others are to know that one has come over."""
+    come: dict[Slot, int] = msgspec.field(default_factory=dict)
+    """The newest roster version that each member has shown to be at."""
+    alive: dict[Slot, Hour] = msgspec.field(default_factory=dict)
+    """Hour of the newest post of each member."""
+    ended: Literal["", "removed", "compromised", "left", "replaced"] = ""
+    """Why one is a member no more."""
     since: Hour = Hour(0)
     """Of one's first roster: what a newcomer reads of that very hour may be from before it."""
     threads: dict[ThreadId, ThreadState] = msgspec.field(default_factory=dict)
@@ -197,9 +334,55 @@ class ChannelState(msgspec.Struct, array_like=True):
     """Cores that were handed out lately, and when: asking again at once gives nothing."""
     served: dict[Slot, tuple[Hour, int]] = msgspec.field(default_factory=dict)
     """How much of `owed` each asker caused, and in which hour."""
-    seen: dict[ContentHash, Hour] = msgspec.field(default_factory=dict)
-    """Cores that need no second look."""
     guests: list[Guest] = msgspec.field(default_factory=list)
+    verified: dict[Slot, IdentityHash] = msgspec.field(default_factory=dict)
+    """Whom one compared words with, and behind which identity."""
+    compared: dict[Slot, bytes] = msgspec.field(default_factory=dict)
+    """What each member says to have compared: a hash of identities."""
+    leavers: dict[Slot, Hour] = msgspec.field(default_factory=dict)
+    """Who asked to go, and still stands in the roster."""
+    proposals: dict[bytes, Proposed] = msgspec.field(default_factory=dict)
+    """Policies that wait for everybody, by hash."""
+    floor: Slot | None = None
+    """Whose turn it is; None: everybody's."""
+    hands: list[Slot] = msgspec.field(default_factory=list)
+    candidates: dict[bytes, Vouched] = msgspec.field(default_factory=dict)
+    """Who waits, by identity, as facilitators present them."""
+    record: Record = msgspec.field(default_factory=Record)
+
+    @property
+    def epoch(self) -> Epoch:
+        """The current one."""
+        return self.epochs[-1]
+
+    @property
+    def lifetime(self) -> int:
+        """Hours that content lives."""
+        return self.policy.lifetime
+
+    @property
+    def relays(self) -> tuple[Relay, ...]:
+        """Of the current epoch."""
+        return self.epoch.relays
+
+    def epoch_of(self, core: ContentHash) -> Epoch | None:
+        """In whose drops a core was seen."""
+        return next((each for each in self.epochs if core in each.seen), None)
+
+    def role(self, slot: Slot, roster: RosterHash) -> Role | None:
+        """A member's role under one roster; None where it does not stand, or the roster is not
+        known.
+        """
+        number = self.roles.get(roster, b"")[slot : slot + 1]
+        return ROLES[number[0]] if number and number[0] < len(ROLES) else None
+
+    def knows(self, roster: Roster) -> None:
+        """Remember a roster's version and roles."""
+        self.versions[roster.hash] = roster.version
+        roles = bytearray(b"\xff" * limits.ENTRIES)
+        for entry in roster.entries:
+            roles[entry.slot] = ROLES.index(entry.role)
+        self.roles[roster.hash] = bytes(roles)
 
     def current(self) -> Roster:
         """The adopted roster; `LocalProtocolError` while a newcomer still waits for it."""
@@ -240,7 +423,7 @@ class ChannelState(msgspec.Struct, array_like=True):
         hour, count = self.served.get(asker, (hour_of(now), 0))
         count = count if hour == hour_of(now) else 0
         lately = now - self.reposted.get(core, 0) < limits.REPOST_AGAIN
-        if core in self.seen and core not in self.owed and not lately and count < limits.SERVED:
+        if self.epoch_of(core) and core not in self.owed and not lately and count < limits.SERVED:
             self.owed[core] = Timestamp(0)
             self.served[asker] = (hour_of(now), count + 1)
 

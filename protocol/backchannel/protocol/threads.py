@@ -5,22 +5,38 @@ only.
 import msgspec
 
 from backchannel.protocol import limits
-from backchannel.protocol.content import Text, Thread, Threads
-from backchannel.protocol.outcome import Event, Said, ThreadBegan
+from backchannel.protocol.content import File, Text, Thread, Threads
+from backchannel.protocol.outcome import Event, Offered, Said, Shortened, ThreadBegan
+from backchannel.protocol.secret import FileKey
 from backchannel.protocol.state import ChannelState, Partial, ThreadState
-from backchannel.protocol.types import Hour, MessageId, Slot, ThreadId
+from backchannel.protocol.types import ContentHash, Hour, MessageId, Slot, ThreadId
 
 
-def said(
-    state: ChannelState, author: Slot, message: MessageId, whole: Partial, content: Text
-) -> Said:
-    """The event of a text, with the hour when it dies; keeps its thread alive."""
+def heard(
+    state: ChannelState, author: Slot, message: MessageId, whole: Partial, content: Text | File
+) -> Said | Offered:
+    """The event of a text or file, with the hour when it dies; keeps its thread alive."""
     thread = ThreadId(content.thread)
     lifetime = min(content.lifetime, state.thread_lifetime(thread), state.lifetime)
     known = state.threads.get(thread)
     if known is not None:
         until = Hour(max(known.until, whole.hour + state.lifetime))
         state.threads[thread] = msgspec.structs.replace(known, until=until)
+    expires = Hour(whole.hour + lifetime)
+    if isinstance(content, File):
+        return Offered(
+            message,
+            thread,
+            author,
+            content.name,
+            content.size,
+            FileKey(content.key),
+            tuple(ContentHash(core) for core in content.index),
+            whole.sent,
+            whole.order,
+            whole.hash,
+            expires,
+        )
     return Said(
         message,
         thread,
@@ -29,8 +45,19 @@ def said(
         whole.sent,
         whole.order,
         whole.hash,
-        Hour(whole.hour + lifetime),
+        expires,
+        content.authority,
+        content.release,
+        bool(content.carried),
+        content.about,
+        content.quote,
+        out_of_turn=_out_of_turn(state, author),
     )
+
+
+def _out_of_turn(state: ChannelState, author: Slot) -> bool:
+    """Whether somebody else has the floor; facilitators keep order and need none."""
+    return state.floor not in (None, author) and not state.facilitates(author)
 
 
 def learn(state: ChannelState, author: Slot, content: Threads, hour: Hour) -> list[Event]:
@@ -43,6 +70,8 @@ def learn(state: ChannelState, author: Slot, content: Threads, hour: Hour) -> li
         known = state.threads.get(thread)
         if known is not None:
             state.threads[thread] = _again(state, author, known, each, until)
+            if state.threads[thread].lifetime < known.lifetime:
+                events.append(Shortened(thread, state.threads[thread].lifetime))
         elif has_room(state, author):
             lifetime = min(each.lifetime, state.lifetime)
             state.threads[thread] = ThreadState(each.topic, lifetime, until, author)

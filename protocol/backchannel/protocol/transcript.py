@@ -3,6 +3,8 @@
 Owns what was accepted, what is named and missing, and the heads. Knows no keys and no text.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from backchannel.protocol import limits
@@ -21,6 +23,9 @@ class Post(msgspec.Struct, frozen=True, array_like=True):
     version: int
     """Of the roster it was written under."""
     author: Slot
+    parents: tuple[ContentHash, ...] = ()
+    slots: bytes = b""
+    """Start of the hash of its slots: whether a copy is whole."""
 
 
 class Transcript(msgspec.Struct, array_like=True):
@@ -52,6 +57,21 @@ class Transcript(msgspec.Struct, array_like=True):
         ]
         self.missing.update(dict.fromkeys(lost, post.hour))
         return lost
+
+    def unknown_past(self, heads: Iterable[ContentHash]) -> set[ContentHash]:
+        """What is in the past of `heads`, heads included, and not here."""
+        unknown, ahead, passed = set(), list(heads), set()
+        while ahead:
+            core = ahead.pop()
+            if core in passed:
+                continue
+            passed.add(core)
+            post = self.posts.get(core)
+            if post is None:
+                unknown.add(core)
+            else:
+                ahead.extend(post.parents)
+        return unknown
 
     @property
     def next_order(self) -> int:

@@ -25,6 +25,7 @@ DisclosureHash = NewType("DisclosureHash", bytes)
 """All hashes are 32 bytes."""
 
 ChannelId = NewType("ChannelId", bytes)
+EpochId = NewType("EpochId", bytes)
 DropId = NewType("DropId", bytes)
 ThreadId = NewType("ThreadId", bytes)
 MessageId = NewType("MessageId", bytes)

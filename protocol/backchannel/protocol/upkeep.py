@@ -6,37 +6,42 @@ SPEC.md sections 4, 12, 14, 16 and 17. Each part is a step of one `tick`; none i
 
 import msgspec
 
-from backchannel.protocol import epoch, limits, lobby
-from backchannel.protocol.content import Ask, Nothing
+from backchannel.protocol import change, epoch, limits, lobby
+from backchannel.protocol.content import Ask, Echo, Prekey
 from backchannel.protocol.core import head_of
+from backchannel.protocol.identity import BundleKeys, prekey_id
 from backchannel.protocol.line import forget
 from backchannel.protocol.outcome import Repost
 from backchannel.protocol.posting import Posting
-from backchannel.protocol.state import ChannelState, Peer, Want
+from backchannel.protocol.state import ChannelState, OldPrekey, Peer, Want
 from backchannel.protocol.types import Hour, Slot, Timestamp, hour_of
+from backchannel.protocol.whisper import GivenClose, Nothing
 
 
 def keep_up(posting: Posting) -> None:
     """All of it, in order. A newcomer is silent until it has its roster: its reply says so."""
     state = posting.state
     _forget(posting)
-    if state.roster is not None:
+    if state.roster is not None and not state.ended:
         for slot in [slot for slot, peer in state.peers.items() if peer.reply_due]:
             posting.reply(slot)
+        _come_along(posting)
         _greet(posting)
         _ask(posting)
         _renew(posting)
+        _rotate_prekey(posting)
+        _give_close(posting)
+        _seal(posting)
     _hand_out(posting)
-    if state.close is not None:
+    if state.guests:
         lobby.clean(posting)
 
 
 def _forget(posting: Posting) -> None:
     state, now = posting.state, posting.hour
     oldest = state.oldest(now)
-    posting.clock.forget_before(Hour(oldest - epoch.KEPT_BEHIND))
+    _forget_epochs(posting, oldest)
     state.transcript.forget(oldest)
-    state.seen = {core: hour for core, hour in state.seen.items() if hour >= oldest}
     state.delivered = {name: hour for name, hour in state.delivered.items() if hour >= oldest}
     state.partial = {name: each for name, each in state.partial.items() if each.hour >= oldest}
     state.pending = [each for each in state.pending if head_of(each.core).hour >= oldest]
@@ -44,15 +49,94 @@ def _forget(posting: Posting) -> None:
     state.threads = {name: each for name, each in state.threads.items() if each.until > now}
     late = Timestamp(posting.now - limits.REPOST_AGAIN)
     state.reposted = {core: at for core, at in state.reposted.items() if at > late}
+    state.prekeys = [each for each in state.prekeys if each.hour >= oldest]
+    state.proposals = {name: each for name, each in state.proposals.items() if each.hour >= oldest}
+    state.candidates = {n: each for n, each in state.candidates.items() if each.hour >= oldest}
     for peer in state.peers.values():
         _forget_peer(state, peer, oldest)
+
+
+def _forget_epochs(posting: Posting, oldest: Hour) -> None:
+    """An epoch that is over goes with the last hour that could be read in it; so does a clock of
+    one that never began.
+    """
+    state, clocks = posting.state, posting.clocks
+    state.epochs = [e for e in state.epochs if e.ending is None or e.ending.hour >= oldest - 1]
+    begun = [each.secret for each in state.announced if each.secret is not None]
+    begun += [state.draft.secret] if state.draft is not None and state.draft.secret else []
+    kept = {each.id for each in state.epochs} | {epoch.epoch_id(secret) for secret in begun}
+    for name in [name for name in clocks if name not in kept]:
+        del clocks[name]
+    for clock in clocks.values():
+        clock.forget_before(Hour(oldest - epoch.KEPT_BEHIND))
+    for each in state.epochs:
+        each.seen = {core: hour for core, hour in each.seen.items() if hour >= oldest}
+
+
+def _come_along(posting: Posting) -> None:
+    """Tell those of an epoch that is over where one went, first of all: it shows everybody whether
+    all went to the same place.
+    """
+    state = posting.state
+    for over in state.epochs:
+        if over.ending is not None and not over.ending.echoed:
+            over.ending.echoed = True
+            if not over.ending.sealed:
+                roster = state.current()
+                posting.into(over).post_as_is(Echo(roster.version, roster.hash))
+                state.renew = True
+    if state.concede:
+        state.concede = False
+        roster = state.current()
+        posting.post(Echo(roster.version, roster.hash))
+
+
+def _rotate_prekey(posting: Posting) -> None:
+    """Weekly: whoever gets at this device later opens no intro to a prekey that is gone."""
+    state, now = posting.state, posting.hour
+    if now - state.prekey_since < limits.EPOCH_HOURS:
+        return
+    old, keys = state.keys.prekey, BundleKeys.draw(posting.entropy)
+    state.prekeys = [*state.prekeys, OldPrekey(old, prekey_id(old.public()), now)]
+    state.keys = BundleKeys(state.keys.identity, keys.prekey)
+    state.prekey_since = now
+    posting.post(Prekey(state.keys.public().prekey.pack()))
+
+
+def _give_close(posting: Posting) -> None:
+    """Who issued the roster gives the other facilitators what closes the epoch's drops."""
+    state, here = posting.state, posting.state.epoch
+    if here.close is None or state.current().issuer != state.me:
+        return
+    for entry in state.current().entries:
+        slot = Slot(entry.slot)
+        peer = state.peers.get(slot)
+        if entry.role != "facilitator" or slot in here.given or peer is None:
+            continue
+        if peer.line is not None and peer.line.answered and not peer.reply_due:
+            given = GivenClose(here.id, here.close.expose())
+            posting.put(posting.line_block(slot, given).core)
+            here.given = [*here.given, slot]
+
+
+def _seal(posting: Posting) -> None:
+    """Close an epoch's drops once everybody has come along, or has had a day for it."""
+    state = posting.state
+    version = state.current().version
+    for over in state.epochs:
+        ending = over.ending
+        if ending is None or not ending.issuer or ending.sealed or over.close is None:
+            continue
+        come = all(state.come.get(slot, 0) >= version for slot in state.peers)
+        if (come and not state.rivals) or posting.hour - ending.hour >= limits.SEAL_HOURS:
+            change.seal(posting, over)
 
 
 def _forget_peer(state: ChannelState, peer: Peer, oldest: Hour) -> None:
     if peer.line is not None:
         peer.line = forget(peer.line, oldest)
-    peer.given = {name: core for name, core in peer.given.items() if core in state.seen}
-    peer.steps = {step: core for step, core in peer.steps.items() if core in state.seen}
+    peer.given = {name: core for name, core in peer.given.items() if state.epoch_of(core)}
+    peer.steps = {step: core for step, core in peer.steps.items() if state.epoch_of(core)}
     newest = max((held.hour for held in peer.generations.values()), default=Hour(0))
     peer.generations = {
         name: held
@@ -65,7 +149,7 @@ def _greet(posting: Posting) -> None:
     """A newcomer greets every entry before its own; unanswered intros come again."""
     state = posting.state
     for slot, peer in state.peers.items():
-        if peer.line is None and slot < state.me:
+        if peer.line is None and peer.to_greet:
             posting.greet(slot)
         elif peer.greeting is not None:
             _greet_again(posting, slot, peer)

@@ -1,0 +1,225 @@
+"""What members say of themselves, each other and the rules: SPEC.md section 15. Echoes, prekeys,
+leaves, words compared, consents, vouches, the floor.
+
+Takes authentic content only, of somebody who may say it.
+"""
+
+import msgspec
+
+from backchannel.protocol import command as commands
+from backchannel.protocol import limits, record
+from backchannel.protocol.content import (
+    Candidate,
+    Compared,
+    Consent,
+    Content,
+    Digest,
+    Echo,
+    Floor,
+    Hand,
+    Leave,
+    Paraphrase,
+    Prekey,
+    Proposal,
+    Release,
+    Vouch,
+    carried_words,
+    policy_hash,
+)
+from backchannel.protocol.errors import LocalProtocolError
+from backchannel.protocol.identity import Bundle, HybridPublic, identity_hash
+from backchannel.protocol.labels import Label
+from backchannel.protocol.outcome import NOBODY, Alarm, Event, Released, Rephrased
+from backchannel.protocol.posting import Posting, tidy
+from backchannel.protocol.primitives import hash_
+from backchannel.protocol.reception import Reception
+from backchannel.protocol.roster import Roster
+from backchannel.protocol.state import ChannelState, Partial, Proposed, Vouched
+from backchannel.protocol.types import Hour, IdentityHash, MessageId, RosterHash, Slot
+
+
+def told(reception: Reception, sender: Slot, whole: Partial, content: Content) -> list[Event]:
+    """Take in what somebody else told."""
+    state = reception.state
+    match content:
+        case Echo():
+            return _echo(state, sender, content)
+        case Digest():
+            return record.compare(reception, sender, content)
+        case Prekey():
+            _prekey(state, sender, content)
+        case _:
+            return note(state, sender, whole, content)
+    return []
+
+
+def note(state: ChannelState, sender: Slot, whole: Partial, content: Content) -> list[Event]:
+    """Take in what somebody told, oneself included."""
+    hour = whole.hour
+    match content:
+        case Leave():
+            state.leavers.setdefault(sender, hour)
+        case Compared():
+            state.compared[sender] = content.identities
+        case Proposal():
+            _propose(state, sender, content, hour)
+        case Consent():
+            _consent(state, sender, content)
+        case Floor():
+            state.floor = Slot(content.holders[0]) if content.holders else None
+            state.hands = [each for each in state.hands if each != state.floor]
+        case Hand():
+            others = [each for each in state.hands if each != sender]
+            state.hands = [*others, sender] if content.raised else others
+        case Candidate():
+            _present(state, sender, content, hour)
+        case Vouch():
+            _vouch(state, sender, content)
+        case Paraphrase():
+            expires = Hour(hour + state.lifetime)
+            return [Rephrased(MessageId(content.about), sender, content.text, expires)]
+        case Release():
+            expires = Hour(hour + state.lifetime)
+            return [Released(MessageId(content.about), sender, content.words, expires)]
+        case _:
+            pass
+    return []
+
+
+def _echo(state: ChannelState, sender: Slot, echo: Echo) -> list[Event]:
+    """Whoever is at a roster of my version that is not mine was shown another."""
+    roster = RosterHash(echo.roster)
+    if roster in state.versions:
+        record.come(state, sender, roster)
+    elif state.roster is not None and echo.version == state.roster.version:
+        return [Alarm("foreign", sender, roster)]
+    return []
+
+
+def _prekey(state: ChannelState, sender: Slot, content: Prekey) -> None:
+    peer = state.peers.get(sender)
+    if peer is not None:
+        peer.bundle = Bundle(peer.bundle.identity, HybridPublic.parse(content.prekey))
+
+
+def _propose(state: ChannelState, sender: Slot, proposal: Proposal, hour: Hour) -> None:
+    """Of one facilitator the newest; who proposes agrees."""
+    name = policy_hash(proposal.policy)
+    if name in state.proposals:
+        return
+    others = {n: each for n, each in state.proposals.items() if each.by != sender}
+    state.proposals = {**others, name: Proposed(proposal.policy, sender, hour, (sender,))}
+
+
+def _consent(state: ChannelState, sender: Slot, consent: Consent) -> None:
+    proposed = state.proposals.get(consent.policy)
+    if proposed is not None and sender not in proposed.yes:
+        yes = (*proposed.yes, sender)
+        state.proposals[consent.policy] = msgspec.structs.replace(proposed, yes=yes)
+
+
+def _present(state: ChannelState, sender: Slot, who: Candidate, hour: Hour) -> None:
+    mine = [name for name, each in state.candidates.items() if each.by == sender]
+    if who.identity in state.candidates or len(mine) >= limits.CANDIDATES:
+        return
+    state.candidates[who.identity] = Vouched(who.alias, who.party, who.role, sender, hour)
+
+
+def _vouch(state: ChannelState, sender: Slot, vouch: Vouch) -> None:
+    known = state.candidates.get(vouch.identity)
+    if known is not None and sender not in known.vouched:
+        kept = msgspec.structs.replace(known, vouched=(*known.vouched, sender))
+        state.candidates[vouch.identity] = kept
+
+
+def identities(roster: Roster) -> bytes:
+    """32 bytes: what the roster words are words of, for a `compared`."""
+    return hash_(Label.WORDS, roster.spoken())
+
+
+# One's own.
+
+
+def tell(posting: Posting, content: Content) -> None:
+    """Say it, and take it in as others will."""
+    posted = posting.post(content)
+    state = posting.state
+    whole = Partial(len(posted.hashes), posted.hour, posted.hour, posted.order, posted.hash, {})
+    posting.events.extend(note(state, state.me, whole, content))
+
+
+def consent(posting: Posting, command: commands.Consent) -> None:
+    """Say yes to what was proposed."""
+    if command.policy not in posting.state.proposals:
+        msg = "nothing like that was proposed"
+        raise LocalProtocolError(msg)
+    tell(posting, Consent(command.policy))
+
+
+def compare(posting: Posting, command: commands.Compare) -> None:
+    """Mark members as compared by voice; with all of them, tell everybody that one did."""
+    state, roster = posting.state, posting.state.current()
+    named = [roster.named(alias) for alias in command.aliases]
+    if None in named:
+        msg = "nobody of that name is here"
+        raise LocalProtocolError(msg)
+    entries = [each for each in named if each is not None] or list(roster.entries)
+    marks = {Slot(each.slot): IdentityHash(each.identity) for each in entries}
+    state.verified |= {slot: identity for slot, identity in marks.items() if slot != state.me}
+    if not command.aliases:
+        tell(posting, Compared(identities(roster)))
+
+
+def give_floor(posting: Posting, command: commands.GiveFloor) -> None:
+    """Let one member speak, or everybody."""
+    entry = posting.state.current().named(command.alias) if command.alias else None
+    if command.alias and entry is None:
+        msg = "nobody of that name is here"
+        raise LocalProtocolError(msg)
+    tell(posting, Floor((entry.slot,) if entry is not None else ()))
+
+
+def raise_hand(posting: Posting, command: commands.RaiseHand) -> None:
+    """Ask for the floor, or no longer."""
+    tell(posting, Hand(int(command.raised)))
+
+
+def vouch(posting: Posting, command: commands.Vouch) -> None:
+    """Stand up for who waits."""
+    for name, each in posting.state.candidates.items():
+        if each.alias == command.alias:
+            return tell(posting, Vouch(name))
+    msg = "nobody of that name is presented"
+    raise LocalProtocolError(msg)
+
+
+def rephrase(posting: Posting, command: commands.Rephrase) -> None:
+    """Ask an author for other words."""
+    tell(posting, Paraphrase(command.about, tidy(command.text)))
+
+
+def release(posting: Posting, command: commands.Release) -> None:
+    """Let these very words be carried."""
+    tell(posting, Release(command.about, carried_words(tidy(command.text))))
+
+
+def leave(posting: Posting) -> None:
+    """Go. Whoever alone facilitates would leave a channel that nobody can change."""
+    state, roster = posting.state, posting.state.current()
+    others = [e for e in roster.entries if e.role == "facilitator" and e.slot != state.me]
+    if state.facilitates(state.me) and not others:
+        msg = "you alone facilitate: make somebody else a facilitator first"
+        raise LocalProtocolError(msg)
+    tell(posting, Leave())
+    state.ended = "left"
+
+
+def verified(state: ChannelState, slot: Slot) -> bool:
+    """Whether words were compared with who stands there now, and the line to it is answered."""
+    if slot in (state.me, NOBODY):
+        return True
+    peer = state.peers.get(slot)
+    marked = state.verified.get(slot)
+    if peer is None or marked is None or peer.line is None or not peer.line.answered:
+        return False
+    return marked == identity_hash(peer.bundle.identity)

@@ -1,0 +1,121 @@
+"""What a person may do, and where each deed is done: the one table of commands.
+
+Asks `permission` first, by one's own role; then the noun's own file does it.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from backchannel.protocol import assent, change, limits, lobby, notes, record
+from backchannel.protocol import command as c
+from backchannel.protocol.content import AUTHORITY, RELEASE, Candidate, Text, Thread, Threads
+from backchannel.protocol.errors import LocalProtocolError
+from backchannel.protocol.permission import Act, may, refusal
+from backchannel.protocol.posting import Posting, tidy
+from backchannel.protocol.state import Partial
+from backchannel.protocol.threads import has_room, heard, learn
+from backchannel.protocol.types import ThreadId
+
+
+def do(posting: Posting, command: c.Command) -> None:
+    """Do it; `LocalProtocolError` or `DecodeError` where that cannot be."""
+    act, deed = _DEEDS[type(command)]
+    state = posting.state
+    role = state.current().entry(state.me).role
+    if state.ended:
+        msg = "you are not a member of this channel any more"
+        raise LocalProtocolError(msg)
+    if isinstance(command, c.Say) and command.carried:
+        act = "carry"
+    if not may(role, act):
+        raise LocalProtocolError(refusal(role, act))
+    if state.rivals and act in _TALK:
+        msg = "two lists of members stand against each other: a facilitator must settle that first"
+        raise LocalProtocolError(msg)
+    deed(posting, command)
+
+
+_TALK: Final[frozenset[Act]] = frozenset({"text", "note", "file", "unattributed", "carry"})
+
+
+def _say(posting: Posting, command: c.Say) -> None:
+    state = posting.state
+    if not 0 <= command.authority < len(AUTHORITY) or not 0 <= command.release < len(RELEASE):
+        msg = "no such label"
+        raise LocalProtocolError(msg)
+    if state.floor not in (None, state.me) and not state.facilitates(state.me):
+        msg = "somebody else has the floor: raise your hand, or send a private note"
+        raise LocalProtocolError(msg)
+    content = Text(
+        command.thread,
+        state.thread_lifetime(command.thread),
+        command.authority,
+        command.release,
+        int(command.carried),
+        command.about,
+        tidy(command.quote),
+        tidy(command.text),
+    )
+    posted = posting.post(content, message=command.id)
+    whole = Partial(1, posted.hour, posted.hour, posted.order, posted.hash, {})
+    posting.events.append(heard(state, state.me, posted.id, whole, content))
+
+
+def _begin(posting: Posting, command: c.Begin) -> None:
+    state = posting.state
+    lifetime = command.lifetime or state.lifetime
+    if lifetime > state.lifetime:
+        msg = "a thread lives no longer than its channel"
+        raise LocalProtocolError(msg)
+    if not has_room(state, state.me):
+        msg = "there are as many threads as one member may begin; some must fall out of use first"
+        raise LocalProtocolError(msg)
+    thread = Thread(ThreadId(posting.entropy.draw(limits.ID)), lifetime, tidy(command.topic))
+    content = Threads((thread,))
+    posting.post(content)
+    posting.events.extend(learn(state, state.me, content, posting.hour))
+
+
+def _shorten(posting: Posting, command: c.Shorten) -> None:
+    state, known = posting.state, posting.state.threads.get(command.thread)
+    if known is None or not 1 <= command.lifetime < known.lifetime:
+        msg = "a thread's life is only made shorter"
+        raise LocalProtocolError(msg)
+    if known.author != state.me and not state.facilitates(state.me):
+        msg = "who began a thread, or facilitates, makes its life shorter"
+        raise LocalProtocolError(msg)
+    content = Threads((Thread(command.thread, command.lifetime, known.topic),))
+    posting.post(content)
+    posting.events.extend(learn(state, state.me, content, posting.hour))
+
+
+def _present(posting: Posting, command: c.Present) -> None:
+    who = lobby.presented(posting.state, command.alias)
+    assent.tell(posting, Candidate(*who))
+
+
+_DEEDS: Final[dict[type, tuple[Act, Callable[[Posting, Any], None]]]] = {
+    c.Say: ("text", _say),
+    c.Whisper: ("note", notes.whisper),
+    c.Begin: ("threads", _begin),
+    c.Shorten: ("threads", _shorten),
+    c.Invite: ("invite", lobby.invite),
+    c.Admit: ("invite", lambda posting, command: lobby.admit(posting, command.alias)),
+    c.Refuse: ("invite", lambda posting, command: lobby.refuse(posting, command.alias)),
+    c.Present: ("candidate", _present),
+    c.Vouch: ("vouch", assent.vouch),
+    c.Objection: ("vouch", notes.objects),
+    c.Remove: ("roster", change.remove),
+    c.SetRole: ("roster", change.set_role),
+    c.SetPolicy: ("roster", lambda posting, command: change.set_policy(posting, command.policy)),
+    c.Turn: ("roster", lambda posting, _: lobby.turn(posting)),
+    c.LastBlocks: ("roster", lambda posting, command: change.last_blocks(posting, command.cores)),
+    c.Consent: ("consent", assent.consent),
+    c.Leave: ("leave", lambda posting, _: assent.leave(posting)),
+    c.Digest: ("digest", record.tell),
+    c.Compare: ("compared", assent.compare),
+    c.Rephrase: ("paraphrase", assent.rephrase),
+    c.Release: ("release", assent.release),
+    c.GiveFloor: ("floor", assent.give_floor),
+    c.RaiseHand: ("hand", assent.raise_hand),
+}

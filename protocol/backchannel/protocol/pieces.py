@@ -1,0 +1,91 @@
+"""Messages of several blocks, put together: SPEC.md section 15. Once per author and id.
+
+What has come of an unfinished one is kept sealed under its hour's key, so that it dies with it.
+"""
+
+from typing import NamedTuple
+
+from backchannel.protocol import limits
+from backchannel.protocol.core import Clock
+from backchannel.protocol.errors import StaleError
+from backchannel.protocol.labels import Label
+from backchannel.protocol.primitives import kdf, open_, seal
+from backchannel.protocol.reception import Reception
+from backchannel.protocol.state import ChannelState, Concealed, Partial
+from backchannel.protocol.types import ContentHash, Hour, Slot
+
+
+class Whole(NamedTuple):
+    """A message of which every piece is here."""
+
+    partial: Partial
+    data: bytes
+
+
+def gather(
+    reception: Reception,
+    sender: Slot,
+    message: bytes,
+    place: int,
+    total: int,
+    piece: bytes,
+    order: int,
+) -> Whole | None:
+    """Add one piece; the message, when it was the last that lacked."""
+    state, name = reception.state, bytes([sender]) + message
+    old = state.partial.get(name)
+    if name in state.delivered or (old is not None and old.total != total):
+        return None
+    whole = _with_piece(old, reception, place, total, piece, order)
+    if len(whole.pieces) < total:
+        state.partial[name] = whole
+        _bound(state, sender)
+        return None
+    state.partial.pop(name, None)
+    state.delivered[name] = reception.head.hour
+    try:
+        revealed = (_reveal(reception, each) for _, each in sorted(whole.pieces.items()))
+        return Whole(whole, b"".join(revealed))
+    except (StaleError, KeyError):
+        return None  # its beginning is dead
+
+
+def _with_piece(
+    old: Partial | None, reception: Reception, place: int, total: int, piece: bytes, order: int
+) -> Partial:
+    if old is None:
+        pieces = {place: _conceal(reception, piece)}
+        hour, sent = reception.hour, reception.head.hour
+        return Partial(total, sent, hour, order, reception.hash, pieces)
+    first = place == 0
+    return Partial(
+        total,
+        reception.head.hour if first else old.sent,
+        Hour(min(old.hour, reception.hour)),
+        max(old.order, order),
+        reception.hash if first else old.hash,
+        {**old.pieces, place: _conceal(reception, piece)},
+    )
+
+
+def _conceal(reception: Reception, piece: bytes) -> Concealed:
+    hour = reception.head.hour
+    key = _key(reception.clock, reception.hash, hour)
+    return Concealed(reception.hash, hour, reception.epoch.id, seal(key, piece, b""))
+
+
+def _reveal(reception: Reception, piece: Concealed) -> bytes:
+    clock = reception.clocks[piece.epoch]
+    return open_(_key(clock, piece.hash, piece.hour), piece.sealed, b"")
+
+
+def _key(clock: Clock, core: ContentHash, hour: Hour) -> bytes:
+    """Used for one piece: a core has one."""
+    return kdf(clock(hour).expose() + core, b"", Label.PARTIAL)
+
+
+def _bound(state: ChannelState, sender: Slot) -> None:
+    """Who never ends what it begins loses the oldest beginnings, not everybody's memory."""
+    begun = [name for name in state.partial if name[0] == sender]
+    for name in begun[: -limits.UNFINISHED]:
+        del state.partial[name]
