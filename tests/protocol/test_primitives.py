@@ -234,8 +234,7 @@ def test_public_keys_are_values(make: Callable[[], X25519Public | KemPublic]) ->
     assert one == other
     assert {one} == {other}
     assert one != one.value
-    assert one.key is one.key
-    assert one.key.public_bytes_raw() == one.value
+    assert type(one)(one.value) == one
     assert len(repr(one)) < 40
     assert one.value[:4].hex() in repr(one)
 

@@ -58,8 +58,9 @@ def unwrap(
 
 def _guesses(hint: Hour, window: tuple[Hour, Hour]) -> Iterator[Hour]:
     first, last = window
-    near = [hour for hour in (hint, hint - 1, hint + 1) if first <= hour <= last]
-    yield from map(Hour, near)
+    for hour in (hint, hint - 1, hint + 1):
+        if first <= hour <= last:
+            yield Hour(hour)
     for hour in range(last, first - 1, -1):
-        if hour not in near:
+        if abs(hour - hint) > 1:
             yield Hour(hour)

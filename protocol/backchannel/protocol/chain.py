@@ -55,6 +55,8 @@ class Chain(msgspec.Struct, frozen=True, array_like=True):
         if number - self.number > most:
             msg = "a jump over too many keys"
             raise GapTooLargeError(msg)
+        if number == self.number:
+            return self.key, self.skipped
         key, skipped = self.key, dict(self.skipped)
         for passed in range(self.number, number):
             key, skipped[passed] = step(key)

@@ -8,6 +8,7 @@ Knows no kind's fields; those stand with the noun they carry.
 
 from collections.abc import Callable
 from enum import IntEnum
+from struct import Struct
 from typing import NamedTuple, final
 
 from backchannel.protocol import limits
@@ -17,7 +18,9 @@ from backchannel.protocol.primitives import hash_, kdf, open_, same, seal
 from backchannel.protocol.secret import ClockValue, Secret
 from backchannel.protocol.types import ContentHash, Core, Hour
 
-HEAD = 1 + 4 + limits.SALT
+_HEAD = Struct(f">BI{limits.SALT}s")
+_CONTEXT = Struct(">IB")
+HEAD = _HEAD.size
 GROUP_HASHED = limits.CORE - limits.ENTRIES * limits.SLOT_MAC
 
 Clock = Callable[[Hour], ClockValue]
@@ -40,6 +43,9 @@ class Kind(IntEnum):
     EPOCH = 11
 
 
+_KINDS = {kind.value: kind for kind in Kind}
+
+
 class Head(NamedTuple):
     """The first 21 bytes of a core, read or to be written."""
 
@@ -49,7 +55,7 @@ class Head(NamedTuple):
 
     def pack(self) -> bytes:
         """21 bytes."""
-        return bytes([self.kind]) + self.hour.to_bytes(4) + self.salt
+        return _HEAD.pack(*self)
 
 
 def head_of(core: bytes) -> Head:
@@ -57,12 +63,12 @@ def head_of(core: bytes) -> Head:
     if len(core) != limits.CORE:
         msg = "a core has 4,056 bytes"
         raise DecodeError(msg)
-    try:
-        kind = Kind(core[0])
-    except ValueError:
+    number, hour, salt = _HEAD.unpack_from(core)
+    kind = _KINDS.get(number)
+    if kind is None:
         msg = "a core of an unknown kind"
-        raise DecodeError(msg) from None
-    return Head(kind, Hour(int.from_bytes(core[1:5])), core[5:HEAD])
+        raise DecodeError(msg)
+    return Head(kind, hour, salt)
 
 
 def content_hash(core: Core) -> ContentHash:
@@ -79,11 +85,12 @@ class CoreKey:
 
     def __init__(self, secret: Secret, clock: Clock, head: Head, context: bytes = b"") -> None:
         """Derive; `StaleError` where the hour's clock is gone."""
+        kind, hour, salt = head
         both = kdf(
-            secret.expose() + clock(head.hour).expose(),
-            head.salt,
+            secret.expose() + clock(hour).expose(),
+            salt,
             Label.CORE_KEY,
-            head.hour.to_bytes(4) + bytes([head.kind]) + context,
+            _CONTEXT.pack(hour, kind) + context,
             64,
         )
         self._key = both[:32]

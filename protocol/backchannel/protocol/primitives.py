@@ -5,16 +5,17 @@ Functions over bytes, each with its label; they know nothing of blocks, members 
 
 import hashlib
 import hmac
-from typing import final
+from collections.abc import Iterable
+from typing import Self, final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
+from nacl.exceptions import RuntimeError as SodiumError
 
 from backchannel.protocol import limits
 from backchannel.protocol.errors import AuthenticationError, DecodeError
@@ -22,29 +23,35 @@ from backchannel.protocol.labels import Label
 from backchannel.protocol.secret import KemSeed, KemShared, Secret, X25519Private
 
 _PRIME = 2**255 - 19
+_SHA256 = SHA256()
+_PREFIXES = {label._value_: label.prefix for label in Label}  # `label.prefix` is two calls more
 _ZERO_NONCE = bytes(12)
 _ARGON2_PASSES = 3
 _ARGON2_BYTES = 256 * 1024 * 1024
 
+same = hmac.compare_digest
+"""Whether two byte strings are equal, in constant time."""
+
 
 def hash_(label: Label, data: bytes) -> bytes:
     """`H(label, data)`, 32 bytes."""
-    return hashlib.sha256(label.prefix + data).digest()
+    return hashlib.sha256(_PREFIXES[label._value_] + data).digest()
 
 
 def mac(key: Secret, label: Label, data: bytes = b"") -> bytes:
     """`mac(key, label, data)`, 32 bytes."""
-    return hmac.digest(key.expose(), label.prefix + data, "sha256")
+    return hmac.digest(key.expose(), _PREFIXES[label._value_] + data, "sha256")
+
+
+def macs(keys: Iterable[Secret], label: Label, data: bytes) -> list[bytes]:
+    """`mac(key, label, data)` of each key in turn, 32 bytes each."""
+    labelled = _PREFIXES[label._value_] + data
+    return [hmac.digest(key.expose(), labelled, "sha256") for key in keys]
 
 
 def kdf(secret: bytes, salt: bytes, label: Label, context: bytes = b"", length: int = 32) -> bytes:
     """`kdf(secret, salt, label, context, n)`: HKDF-SHA-256, RFC 5869."""
-    return HKDF(SHA256(), length, salt, label.prefix + context).derive(secret)
-
-
-def same(a: bytes, b: bytes) -> bool:
-    """Whether two byte strings are equal, in constant time."""
-    return hmac.compare_digest(a, b)
+    return HKDF(_SHA256, length, salt, _PREFIXES[label._value_] + context).derive(secret)
 
 
 def argon2id(password: bytes, salt: bytes) -> bytes:
@@ -58,7 +65,7 @@ def argon2id(password: bytes, salt: bytes) -> bytes:
 class X25519Public:
     """A parsed X25519 public key 32, canonical; equal and hashable by its bytes."""
 
-    __slots__ = ("_key", "value")
+    __slots__ = ("value",)
 
     def __init__(self, value: bytes, /) -> None:
         """Parse; `DecodeError` unless 32 bytes that are the least encoding of their point."""
@@ -66,14 +73,6 @@ class X25519Public:
             msg = "an X25519 public key is not canonical"
             raise DecodeError(msg)
         self.value = bytes(value)
-        self._key: X25519PublicKey | None = None
-
-    @property
-    def key(self) -> X25519PublicKey:
-        """The library's object, made once."""
-        if self._key is None:
-            self._key = X25519PublicKey.from_public_bytes(self.value)
-        return self._key
 
     def __eq__(self, other: object) -> bool:
         return type(other) is X25519Public and self.value == other.value
@@ -89,22 +88,26 @@ class X25519Public:
 class KemPublic:
     """A parsed ML-KEM-768 public key 1,184; equal and hashable by its bytes."""
 
-    __slots__ = ("_key", "value")
+    __slots__ = ("key", "value")
 
     def __init__(self, value: bytes, /) -> None:
-        """Parse; `DecodeError` unless 1,184 bytes that pass the modulus check of FIPS 203."""
-        if len(value) != limits.KEM_PUBLIC or not _below_modulus(value):
+        """Parse; `DecodeError` unless 1,184 bytes that pass the modulus check of FIPS 203: decoding
+        twelve bits each and encoding again gives the same key (section 7.2).
+        """
+        try:
+            self.key = MLKEM768PublicKey.from_public_bytes(value)
+        except ValueError:
             msg = "an ML-KEM-768 public key is not canonical"
-            raise DecodeError(msg)
+            raise DecodeError(msg) from None
         self.value = bytes(value)
-        self._key: MLKEM768PublicKey | None = None
 
-    @property
-    def key(self) -> MLKEM768PublicKey:
-        """The library's object, made once."""
-        if self._key is None:
-            self._key = MLKEM768PublicKey.from_public_bytes(self.value)
-        return self._key
+    @classmethod
+    def of(cls, seed: KemSeed) -> Self:
+        """The public half; what the library made of a seed needs no check."""
+        public = cls.__new__(cls)
+        public.key = MLKEM768PrivateKey.from_seed_bytes(seed.expose()).public_key()
+        public.value = public.key.public_bytes_raw()
+        return public
 
     def __eq__(self, other: object) -> bool:
         return type(other) is KemPublic and self.value == other.value
@@ -116,34 +119,21 @@ class KemPublic:
         return f"<KemPublic {self.value[:4].hex()}…>"
 
 
-def _below_modulus(value: bytes) -> bool:
-    """FIPS 203 section 7.2: decoding twelve bits each and encoding again gives the same key."""
-    try:
-        MLKEM768PublicKey.from_public_bytes(value)
-    except ValueError:
-        return False
-    return True
-
-
 def x25519_public(private: X25519Private) -> X25519Public:
     """The public half."""
-    return X25519Public(
-        X25519PrivateKey.from_private_bytes(private.expose()).public_key().public_bytes_raw()
-    )
+    return X25519Public(sodium.crypto_scalarmult_base(private.expose()))
 
 
 def kem_public(seed: KemSeed) -> KemPublic:
     """The public half."""
-    return KemPublic(
-        MLKEM768PrivateKey.from_seed_bytes(seed.expose()).public_key().public_bytes_raw()
-    )
+    return KemPublic.of(seed)
 
 
 def dh(private: X25519Private, public: X25519Public) -> bytes:
     """X25519, RFC 7748, 32 bytes; `AuthenticationError` for an all-zero result (low order)."""
     try:
-        return X25519PrivateKey.from_private_bytes(private.expose()).exchange(public.key)
-    except ValueError:
+        return sodium.crypto_scalarmult(private.expose(), public.value)
+    except SodiumError:
         msg = "an X25519 result is all zero"
         raise AuthenticationError(msg) from None
 
@@ -205,8 +195,8 @@ def pad(plain: bytes, length: int) -> bytes:
 
 def unpad(padded: bytes) -> bytes:
     """The inverse of `pad`; `DecodeError` where there is no mark."""
-    stripped = padded.rstrip(b"\x00")
-    if not stripped.endswith(b"\x80"):
+    end = padded.rfind(b"\x80")
+    if end < 0 or not padded.endswith(bytes(len(padded) - end - 1)):
         msg = "padding has no mark"
         raise DecodeError(msg)
-    return stripped[:-1]
+    return padded[:end]

@@ -13,6 +13,7 @@ outside. Knows no texts and no order of posts.
 """
 
 from collections.abc import Mapping
+from struct import Struct
 from typing import NamedTuple, Self
 
 import msgspec
@@ -25,19 +26,19 @@ from backchannel.protocol.errors import AuthenticationError, DecodeError, LocalP
 from backchannel.protocol.intro import Seeds
 from backchannel.protocol.labels import Label
 from backchannel.protocol.line import Wrap
-from backchannel.protocol.primitives import hash_, kdf, mac, pad, same, unpad
+from backchannel.protocol.primitives import hash_, kdf, mac, macs, pad, same, unpad
 from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MacSeed, MessageKey, Secret
 from backchannel.protocol.types import ContentHash, Core, GenerationId, Hour, RosterHash, Slot, Step
 
-_PARENTS_AT = HEAD + 1 + limits.ID + 1 + limits.HASH
-_AGES_AT = _PARENTS_AT + limits.PARENTS * limits.HASH
-_COMMITMENT_AT = _AGES_AT + limits.PARENTS
+_HEADER = Struct(f">B{limits.ID}sB{'32s' * (1 + limits.PARENTS)}{limits.PARENTS}s")
+_COMMITMENT_AT = HEAD + _HEADER.size
 _BODY_AT = _COMMITMENT_AT + limits.HASH
 _PADDED = GROUP_HASHED - _BODY_AT - limits.TAG
 PART = _PADDED - 1
 _WRAPS_AT = HEAD + 1 + limits.ID + limits.HASH
 _WRAP = 4 + 32 + limits.TAG
 _NO_PARENT = bytes(limits.HASH)
+_NO_PARENTS = [_NO_PARENT] * limits.PARENTS
 
 
 class Parent(NamedTuple):
@@ -59,40 +60,21 @@ class GroupHeader(NamedTuple):
     def pack(self) -> bytes:
         """182 bytes: what stands between head and commitment. Parents rise."""
         parents = sorted(self.parents)
-        unused = limits.PARENTS - len(parents)
-        return (
-            bytes([self.sender])
-            + self.generation
-            + bytes([self.number])
-            + self.roster
-            + b"".join(parent.hash for parent in parents)
-            + _NO_PARENT * unused
-            + bytes(parent.age for parent in parents)
-            + bytes(unused)
-        )
+        hashes = [parent.hash for parent in parents] + _NO_PARENTS[len(parents) :]
+        ages = bytes([parent.age for parent in parents])
+        return _HEADER.pack(*self[:4], *hashes, ages)
 
     @classmethod
     def read(cls, core: Core) -> Self:
         """`DecodeError` for a slot that cannot be, or parents that do not rise with zeros last."""
-        named = _parents(core)
-        header = cls(
-            Slot(core[HEAD]),
-            GenerationId(core[HEAD + 1 : HEAD + 17]),
-            core[HEAD + 17],
-            RosterHash(core[HEAD + 18 : _PARENTS_AT]),
-            named,
-        )
-        repeats = len({parent.hash for parent in named}) != len(named)
-        if header.sender >= limits.ENTRIES or repeats or header.pack() != core[HEAD:_COMMITMENT_AT]:
+        sender, generation, number, roster, *hashes, ages = _HEADER.unpack_from(core, HEAD)
+        count = limits.PARENTS - hashes.count(_NO_PARENT)
+        named = hashes[:count]
+        rising = hashes == sorted(set(named)) + _NO_PARENTS[count:]
+        if sender >= limits.ENTRIES or not rising or any(ages[count:]):
             msg = "not the header of a post"
             raise DecodeError(msg)
-        return header
-
-
-def _parents(core: Core) -> tuple[Parent, ...]:
-    hashes = [core[at : at + limits.HASH] for at in range(_PARENTS_AT, _AGES_AT, limits.HASH)]
-    pairs = zip(hashes, core[_AGES_AT:_COMMITMENT_AT], strict=True)
-    return tuple(Parent(ContentHash(name), age) for name, age in pairs if name != _NO_PARENT)
+        return cls(sender, generation, number, roster, tuple(map(Parent, named, ages)))
 
 
 class OwnGeneration(msgspec.Struct, frozen=True, array_like=True):
@@ -179,10 +161,11 @@ def seal_post(
 def _slots(own: OwnGeneration, hashed: bytes, entropy: Entropy) -> bytes:
     """64 x 16: each reader's MAC, and noise that looks the same where there is no reader."""
     slots = bytearray(entropy.draw(limits.ENTRIES * limits.SLOT_MAC))
-    digest = ContentHash(hash_(Label.CONTENT, hashed))
-    for slot, seed in own.readers.items():
+    named = bytes([own.number]) + hash_(Label.CONTENT, hashed)
+    tags = macs(own.readers.values(), Label.SLOT, named)
+    for slot, tag in zip(own.readers, tags, strict=True):
         at = slot * limits.SLOT_MAC
-        slots[at : at + limits.SLOT_MAC] = slot_mac(seed, own.number, digest)
+        slots[at : at + limits.SLOT_MAC] = tag[: limits.SLOT_MAC]
     return bytes(slots)
 
 
