@@ -7,10 +7,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format coverage check bench vectors clean
+.PHONY: help install demo test lint format coverage check bench bench-protocol vectors clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(VENV)/.complete ## create .venv with everything a developer needs
 
@@ -42,6 +42,9 @@ check: lint test ## what CI asks of a change: lint, then test
 
 bench: $(VENV)/.complete ## measure this machine
 	$(BIN)/python -m bench
+
+bench-protocol: $(VENV)/.complete ## measure one block beside its floors and a peer; ends with one JSON object
+	$(BIN)/python -m bench.protocol
 
 vectors: $(VENV)/.complete ## write the test vectors anew: a change of the protocol, never a repair
 	$(BIN)/python -m tests.support.make_vectors

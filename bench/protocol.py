@@ -1,25 +1,18 @@
-"""Microseconds of one block: sealing and opening a post, and a turn of a line.
+"""What one block costs: posts of 1 KiB among 30 members, blocks of a line, catching up on many.
 
-Floors are the bare libraries. Prints one JSON document. Each figure is the median of several
-rounds, in one run with its floor.
+Beside them, in the same run and by turns, their floors (`bench.floors`) and a peer
+(`bench.libsignal`). Prints one JSON document: ratios, their goals, and the microseconds behind
+them. A ratio is null where the peer is missing. `make bench-protocol`.
 """
 
-import hashlib
-import hmac
 import json
-import os
-import statistics
-import time
-from collections.abc import Callable
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from nacl import bindings as sodium
-
-from backchannel.protocol import block, intro, line, sender_key
+from backchannel.client.entropy import SystemEntropy
+from backchannel.protocol import block, intro, limits, line, sender_key
 from backchannel.protocol.core import Head, Kind, head_of
 from backchannel.protocol.epoch import EpochClock
 from backchannel.protocol.identity import BundleKeys
@@ -39,158 +32,143 @@ from backchannel.protocol.types import (
     Slot,
     Step,
 )
-from tests.support.entropy import ScriptedEntropy
+from bench import floors
+from bench.catching_up import Absent
+from bench.libsignal import Libsignal, Missing
+from bench.side_by_side import Round, SideBySide, repeated
 
-ROUNDS = 7
-MEMBERS = (3, 30)
-HOUR = Hour(500_000)
+MEMBERS = 30
 PART = b"\x2a" * 1024
+HOUR = Hour(500_000)
+ENTROPY = SystemEntropy()
+
+Comparison = tuple[str, str, float]
+"""Which figure, against which, and how many times as long it may take."""
+POSTS: dict[str, Comparison] = {
+    "seal_vs_floor": ("seal", "seal_floor", 1.5),
+    "open_vs_floor": ("open", "open_floor", 1.5),
+    "seal_vs_libsignal": ("seal", "libsignal_encrypt", 2.0),
+    "open_vs_libsignal": ("open", "libsignal_decrypt", 1.0),
+    "seal_vs_libsignal_pairwise": ("seal", "libsignal_pairwise", 0.1),
+}
+LINES: dict[str, Comparison] = {
+    "line_vs_floor": ("line", "line_floor", 1.3),
+    "line_vs_kept_floor": ("line", "line_kept_floor", 1.3),
+}
+CATCHING_UP: dict[str, Comparison] = {"catch_up_vs_open": ("catch_up", "catch_up_open", 3.0)}
 
 
-def microseconds(action: Callable[[], object], times: int = 200) -> float:
-    """Median microseconds of one `action`."""
-    rounds = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        for _ in range(times):
-            action()
-        rounds.append((time.perf_counter() - began) / times)
-    return round(statistics.median(rounds) * 1e6, 1)
+class Posts:
+    """One member's posts, and another who reads them; the outer layer is within."""
 
-
-def beside(figure: float, floor: float) -> dict[str, float]:
-    """A figure with its floor and their ratio."""
-    return {"us": figure, "floor_us": floor, "ratio": round(figure / floor, 2)}
-
-
-def posts(members: int) -> dict[str, dict[str, float]]:
-    """Sealing a 1 KiB post for a channel of `members`, outer layer included, and opening it."""
-    entropy, clock = ScriptedEntropy(members), EpochClock(HOUR, ClockValue(bytes(32)))
-    outer = OuterSecret(bytes(32))
-    wraps = {Slot(n): line.Wrap(Step(0), 0, MessageKey(os.urandom(32))) for n in range(1, members)}
-    head = Head(Kind.KEY, HOUR, bytes(16))
-    own, key_core = sender_key.seal_key_block(
-        Slot(0), RosterHash(bytes(32)), wraps, clock, head, entropy
-    )
-
-    def seal() -> Block:
-        fresh = Head(Kind.GROUP, HOUR, entropy.draw(16))
-        _, core = sender_key.seal_post(
-            own, Slot(0), RosterHash(bytes(32)), (), PART, clock, fresh, entropy
+    def __init__(self) -> None:
+        self._clock = EpochClock(HOUR, ClockValue(bytes(32)))
+        self._outer, self._roster = OuterSecret(bytes(32)), RosterHash(bytes(32))
+        wraps = {
+            Slot(n): line.Wrap(Step(0), 0, MessageKey(ENTROPY.draw(32))) for n in range(1, MEMBERS)
+        }
+        head = Head(Kind.KEY, HOUR, bytes(limits.SALT))
+        self._own, core = sender_key.seal_key_block(
+            Slot(0), self._roster, wraps, self._clock, head, ENTROPY
         )
-        return block.wrap(core, outer, clock, entropy)
+        header, secret = sender_key.KeyHeader.read(core), wraps[Slot(1)].secret
+        self._held = sender_key.open_key_block(core, header, Slot(1), secret, self._clock, head)
+        self._sealed = self.seal()
 
-    header = sender_key.KeyHeader.read(key_core)
-    held = sender_key.open_key_block(
-        key_core, header, Slot(1), wraps[Slot(1)].secret, clock, head_of(key_core)
-    )
-    sealed = seal()
+    def seal(self) -> Block:
+        """Seal one."""
+        head = Head(Kind.GROUP, HOUR, ENTROPY.draw(limits.SALT))
+        _, core = sender_key.seal_post(
+            self._own, Slot(0), self._roster, (), PART, self._clock, head, ENTROPY
+        )
+        return block.wrap(core, self._outer, self._clock, ENTROPY)
 
-    def open_() -> bytes:
-        core = block.unwrap(sealed, outer, clock, HOUR, (HOUR, HOUR))
-        read = sender_key.GroupHeader.read(core)
-        return sender_key.open_post(held, read, core, Slot(1), clock, head_of(core))[1]
+    def open(self) -> bytes:
+        """Open one."""
+        core = block.unwrap(self._sealed, self._outer, self._clock, HOUR, (HOUR, HOUR))
+        header, head = sender_key.GroupHeader.read(core), head_of(core)
+        return sender_key.open_post(self._held, header, core, Slot(1), self._clock, head)[1]
 
-    return {
-        "seal": beside(microseconds(seal), microseconds(lambda: bare_seal(members))),
-        "open": beside(microseconds(open_), microseconds(bare_open)),
-    }
-
-
-_KEY, _NONCE, _X_NONCE, _INNER, _CORE = bytes(32), bytes(12), bytes(24), bytes(2781), bytes(4056)
-_SEALED = ChaCha20Poly1305(_KEY).encrypt(_NONCE, _INNER, bytes(235))
-_BLOCK = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(_CORE, b"", _X_NONCE, _KEY)
-
-
-def _derive(length: int) -> bytes:
-    return HKDF(SHA256(), length, _KEY, b"floor").derive(_KEY)
-
-
-def bare_seal(members: int) -> None:
-    """What sealing cannot do without."""
-    hmac.digest(_KEY, b"next", "sha256")
-    hmac.digest(_KEY, b"message", "sha256")
-    _derive(64)
-    ChaCha20Poly1305(_KEY).encrypt(_NONCE, _INNER, bytes(235))
-    hashlib.sha256(_CORE[:3032]).digest()
-    for _ in range(members - 1):
-        hmac.digest(_KEY, _KEY, "sha256")
-    _derive(32)
-    sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(_CORE, b"", _X_NONCE, _KEY)
+    def rounds(self) -> dict[str, Round]:
+        """Sealing and opening, with their floors."""
+        return {
+            "seal": repeated(self.seal, 100),
+            "seal_floor": repeated(partial(floors.seal_post, MEMBERS - 1), 100),
+            "open": repeated(self.open, 200),
+            "open_floor": repeated(floors.open_post, 200),
+        }
 
 
-def bare_open() -> None:
-    """What opening cannot do without."""
-    _derive(32)
-    sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(_BLOCK, b"", _X_NONCE, _KEY)
-    hashlib.sha256(_CORE[:3032]).digest()
-    hmac.digest(_KEY, _KEY, "sha256")
-    hmac.digest(_KEY, b"next", "sha256")
-    hmac.digest(_KEY, b"message", "sha256")
-    _derive(64)
-    ChaCha20Poly1305(_KEY).decrypt(_NONCE, _SEALED, bytes(235))
+class Pair:
+    """Two members who answer one another: each block makes a step of the ratchet."""
 
+    def __init__(self) -> None:
+        self._clock = EpochClock(HOUR, ClockValue(bytes(32)))
+        a, b = BundleKeys.draw(ENTROPY), BundleKeys.draw(ENTROPY)
+        sides = intro.Side(Slot(0), 0), intro.Side(Slot(1), 1)
+        setting = intro.Setting(ChannelId(bytes(16)), RosterHash(bytes(32)), *sides)
+        seeds = intro.Seeds(GenerationId(bytes(16)), 0, ChainKey(bytes(32)))
+        head, key = Head(Kind.INTRO, HOUR, bytes(limits.SALT)), IntroKey(bytes(32))
+        started = intro.start(setting, a, b.public(), key, seeds, None, self._clock, head, ENTROPY)
+        accepted = intro.accept(
+            started.core, head, setting, b, a.identity.public(), key, self._clock
+        )
+        self._reader = line.begin(started.keys, started.ratchet, HOUR)
+        self._sender = line.answer(accepted.keys, accepted.ratchet, HOUR)
+        self._identity, self._seed = a.identity.public().kem, a.identity.kem
+        for _ in range(2):
+            self.exchange()  # the reply is dearer than what follows
 
-def lines() -> dict[str, dict[str, float]]:
-    """A ratchet step with KEM: one block there and one back, sending and opening both."""
-    entropy, clock = ScriptedEntropy("line"), EpochClock(HOUR, ClockValue(bytes(32)))
-    a, b = BundleKeys.draw(entropy), BundleKeys.draw(entropy)
-    key = IntroKey(bytes(32))
-    sides = intro.Side(Slot(0), 0), intro.Side(Slot(1), 1)
-    setting = intro.Setting(ChannelId(bytes(16)), RosterHash(bytes(32)), *sides)
-    seeds = intro.Seeds(GenerationId(bytes(16)), 0, ChainKey(bytes(32)))
-    head = Head(Kind.INTRO, HOUR, bytes(16))
-    started = intro.start(setting, a, b.public(), key, seeds, None, clock, head, entropy)
-    accepted = intro.accept(started.core, head, setting, b, a.identity.public(), key, clock)
-    one = line.begin(started.keys, started.ratchet, HOUR)
-    other = line.answer(accepted.keys, accepted.ratchet, HOUR)
-    kem, seed = a.identity.public().kem, a.identity.kem
-    state = {"a": one, "b": other}
-
-    def pass_(sender: str, reader: str) -> None:
-        fresh = Head(Kind.LINE, HOUR, entropy.draw(16))
-        sent = line.send(state[sender], b"hello", kem, clock, fresh, entropy)
-        opened = line.open_(state[reader], sent.core, clock, fresh, seed)
+    def exchange(self) -> None:
+        """One block, sent and received; the next goes the other way."""
+        head = Head(Kind.LINE, HOUR, ENTROPY.draw(limits.SALT))
+        sent = line.send(self._sender, b"hello", self._identity, self._clock, head, ENTROPY)
+        opened = line.open_(self._reader, sent.core, self._clock, head, self._seed)
         if opened is None:
             raise RuntimeError
-        state[sender], state[reader] = sent.line, opened.line
+        self._sender, self._reader = opened.line, sent.line
 
-    def turn() -> None:
-        pass_("b", "a")
-        pass_("a", "b")
-
-    turn()
-    return {"turn": beside(microseconds(turn, 20), microseconds(bare_turn, 20))}
-
-
-def bare_turn() -> None:
-    """What a turn (two blocks, each with a ratchet step) cannot do without."""
-    for _ in range(2):
-        ratchet, fresh = X25519PrivateKey.generate(), X25519PrivateKey.generate()
-        ratchet_public, fresh_public = ratchet.public_key(), fresh.public_key()
-        seed = MLKEM768PrivateKey.generate()
-        shared, ciphertext = seed.public_key().encapsulate()
-        seed.decapsulate(ciphertext)
-        for mine, theirs in ((ratchet, fresh_public), (fresh, ratchet_public)):
-            mine.exchange(theirs)
-            mine.exchange(theirs)
-        for _ in range(2):
-            _derive(96)
-            _derive(64)
-            _derive(64)
-            _derive(64)
-            hmac.digest(_KEY, shared, "sha256")
-            hmac.digest(_KEY, shared, "sha256")
-        cipher = ChaCha20Poly1305(_KEY)
-        cipher.decrypt(_NONCE, cipher.encrypt(_NONCE, bytes(2344), bytes(53)), bytes(53))
-        cipher.decrypt(_NONCE, cipher.encrypt(_NONCE, bytes(1595), bytes(2445)), bytes(2445))
+    def rounds(self) -> dict[str, Round]:
+        """A block sent and received, with its floors."""
+        return {
+            "line": repeated(self.exchange, 10),
+            "line_floor": repeated(floors.line_block, 10),
+            "line_kept_floor": repeated(floors.kept_line_block, 10),
+        }
 
 
 def measure() -> dict[str, object]:
     """All figures."""
-    groups = {f"group_{members}": posts(members) for members in MEMBERS}
-    return {**groups, "line": lines()}
+    with ExitStack() as stack:
+        try:
+            peer = stack.enter_context(Libsignal(MEMBERS - 1, len(PART)))
+            asked = {"encrypt": 100, "decrypt": 100, "pairwise": 3}
+            rounds = {f"libsignal_{what}": peer.round(what, asked[what]) for what in asked}
+            missing = None
+        except Missing as problem:
+            rounds, missing = {}, str(problem)
+        posts = SideBySide(41, Posts().rounds() | rounds)
+    lines = SideBySide(41, Pair().rounds())
+    with tempfile.TemporaryDirectory(prefix="catching-up-") as folder:
+        absent = Absent(Path(folder))
+        catching_up = SideBySide(7, {"catch_up": absent.into_vault, "catch_up_open": absent.bare})
+    parts = (posts, POSTS), (lines, LINES), (catching_up, CATCHING_UP)
+    return {
+        **{name: ratio for part in parts for name, ratio in _ratios(*part).items()},
+        "goals": {name: goal for _, wanted in parts for name, (_, _, goal) in wanted.items()},
+        "microseconds": {k: v for part, _ in parts for k, v in part.microseconds().items()},
+        "libsignal_missing": missing,
+    }
+
+
+def _ratios(part: SideBySide, wanted: dict[str, Comparison]) -> dict[str, float | None]:
+    return {name: part.ratio(one, other) for name, (one, other, _) in wanted.items()}
+
+
+def main() -> None:
+    """Print them."""
+    print(json.dumps(measure(), indent=2))
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(), indent=2))
+    main()
