@@ -57,10 +57,10 @@ class Absent:
 
     def _keep(self, reader: Member) -> tuple[VaultKey, str]:
         profile, key = make_vault(self._folder / "kept", self._now)
-        vault, clock = Vault(profile, key, self._now), b"clock".ljust(16)
+        vault = Vault(profile, key, self._now)
         with vault, vault.exclusive(self._now), vault.transaction():
             opened = session.begin(
-                vault, reader.member, clock, founded=False, now=self._now, entropy=ENTROPY
+                vault, reader.member, founded=False, now=self._now, entropy=ENTROPY
             )
         return key, opened.row.name
 

@@ -29,7 +29,7 @@ STATE = cast(
 
 def add(vault: Vault, name: str) -> None:
     with vault.exclusive(NOON), vault.transaction():
-        vault.channels.add(ChannelId(name.encode().ljust(16)), name, bytes(16), b"", {})
+        vault.channels.add(ChannelId(name.encode().ljust(16)), name, b"", {})
 
 
 def test_the_only_channel_needs_no_name(vault: Vault) -> None:

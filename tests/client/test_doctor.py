@@ -46,7 +46,7 @@ def examine(home: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, Checks
 def with_relay(made: tuple[Profile, VaultKey], url: str) -> None:
     with Vault(*made, NOON) as vault, vault.exclusive(NOON), vault.transaction():
         summary = {"relays": [[url, KEY.value.hex()]]}
-        vault.channels.add(ChannelId(bytes(16)), "north", bytes(16), b"", summary)
+        vault.channels.add(ChannelId(bytes(16)), "north", b"", summary)
 
 
 def test_before_anything_was_made_it_says_how_to_begin(

@@ -13,7 +13,7 @@ from backchannel.protocol import command
 from backchannel.protocol.channel import Channel
 from backchannel.protocol.outcome import Arrival, Expired, Said
 from backchannel.protocol.primitives import x25519_public
-from backchannel.protocol.roster import Disclosure, Entry, Relay
+from backchannel.protocol.roster import Disclosure, Entry, Policy, Relay
 from backchannel.protocol.secret import X25519Private
 from backchannel.protocol.types import (
     MAIN_THREAD,
@@ -45,13 +45,11 @@ def found(vault: Vault) -> None:
     fox = Entry(0, "Fox", "Bridge", "facilitator", bytes(32))
     disclosure = Disclosure("Fox", "nobody", "nobody")
     made, outcome = Channel.create(
-        fox, "North", (RELAY,), DAY, "We talk.", disclosure, NOON, ENTROPY
+        fox, "North", (RELAY,), Policy(DAY), "We talk.", disclosure, NOON, ENTROPY
     )
     with vault.exclusive(NOON), vault.transaction():
         vault.vouchers.add_many(RELAY.url, [b"v" * 16])
-        opened = session.begin(
-            vault, made, b"clock".ljust(16), founded=True, now=NOON, entropy=ENTROPY
-        )
+        opened = session.begin(vault, made, founded=True, now=NOON, entropy=ENTROPY)
         opened.carry(outcome)
         opened.save()
 

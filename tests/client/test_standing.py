@@ -16,7 +16,7 @@ def row(name: str = "North", **more: Any) -> ChannelRow:
         "alias": "Fox", "role": "facilitator", "members": 3, "lifetime": 24, "waiting": [],
         "invites": 0, "relays": [],
     }  # fmt: skip
-    return ChannelRow(ChannelId(bytes(16)), name, bytes(16), b"", about | more)
+    return ChannelRow(ChannelId(bytes(16)), name, b"", about | more)
 
 
 def step(*rows: ChannelRow, owed: int = 0, joins: tuple[JoinRow, ...] = ()) -> str:

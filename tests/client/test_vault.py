@@ -154,17 +154,14 @@ def test_what_was_saved_is_there_when_the_vault_is_opened_again(made: Made, vaul
         vault.channels.put_state(NORTH, b"state 1", {"count": 1})
     vault.close()
     with Vault(*made, NOON) as again:
-        clock = b"clock".ljust(16)
-        assert again.channels.get("north") == ChannelRow(
-            NORTH, "north", clock, b"state 1", {"count": 1}
-        )
-        assert again.channels.list() == [ChannelRow(NORTH, "north", clock, b"", {"count": 1})]
+        assert again.channels.get("north") == ChannelRow(NORTH, "north", b"state 1", {"count": 1})
+        assert again.channels.list() == [ChannelRow(NORTH, "north", b"", {"count": 1})]
 
 
 def test_channels_are_told_apart_by_name(vault: Vault) -> None:
     with vault.exclusive(NOON), vault.transaction():
         with pytest.raises(UsageMistake):
-            vault.channels.add(ChannelId(bytes(16)), "north", bytes(16), b"", {})
+            vault.channels.add(ChannelId(bytes(16)), "north", b"", {})
         with pytest.raises(NotFound):
             vault.channels.put_state(ChannelId(bytes(16)), b"", {})
     with pytest.raises(NotFound):

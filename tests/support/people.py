@@ -39,7 +39,7 @@ def make_vault(home: Path, now: Timestamp = NOON) -> tuple[Profile, VaultKey]:
 def add_channel(vault: Vault, now: Timestamp = NOON) -> None:
     """The channel `north`."""
     with vault.exclusive(now), vault.transaction():
-        vault.channels.add(NORTH, "north", b"clock".ljust(16), b"state 0", {"count": 0})
+        vault.channels.add(NORTH, "north", b"state 0", {"count": 0})
 
 
 def message(number: int, now: Timestamp = NOON, lifetime: int = 24, text: str = "hello") -> Message:

@@ -35,8 +35,9 @@ def drop_of(north: Channel, http_client: httpx.Client) -> DropClient:
     """The channel's drop, by the credentials that every member has."""
     with north.people["Heron"].vault() as vault:
         row = vault.channels.get("North")
-        state = Protocol.open(row.state, *vault.clock(row.clock)).state
-    drop = Drop.of_epoch(state.secret, state.relays[0].public)
+        names = vault.channels.epochs(row.id)
+        state = Protocol.open(row.state, {name: vault.clock(name) for name in names}).state
+    drop = Drop.of_epoch(state.epoch.secret, state.relays[0].public)
     unknown = X25519Private(os.urandom(32))
     return DropClient(
         http_client, drop.relay, north.relay.url, drop=drop.id, access=drop.access, close=unknown

@@ -13,7 +13,7 @@ from backchannel.client.vault.vault import Vault
 from backchannel.protocol.channel import Channel
 from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.outcome import Outcome
-from backchannel.protocol.roster import Entry, Relay
+from backchannel.protocol.roster import Entry, Policy, Relay
 from backchannel.protocol.types import ChannelId
 
 
@@ -24,7 +24,7 @@ class Plan(NamedTuple):
     alias: str
     party: str
     relay: Relay
-    lifetime: int
+    policy: Policy
     charter: Charter
 
 
@@ -37,7 +37,7 @@ def draw_up(app: App, plan: Plan) -> tuple[Channel, Outcome]:
             founder,
             plan.name,
             (plan.relay,),
-            plan.lifetime,
+            plan.policy,
             text,
             disclosure,
             app.now(),
@@ -58,8 +58,7 @@ def keep(
     _refuse_taken(vault, channel.state.name)
     with vault.exclusive(now), vault.transaction():
         vault.vouchers.add_many(channel.state.relays[0].url, vouchers)
-        clock = app.entropy.draw(16)
-        opened = session.begin(vault, channel, clock, founded=True, now=now, entropy=app.entropy)
+        opened = session.begin(vault, channel, founded=True, now=now, entropy=app.entropy)
         opened.carry(outcome)
         opened.save()
     return channel.state.id

@@ -184,11 +184,8 @@ def take(app: App, vault: Vault, ident: bytes, poll: Poll, cursor: Cursor, page:
 def _enter(
     app: App, vault: Vault, row: JoinRow, candidate: Candidate, poll: Poll, now: Timestamp
 ) -> None:
-    """The join's id names the epoch clock: should this process die here, the next one fills the
-    same place.
-    """
     channel = Channel(*candidate.channel())
-    session.begin(vault, channel, row.id, founded=False, now=now, entropy=app.entropy)
+    session.begin(vault, channel, founded=False, now=now, entropy=app.entropy)
     vault.joins.remove(row.id)
     vault.cursors.remove(poll.relay, poll.drop.id)
 

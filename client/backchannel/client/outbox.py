@@ -24,12 +24,15 @@ from backchannel.client.vault.outbox import Owed
 from backchannel.protocol import limits
 from backchannel.protocol.drop import Create, Operation, read_stored
 from backchannel.protocol.errors import DecodeError
-from backchannel.protocol.outcome import Append, DeleteDrop, OpenDrop
+from backchannel.protocol.outcome import Alone, Append, DeleteDrop, OpenDrop, SealDrop
 from backchannel.protocol.primitives import X25519Public, x25519_public
 from backchannel.protocol.types import Hour, Timestamp
 
 if TYPE_CHECKING:
     from backchannel.client.vault.vault import Vault
+
+Request = OpenDrop | Append | Alone | SealDrop | DeleteDrop
+"""Effects that a relay is asked for."""
 
 LASTING, PASSING = "channel", "lobby"
 """Labels: whether the request is for a channel's own drop, or for a lobby, which may be gone by
@@ -39,9 +42,7 @@ now.
 _VOUCHER = slice(0, 16)  # of a request to create
 
 
-def owe(
-    vault: "Vault", owner: bytes, effect: OpenDrop | Append | DeleteDrop, label: str, hour: Hour
-) -> int:
+def owe(vault: "Vault", owner: bytes, effect: Request, label: str, hour: Hour) -> int:
     """Keep what an effect asks for, in the caller's transaction; the request's number."""
     drop, access = effect.drop, effect.drop.access
     match effect:
@@ -52,8 +53,10 @@ def owe(
                 raise NoVoucher(msg)
             operation = Operation.CREATE
             payload = Create(voucher, x25519_public(access), effect.close, effect.keep).pack()
-        case Append():
+        case Append() | Alone():
             operation, payload = Operation.APPEND, bytes(effect.block)
+        case SealDrop():
+            operation, payload, access = Operation.SEAL, b"".join(effect.blocks), effect.close
         case DeleteDrop():
             operation, payload, access = Operation.DELETE, b"", effect.close
     key = drop.relay.value

@@ -42,7 +42,7 @@ class Session:
 
     def __init__(self, vault: Vault, row: ChannelRow, now: Timestamp, entropy: Entropy) -> None:
         self.row = row
-        self.channel = Channel.open(row.state, *vault.clock(row.clock))
+        self.channel = _opened(vault, row)
         self.summary = row.summary
         self.owed: list[int] = []
         """Numbers of the requests that this change added to the outbox."""
@@ -105,13 +105,16 @@ class Session:
 
     def save(self) -> None:
         """State, clock and summary; the caller's transaction has the rest already."""
-        keep_clock(self._vault, self.row.clock, self.channel)
+        keep_clocks(self._vault, self.channel)
         renewed = self.summary | described(self.state)
         self._vault.channels.put_state(self.row.id, self.channel.snapshot(), renewed)
 
     def _own_drops(self) -> set[bytes]:
-        secret = self.state.secret
-        return {bytes(Drop.of_epoch(secret, relay.public).id) for relay in self.state.relays}
+        return {
+            bytes(Drop.of_epoch(each.secret, relay.public).id)
+            for each in self.state.epochs
+            for relay in each.relays
+        }
 
     def _take_in(self, events: list[Event]) -> None:
         for event in events:
@@ -165,10 +168,14 @@ def allowed() -> Iterator[None]:
 @contextmanager
 def change(vault: Vault, name: str, now: Timestamp, entropy: Entropy) -> Iterator[Session]:
     """Alone with a channel, for one change that is saved whole or not at all."""
-    with vault.exclusive(now), vault.transaction():
-        session = Session(vault, vault.channels.get(name), steady(vault, now), entropy)
-        yield session
-        session.save()
+    with vault.exclusive(now):
+        with vault.transaction():
+            session = Session(vault, vault.channels.get(name), steady(vault, now), entropy)
+            before = set(session.channel.clocks)
+            yield session
+            session.save()
+        if before - set(session.channel.clocks):
+            vault.forget_clocks()
 
 
 def look(vault: Vault, name: str, now: Timestamp, entropy: Entropy) -> Session:
@@ -177,14 +184,14 @@ def look(vault: Vault, name: str, now: Timestamp, entropy: Entropy) -> Session:
 
 
 def begin(
-    vault: Vault, channel: Channel, clock: bytes, founded: bool, now: Timestamp, entropy: Entropy
+    vault: Vault, channel: Channel, founded: bool, now: Timestamp, entropy: Entropy
 ) -> Session:
     """A channel that is new to this vault, in the caller's transaction."""
     state = channel.state
-    keep_clock(vault, clock, channel)
     about = summary.fresh(hour_of(now), founded=founded) | described(state)
     name = _free_name(vault, state.name)
-    vault.channels.add(state.id, name, clock, channel.snapshot(), about)
+    vault.channels.add(state.id, name, channel.snapshot(), about)
+    keep_clocks(vault, channel)
     return Session(vault, vault.channels.get(name), steady(vault, now), entropy)
 
 
@@ -211,9 +218,18 @@ def mark_read(vault: Vault, name: str, shown: list[str], now: Timestamp) -> Look
     return looked
 
 
-def keep_clock(vault: Vault, name: bytes, channel: Channel) -> None:
-    """Put the epoch clock where it is at least as far."""
-    vault.set_clock(name, channel.clock.hour, channel.clock.value, channel.state.lifetime)
+def keep_clocks(vault: Vault, channel: Channel) -> None:
+    """Put every epoch's clock where it is at least as far, and note whose they are. One that is
+    not needed any more stays until that is on disk.
+    """
+    for name, clock in channel.clocks.items():
+        vault.set_clock(name, clock.hour, clock.value, channel.state.lifetime)
+    vault.channels.put_epochs(channel.state.id, channel.clocks.keys())
+
+
+def _opened(vault: Vault, row: ChannelRow) -> Channel:
+    names = vault.channels.epochs(row.id)
+    return Channel.open(row.state, {name: vault.clock(name) for name in names})
 
 
 def described(state: ChannelState) -> Summary:

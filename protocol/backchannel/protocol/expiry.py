@@ -270,6 +270,11 @@ class ExpiryKeys:
             return [self._fill(place)]
         return self._move(place) if self._places[number].hour < hour else []
 
+    @property
+    def clocks(self) -> set[bytes]:
+        """Names of the epoch clocks that stand here."""
+        return {name[: limits.ID] for kind, name in self._index if kind is PlaceKind.CLOCK}
+
     def clock(self, name: bytes) -> tuple[Hour, ClockValue]:
         """An epoch clock's oldest hour and value."""
         place = self._places[self._number(PlaceKind.CLOCK, name)]

@@ -47,14 +47,14 @@ def new(app: App, *, url: str, paid: Path | None, file: Path | None, **decided: 
     """
     from backchannel.client import charter, founding, vouchers
     from backchannel.client.sync import Sync
-    from backchannel.protocol.roster import Relay
+    from backchannel.protocol.roster import Policy, Relay
 
     address = Address.parse(url, allow_http=app.settings.allow_http)
     stands_for = charter.read(file) if file else charter.usual(decided["alias"], address.host)
     bought, found = vouchers.read(paid) if paid else [], app.describe(str(address))
     relay = Relay(str(address), found.key.value)
     expires = decided.pop("expires")
-    plan = founding.Plan(**decided, relay=relay, lifetime=expires, charter=stands_for)
+    plan = founding.Plan(**decided, relay=relay, policy=Policy(expires), charter=stands_for)
     drawn = founding.draw_up(app, plan)
     with app.vault(create=True) as vault, Sync(app, vault) as sync:
         problem = sync.deliver(founding.keep(app, vault, drawn, bought)).problem
@@ -113,7 +113,7 @@ def show(app: App, channel: str | None) -> None:
     with app.vault() as vault:
         row = pick_channel(vault, channel)
         state = look(vault, row.name, app.now(), app.entropy).state
-        left = vault.vouchers.count(state.relays[0].url) if state.close else None
+        left = vault.vouchers.count(state.relays[0].url) if state.epoch.close else None
     since, founded = row.summary["since"], row.summary["founded"]
     app.ui.show(
         _standing_for(row.name, state) | {"since": phrases.stamp(since), "vouchers_left": left}

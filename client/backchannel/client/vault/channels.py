@@ -1,21 +1,21 @@
 """Channels and pending joins in the vault: opaque state, and a summary that is cheap to read."""
 
 import json
+from collections.abc import Collection
 from typing import Any, NamedTuple, final
 
 from backchannel.client.errors import NotFound, UsageMistake
 from backchannel.client.vault.database import Database
-from backchannel.protocol.types import ChannelId
+from backchannel.protocol.types import ChannelId, EpochId
 
 Summary = dict[str, Any]
 
 
 class ChannelRow(NamedTuple):
-    """One channel. `clock` names the place of its epoch clock in the expiry-key file."""
+    """One channel."""
 
     id: ChannelId
     name: str
-    clock: bytes
     state: bytes
     summary: Summary
 
@@ -37,32 +37,30 @@ class Channels:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(
-        self, ident: ChannelId, name: str, clock: bytes, state: bytes, summary: Summary
-    ) -> None:
+    def add(self, ident: ChannelId, name: str, state: bytes, summary: Summary) -> None:
         """A new channel; `UsageMistake` when there is one of that name already."""
         if self._database.one("SELECT 1 FROM channels WHERE name = ? OR id = ?", name, ident):
             msg = f"There is a channel named {name} already."
             raise UsageMistake(msg, "choose another name")
         self._database.change(
-            "INSERT INTO channels (id, name, clock, state, summary) VALUES (?, ?, ?, ?, ?)",
-            *(ident, name, clock, state, _pack(summary)),
+            "INSERT INTO channels (id, name, state, summary) VALUES (?, ?, ?, ?)",
+            *(ident, name, state, _pack(summary)),
         )
 
     def get(self, name: str) -> ChannelRow:
         """The channel of that name; `NotFound`."""
         row = self._database.one(
-            "SELECT id, name, clock, state, summary FROM channels WHERE name = ?", name
+            "SELECT id, name, state, summary FROM channels WHERE name = ?", name
         )
         if row is None:
             msg = f"There is no channel named {name}."
             raise NotFound(msg, "backchannel channel list")
-        return ChannelRow(row[0], row[1], row[2], row[3], _unpack(row[4]))
+        return ChannelRow(row[0], row[1], row[2], _unpack(row[3]))
 
     def list(self) -> list[ChannelRow]:
         """Every channel, oldest first, without its state: what `status` and `channel list` show."""
-        rows = self._database.all("SELECT id, name, clock, summary FROM channels ORDER BY rowid")
-        return [ChannelRow(row[0], row[1], row[2], b"", _unpack(row[3])) for row in rows]
+        rows = self._database.all("SELECT id, name, summary FROM channels ORDER BY rowid")
+        return [ChannelRow(row[0], row[1], b"", _unpack(row[2])) for row in rows]
 
     def put_state(self, ident: ChannelId, state: bytes, summary: Summary) -> None:
         """Replace state and summary."""
@@ -70,6 +68,23 @@ class Channels:
             "UPDATE channels SET state = ?, summary = ? WHERE id = ?", state, _pack(summary), ident
         )
         _must_be_there(changed)
+
+    def epochs(self, ident: ChannelId) -> set[EpochId]:
+        """Names of the epochs whose clocks open it."""
+        rows = self._database.all("SELECT epoch FROM epochs WHERE channel = ?", ident)
+        return {EpochId(row[0]) for row in rows}
+
+    def every_epoch(self) -> set[bytes]:
+        """Of all channels."""
+        return {bytes(row[0]) for row in self._database.all("SELECT epoch FROM epochs")}
+
+    def put_epochs(self, ident: ChannelId, names: Collection[EpochId]) -> None:
+        """These, and no others, from now on."""
+        known = self.epochs(ident)
+        for name in known - set(names):
+            self._database.change("DELETE FROM epochs WHERE epoch = ?", name)
+        for name in set(names) - known:
+            self._database.change("INSERT INTO epochs (epoch, channel) VALUES (?, ?)", name, ident)
 
     def remove(self, ident: ChannelId) -> None:
         """Delete a channel with its messages and cores."""

@@ -143,12 +143,21 @@ class Vault:
         return max(hour_of(now), self._expiry.highest)
 
     def clock(self, name: bytes) -> tuple[Hour, ClockValue]:
-        """A channel's epoch clock: its oldest hour and value. `StaleError` when it is gone."""
+        """An epoch's clock: its oldest hour and value. `StaleError` when it is gone."""
         return self._expiry.keys.clock(name)
 
     def set_clock(self, name: bytes, hour: Hour, value: ClockValue, lifetime: int) -> None:
-        """Keep a channel's epoch clock; it is on disk when this returns."""
+        """Keep an epoch's clock; it is on disk when this returns."""
         self._expiry.apply(self._expiry.keys.set_clock(name, hour, value, lifetime))
+
+    def forget_clocks(self) -> None:
+        """Erase the clocks of epochs that no channel has any more: those that are over, and those
+        of a change that was not finished. Never before it is on disk that they are not needed.
+        """
+        from backchannel.protocol.expiry import PlaceKind
+
+        for name in self._expiry.keys.clocks - self.channels.every_epoch():
+            self._expiry.apply(self._expiry.keys.erase(PlaceKind.CLOCK, name))
 
     def sweep(self, now: Timestamp) -> Swept:
         """Delete the rows of what is dead. Housekeeping: erased keys have closed them before."""
@@ -157,6 +166,7 @@ class Vault:
             with self.transaction():
                 messages = self._database.change("DELETE FROM messages WHERE expires <= ?", hour)
                 cores = self._database.change("DELETE FROM cores WHERE expires <= ?", hour)
+            self.forget_clocks()
             return Swept(messages, cores, clean=self._database.fold())
 
     def _prepare(self, path: Path, key: VaultKey, now: Timestamp) -> Database:
