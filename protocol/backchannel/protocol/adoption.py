@@ -15,6 +15,7 @@ from backchannel.protocol.errors import (
     RemoteProtocolError,
     UnknownError,
 )
+from backchannel.protocol.format import check_format
 from backchannel.protocol.outcome import Alarm, Ended, Event
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Package, Roster, charter_hash, open_piece, succeeds
@@ -166,6 +167,7 @@ def _check(reception: Reception, waiting: Announced, package: Package) -> None:
         check_succession(state, roster, waiting)
     else:
         _check_first(state, roster)
+    _check_seats(roster, waiting)
     _check_epoch(reception, roster, waiting)
     _check_identities(state, package)
 
@@ -191,6 +193,14 @@ def check_succession(state: ChannelState, roster: Roster, waiting: Announced) ->
         if agreed is None or state.me not in agreed.yes:
             msg = "a roster lengthens what I did not agree to"
             raise ForbiddenError(msg, waiting.by)
+
+
+def _check_seats(roster: Roster, waiting: Announced) -> None:
+    """Everybody holds a channel to its kind, a newcomer too."""
+    try:
+        check_format(roster.policy, roster.entries)
+    except RefusedError as error:
+        raise ForbiddenError(str(error), waiting.by) from None
 
 
 def _check_epoch(reception: Reception, roster: Roster, waiting: Announced) -> None:

@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 from backchannel.protocol import command as commands
 from backchannel.protocol import epoch, limits
+from backchannel.protocol.assent import tell
 from backchannel.protocol.content import Announcement, Gone, Proposal, policy_hash
 from backchannel.protocol.core import Kind, content_hash
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.epoch import EpochClock
 from backchannel.protocol.errors import LocalProtocolError, RemoteProtocolError
+from backchannel.protocol.format import check_format
 from backchannel.protocol.identity import Bundle
 from backchannel.protocol.outcome import OpenDrop, SealDrop
 from backchannel.protocol.posting import Posting
@@ -113,7 +115,7 @@ def set_policy(posting: Posting, policy: Policy) -> None:
         return
     proposed = state.proposals.get(policy_hash(policy))
     if proposed is None:
-        posting.post(Proposal(policy))
+        tell(posting, Proposal(policy))
         return
     missing = [entry.alias for entry in current.entries if entry.slot not in proposed.yes]
     if missing:
@@ -214,6 +216,7 @@ def _acceptable(package: Package, current: Roster) -> Package:
     try:
         Package.parse(package.pack())
         succeeds(package.roster, current)
+        check_format(package.roster.policy, package.roster.entries)
     except RemoteProtocolError as error:
         msg = f"that cannot be done: {error}"
         raise LocalProtocolError(msg) from None

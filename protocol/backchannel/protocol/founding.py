@@ -9,6 +9,7 @@ from backchannel.protocol.alias import check_alias
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.epoch import EpochClock
 from backchannel.protocol.errors import LocalProtocolError
+from backchannel.protocol.format import check_format
 from backchannel.protocol.identity import BundleKeys, identity_hash
 from backchannel.protocol.roster import Disclosure, Entry, Policy, Relay, Roster, charter_hash
 from backchannel.protocol.secret import CloseSecret, EpochSeed
@@ -28,8 +29,8 @@ def found(
     now: Timestamp,
     entropy: Entropy,
 ) -> tuple[ChannelState, EpochClock]:
-    """The founder's state and clock. `LocalProtocolError` or `DecodeError` for what no newcomer
-    would take.
+    """The founder's state and clock. `LocalProtocolError`, `DecodeError` or `RefusedError` for what
+    no newcomer would take.
     """
     charter = unicodedata.normalize("NFC", charter)
     if founder.role != "facilitator" or not 1 <= len(charter.encode()) <= limits.CHARTER_BYTES:
@@ -55,6 +56,7 @@ def found(
         (entry,),
     )
     Roster.parse(roster.pack())
+    check_format(policy, roster.entries)
     close = CloseSecret(entropy.draw(32))
     first = Epoch(epoch.epoch_id(secret), 0, secret, relays, hour, close)
     state = ChannelState(

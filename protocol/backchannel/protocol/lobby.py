@@ -12,6 +12,7 @@ from backchannel.protocol.command import Invite
 from backchannel.protocol.content import Gone, Thread, Threads
 from backchannel.protocol.core import Kind, content_hash, head_of
 from backchannel.protocol.errors import LocalProtocolError, RefusedError, StaleError
+from backchannel.protocol.format import check_format
 from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate, identity_hash
 from backchannel.protocol.intro import Admission
 from backchannel.protocol.invite import (
@@ -98,6 +99,7 @@ def invite(posting: Posting, command: Invite) -> None:
     close = close_secret(state)
     _check_free(state, command.alias)
     check_alias(command.party)
+    _check_seats(state, command)
     if not 1 <= command.valid <= limits.LIFETIME or command.role not in ROLES:
         msg = "an invite is good for 1 to 2,160 hours, and for a role that there is"
         raise LocalProtocolError(msg)
@@ -129,6 +131,16 @@ def _check_free(state: ChannelState, alias: str) -> None:
     if _taken(state, check_alias(alias)):
         msg = "that name is taken, or too like another"
         raise LocalProtocolError(msg)
+
+
+def _check_seats(state: ChannelState, command: Invite) -> None:
+    """Whoever is here, may still come, and is asked now: sooner said than at the door."""
+    expected = [guest.card.invited for guest in state.guests if _names(guest)]
+    asked = Person(command.alias, command.party, command.role)
+    try:
+        check_format(state.policy, [*state.current().entries, *expected, asked])
+    except RefusedError as error:
+        raise LocalProtocolError(str(error)) from None
 
 
 def _names(guest: Guest) -> list[str]:

@@ -87,8 +87,10 @@ class Policy(Record, frozen=True):
             raise DecodeError(msg)
 
     def lengthens(self, other: "Policy") -> bool:
-        """Whether what is said lives longer than under `other`: that waits for everybody."""
-        return self.lifetime > other.lifetime
+        """Whether what is said lives longer than under `other`, or the talk is of another kind,
+        which others may join: that waits for everybody.
+        """
+        return self.lifetime > other.lifetime or self.format != other.format
 
 
 class Entry(Record, frozen=True):
