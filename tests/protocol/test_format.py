@@ -76,6 +76,12 @@ def test_nobody_in_particular_speaks_on_a_hotline() -> None:
         check_format(Policy(24, "hotline", 4), [BRIDGE])
 
 
+def test_what_is_said_on_a_hotline_is_kept_for_three_days_and_not_an_hour_more() -> None:
+    check_format(Policy(72, "hotline"), [BRIDGE])
+    with pytest.raises(RefusedError, match="at most 72 hours"):
+        check_format(Policy(73, "hotline"), [BRIDGE])
+
+
 def test_a_hotline_with_unattributed_posts_is_not_founded() -> None:
     founder = Entry(0, "Founder", "Bridge", "facilitator", bytes(32))
     policy, chance = Policy(24, "hotline", 4), ScriptedEntropy("founder")

@@ -2,6 +2,7 @@
 screen.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from backchannel.client import phrases, session
@@ -11,10 +12,14 @@ from backchannel.client.errors import UsageMistake
 from backchannel.client.relays import refuse_other_key
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol.channel import Channel
+from backchannel.protocol.command import Begin
 from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.outcome import Outcome
 from backchannel.protocol.roster import Entry, Policy, Relay
 from backchannel.protocol.types import ChannelId
+
+Threads = Sequence[tuple[str, int | None]]
+"""Topics, with hours of their own or the channel's."""
 
 
 class Plan(NamedTuple):
@@ -49,9 +54,13 @@ def draw_up(app: App, plan: Plan) -> tuple[Channel, Outcome]:
 
 
 def keep(
-    app: App, vault: Vault, drawn: tuple[Channel, Outcome], vouchers: list[bytes]
+    app: App,
+    vault: Vault,
+    drawn: tuple[Channel, Outcome],
+    vouchers: list[bytes],
+    threads: Threads = (),
 ) -> ChannelId:
-    """Put it in the vault, with its vouchers and what it owes."""
+    """Put it in the vault, with its vouchers, its first threads and what it owes."""
     (channel, outcome), now = drawn, app.now()
     for relay in channel.state.relays:
         refuse_other_key(vault, relay.url, relay.key)
@@ -60,6 +69,8 @@ def keep(
         vault.vouchers.add_many(channel.state.relays[0].url, vouchers)
         opened = session.begin(vault, channel, founded=True, now=now, entropy=app.entropy)
         opened.carry(outcome)
+        for topic, hours in threads:
+            opened.act(Begin(topic, min(hours, channel.state.lifetime) if hours else None))
         opened.save()
     return channel.state.id
 

@@ -16,6 +16,9 @@ PARTIES: Final[dict[Format, int]] = {"bilateral": 2, "shuttle": 1}
 ATTRIBUTED: Final[frozenset[Format]] = frozenset({"hotline"})
 """Where everybody must know who speaks: a warning from nobody in particular starts a crisis."""
 
+HOURS: Final[dict[Format, int]] = {"hotline": 72}
+"""The longest that content lives: what is said in a crisis is not for the record."""
+
 
 class Seat(Protocol):
     """An entry, or somebody who is invited to become one."""
@@ -54,6 +57,9 @@ def check_format(policy: Policy, seats: Iterable[Seat]) -> None:
     if most is not None and len(parties(seats)) > most:
         count = "one party" if most == 1 else f"{most} parties"
         msg = f"a {kind} channel has at most {count} besides whoever facilitates"
+        raise RefusedError(msg)
+    if policy.lifetime > HOURS.get(kind, policy.lifetime):
+        msg = f"what is said in a {kind} channel is kept for at most {HOURS[kind]} hours"
         raise RefusedError(msg)
     if kind in ATTRIBUTED and policy.unattributed:
         msg = f"a {kind} channel has no unattributed posts"

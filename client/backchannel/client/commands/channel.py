@@ -13,10 +13,10 @@ from backchannel.client.options import Duration, verb, verbs
 from backchannel.client.verdict import queued
 
 if TYPE_CHECKING:
-    from backchannel.protocol.roster import Relay
+    from backchannel.protocol.roster import Policy, Relay
     from backchannel.protocol.state import ChannelState
 
-_WEEK = 168
+_USUAL = "plenary"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -33,8 +33,20 @@ def channel(_app: App) -> None:
     help="Vouchers of that relay, one a line; - reads standard input.  [default: those left]",
 )  # fmt: skip
 @click.option(
-    "--expires", type=Duration("1h", "90d", hours=True), default=_WEEK, metavar="TIME",
-    help="How long what is said is kept: 24h, 7d.  [default: 7d]",
+    "--kind", default=_USUAL, metavar="KIND",
+    help="What it is for: see `channel kinds`.  [default: plenary]",
+)  # fmt: skip
+@click.option(
+    "--expires", type=Duration("1h", "90d", hours=True), metavar="TIME",
+    help="How long what is said is kept: 24h, 7d.  [default: as the kind has it]",
+)  # fmt: skip
+@click.option(
+    "--unattributed", type=click.IntRange(0, 64), metavar="N",
+    help="People who must be about for an unattributed post; 0: none.  [default: the kind's]",
+)  # fmt: skip
+@click.option(
+    "--vouches", type=click.IntRange(0, 8), metavar="N",
+    help="Members who vouch before anybody is admitted.  [default: the kind's]",
 )  # fmt: skip
 @click.option("--charter", "file", metavar="FILE", type=_FILE, help="Charter, disclosure (TOML).")
 @click.option("--alias", default="Facilitator", metavar="NAME", help="Your name in it.")
@@ -45,40 +57,53 @@ def new(app: App, *, url: str, paid: Path | None, file: Path | None, **decided: 
     Asks the relay for its key and trusts that key from then on. Costs one voucher; what is left
     over stays in your vault and pays for invites and for your next channels: give each FILE once.
     """
-    from backchannel.client import charter, founding, vouchers
+    from backchannel.client import charter, founding, kinds, vouchers
     from backchannel.client.sync import Sync
-    from backchannel.protocol.roster import Policy, Relay
+    from backchannel.protocol.roster import Relay
 
+    kind = kinds.find(decided.pop("kind"))
+    rules = (decided.pop(each) for each in ("expires", "unattributed", "vouches"))
+    policy = kinds.policy(kind, *rules)
     address = Address.parse(url, allow_http=app.settings.allow_http)
     stands_for = charter.read(file) if file else charter.usual(decided["alias"], address.host)
     bought, found = vouchers.read(paid) if paid else [], app.describe(str(address))
     relay = Relay(str(address), found.key.value)
-    expires = decided.pop("expires")
-    plan = founding.Plan(**decided, relay=relay, policy=Policy(expires), charter=stands_for)
+    plan = founding.Plan(**decided, relay=relay, policy=policy, charter=stands_for)
     drawn = founding.draw_up(app, plan)
     with app.vault(create=True) as vault, Sync(app, vault) as sync:
-        problem = sync.deliver(founding.keep(app, vault, drawn, bought)).problem
+        owner = founding.keep(app, vault, drawn, bought, kind.threads)
+        problem = sync.deliver(owner).problem
         left = vault.vouchers.count(relay.url)
     if problem is not None:
         raise queued(problem, "The channel stands in your vault, and opens with the next sync.")
-    _opened(app, plan.name, relay, expires, left)
+    _opened(app, plan.name, relay, policy, left)
 
 
-def _opened(app: App, name: str, relay: "Relay", expires: int, left: int) -> None:
+def _opened(app: App, name: str, relay: "Relay", policy: "Policy", left: int) -> None:
     document = {
         "channel": name,
         "relay": relay.url,
         "relay_key": relay.key.hex(),
-        "expires_hours": expires,
+        "kind": policy.format,
+        "expires_hours": policy.lifetime,
         "vouchers_left": left,
     }
     app.ui.show(
         document,
         f"{name} is open on {relay.url}.",
-        f"What is said there is kept for {phrases.lifetime(expires)}.",
+        f"What is said there is kept for {phrases.lifetime(policy.lifetime)}.",
         f"Left for invites: {phrases.count(left, 'voucher')}.",
         "next: backchannel invite ALIAS",
     )
+
+
+@verb("kinds")
+def kinds(app: App) -> None:
+    """List the kinds of channels: what each is for, begins with, and always holds."""
+    from backchannel.client.kinds import KINDS, described, document
+
+    lines = [line for kind in KINDS for line in described(kind)]
+    app.ui.show({"kinds": [document(kind) for kind in KINDS]}, *lines)
 
 
 @verb("list")
@@ -178,5 +203,5 @@ def vouchers(app: App, file: Path, channel: str | None) -> None:
         raise problem
 
 
-for command in (new, list_, show, vouchers):
+for command in (new, kinds, list_, show, vouchers):
     channel.add_command(command)
