@@ -21,7 +21,7 @@ from backchannel.protocol.outcome import OpenDrop, SealDrop
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.primitives import x25519_public
 from backchannel.protocol.roster import Entry, Package, Policy, Roster, seal_package, succeeds
-from backchannel.protocol.secret import CloseSecret, EpochSecret, EpochSeed
+from backchannel.protocol.secret import ClockValue, CloseSecret, EpochSecret, EpochSeed
 from backchannel.protocol.state import ChannelState, Draft, Epoch
 from backchannel.protocol.succession import Succession, succeed
 from backchannel.protocol.turn import seal_turn
@@ -45,6 +45,8 @@ class Beginning(NamedTuple):
 
     seed: EpochSeed
     secret: EpochSecret
+    value: ClockValue
+    """Of its clock, at the hour of the round."""
     close: CloseSecret
 
 
@@ -144,6 +146,8 @@ def issue(
     package = _package(over, change, beginning)
     welcome(package.roster)
     if beginning is not None:
+        clock = EpochClock(posting.hour, beginning.value)
+        posting.clocks[epoch.epoch_id(beginning.secret)] = clock
         posting.effects.extend(open_drops(beginning.secret, beginning.close, package.roster))
     names = _announce(over, change, package, beginning)
     succession = Succession(
@@ -176,9 +180,7 @@ def _alone(state: ChannelState) -> bool:
 
 def _begin(posting: Posting) -> Beginning:
     seed = EpochSeed(posting.entropy.draw(32))
-    secret, value = epoch.begin(seed)
-    posting.clocks[epoch.epoch_id(secret)] = EpochClock(posting.hour, value)
-    return Beginning(seed, secret, CloseSecret(posting.entropy.draw(32)))
+    return Beginning(seed, *epoch.begin(seed), CloseSecret(posting.entropy.draw(32)))
 
 
 def _common(state: ChannelState) -> Epoch:
@@ -189,8 +191,10 @@ def _common(state: ChannelState) -> Epoch:
 
 def _package(posting: Posting, change: Change, beginning: Beginning | None) -> Package:
     state, current = posting.state, posting.state.current()
-    hour, secret = posting.hour, beginning.secret if beginning else state.epoch.secret
-    clock = posting.clocks[epoch.epoch_id(secret)]
+    hour, here = posting.hour, state.epoch
+    secret, value = here.secret, posting.clocks[here.id](hour)
+    if beginning is not None:
+        secret, value = beginning.secret, beginning.value
     rivals = tuple(state.rivals)[: limits.MERGED]
     roster = Roster(
         state.id,
@@ -200,7 +204,7 @@ def _package(posting: Posting, change: Change, beginning: Beginning | None) -> P
         state.me,
         hour,
         current.epoch + (1 + bool(rivals) if beginning else 0),
-        epoch.commitment(secret, hour, clock(hour)),
+        epoch.commitment(secret, hour, value),
         current.relays,
         change.policy,
         current.charter,

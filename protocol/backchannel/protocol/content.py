@@ -12,6 +12,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from msgspec import Meta
 
 from backchannel.protocol import limits
+from backchannel.protocol.alias import check_alias
 from backchannel.protocol.codec import Record, decode, encode
 from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.labels import Label
@@ -265,6 +266,11 @@ def read_content(data: bytes) -> Content:
     if any(unicodedata.category(sign) == "Cc" for text in _lines(content) for sign in text):
         msg = "a name holds a character that is none"
         raise DecodeError(msg)
+    if isinstance(content, Proposal):
+        content.policy.check()
+    if isinstance(content, Candidate):
+        check_alias(content.alias)
+        check_alias(content.party)
     if isinstance(content, Text | File) and not _complete(content):
         msg = "a message refers to something that cannot be"
         raise DecodeError(msg)

@@ -239,7 +239,6 @@ def admit(posting: Posting, alias: str) -> None:
     bundle = Bundle.parse(guest.join.bundle)
     entry = _entry(state, guest, guest.join, bundle)
     slot = Slot(entry.slot)
-    posting.renew(1)  # the announcement stands under the very key that the admission gives
     bundles = {each: peer.bundle for each, peer in state.peers.items()}
     bundles |= {state.me: state.keys.public(), slot: bundle}
     entries = (*state.current().entries, entry)
@@ -251,6 +250,7 @@ def admit(posting: Posting, alias: str) -> None:
     )
 
     def welcome(roster: Roster) -> None:
+        posting.renew(1)  # the announcement stands under the very key that the admission gives
         state.peers[slot] = Peer(bundle)
         admission = Admission(state.epoch.number, state.epoch.secret, posting.clock(posting.hour))
         assert guest.join is not None  # noqa: S101 - as checked above

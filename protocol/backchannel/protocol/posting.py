@@ -79,13 +79,17 @@ class Posting:
         self.entropy = entropy
         self.epoch = epoch_of or state.epoch
         self.clock = clocks[self.epoch.id]
-        ending, roster = self.epoch.ending, state.roster
-        self.roster = ending.roster if ending is not None else roster
         since = self.roster.hour if self.roster else 0
         self.hour = Hour(max(hour_of(now), since, self.clock.hour))
         """Never below the roster's, where a newcomer's clock begins."""
         self.effects: list[Effect] = []
         self.events: list[Event] = []
+
+    @property
+    def roster(self) -> Roster | None:
+        """Posts stand under it: the current one, which a round may change, or the epoch's last."""
+        ending = self.epoch.ending
+        return ending.roster if ending is not None else self.state.roster
 
     def into(self, over: Epoch) -> "Posting":
         """The same round, in an epoch that is over."""

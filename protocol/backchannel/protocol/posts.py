@@ -24,8 +24,8 @@ from backchannel.protocol.errors import (
     StaleError,
     UnknownError,
 )
-from backchannel.protocol.outcome import Event, Expired
-from backchannel.protocol.permission import act_of, may, refusal
+from backchannel.protocol.outcome import Alarm, Event, Expired
+from backchannel.protocol.permission import Act, act_of, may, refusal
 from backchannel.protocol.pieces import gather
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Role
@@ -55,7 +55,7 @@ def take_post(reception: Reception) -> list[Event]:
 
 
 def _take(reception: Reception, header: GroupHeader) -> list[Event]:
-    state, head = reception.state, reception.head
+    state = reception.state
     peer = reception.peer(header.sender)
     known = state.versions.get(header.roster)
     if known is not None and known < state.transcript.first:
@@ -69,8 +69,7 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
     part = Part.parse(data)
     content = read_content(part.piece) if part.total == 1 else None
     version = _announced_version(reception, header, content) if known is None else known
-    if content is not None:
-        check_allowed(reception, header.sender, content)
+    check_allowed(reception, header.sender, act_of(content) if content is not None else "text")
     if isinstance(content, Announcement):
         if content.roster != header.roster:
             msg = "an announcement under another roster than its own"
@@ -135,11 +134,13 @@ def _want_key(reception: Reception, header: GroupHeader) -> None:
         reception.state.want("generation", header.sender, header.generation, reception.now)
 
 
-def check_allowed(reception: Reception, sender: Slot, content: Content) -> None:
-    """`ForbiddenError` for what the table does not give to its author's role."""
+def check_allowed(reception: Reception, sender: Slot, act: Act) -> None:
+    """`ForbiddenError` for what the table does not give to its author's role. Who may not speak
+    says nothing that is longer than one part.
+    """
     role = _role(reception, sender)
-    if not may(role, act_of(content)):
-        raise ForbiddenError(refusal(role, act_of(content)), sender)
+    if not may(role, act):
+        raise ForbiddenError(refusal(role, act), sender)
 
 
 def _role(reception: Reception, sender: Slot) -> Role:
@@ -179,8 +180,8 @@ def _deliver(reception: Reception, sender: Slot, part: Part) -> list[Event]:
         content = read_content(whole.data)
     except DecodeError:
         return []  # only parts of several blocks can be nonsense together; each was authentic
-    if part.total > 1:
-        check_allowed(reception, sender, content)
+    if not may(_role(reception, sender), act_of(content)):  # its parts are in the record already
+        return [Alarm("forbidden", sender, reception.hash)]
     return _act(reception, sender, part.id, whole.partial, content)
 
 
