@@ -6,6 +6,8 @@ An adopted roster is never rolled back, and a package that may not be adopted ch
 from collections.abc import Callable
 from contextlib import suppress
 
+import msgspec
+
 from backchannel.protocol import epoch, limits, line, turn
 from backchannel.protocol.content import Announcement, policy_hash
 from backchannel.protocol.errors import (
@@ -16,7 +18,7 @@ from backchannel.protocol.errors import (
     UnknownError,
 )
 from backchannel.protocol.format import check_format
-from backchannel.protocol.outcome import Alarm, Ended, Event
+from backchannel.protocol.outcome import Ended, Event
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Package, Roster, charter_hash, open_piece, succeeds
 from backchannel.protocol.secret import ClockValue, EpochSecret
@@ -32,7 +34,8 @@ def announced(reception: Reception, sender: Slot, announcement: Announcement) ->
     if announcement.roster in state.versions:
         return []
     if state.roster is not None and announcement.version == state.roster.version:
-        return _rival(reception, sender, announcement)
+        _rival(reception, sender, announcement)
+        return []
     if any(each.announcement.roster == announcement.roster for each in state.announced):
         return []
     mine = [each for each in state.announced if each.by == sender]
@@ -50,15 +53,14 @@ def announced(reception: Reception, sender: Slot, announcement: Announcement) ->
     return []
 
 
-def _rival(reception: Reception, sender: Slot, announcement: Announcement) -> list[Event]:
+def _rival(reception: Reception, sender: Slot, announcement: Announcement) -> None:
     """Another roster after the same one; nothing if its issuer has come over since."""
     state = reception.state
     current = state.current()
     beyond = state.come.get(sender, 0) >= current.version
     if announcement.roster in (*state.rivals, *current.merged) or beyond:
-        return []
+        return
     state.rivals[RosterHash(announcement.roster)] = Rival(sender, reception.epoch.id)
-    return [Alarm("rival", sender, announcement.roster)]
 
 
 def _cores(announcement: Announcement) -> tuple[ContentHash, ...]:
@@ -151,7 +153,9 @@ def _complete(reception: Reception, waiting: Announced) -> list[Event]:
     events = succeed(state, succession, hour_of(reception.now))
     if first:
         state.since = Hour(package.roster.hour)
-        state.versions.setdefault(RosterHash(package.roster.previous), package.roster.version - 1)
+        before = RosterHash(package.roster.previous)
+        state.versions.setdefault(before, package.roster.version - 1)
+        state.numbers.setdefault(before, package.roster.epoch)
     return events
 
 
@@ -188,6 +192,9 @@ def check_succession(state: ChannelState, roster: Roster, waiting: Announced) ->
     if current.hash == roster.previous and gone != named:
         msg = "a roster takes away others than its announcement says"
         raise ForbiddenError(msg, waiting.by)
+    if any(entry.identity in state.former for entry in roster.entries):
+        msg = "a roster brings back the keys of somebody who went"
+        raise ForbiddenError(msg, waiting.by)
     if roster.policy.lengthens(current.policy):
         agreed = state.proposals.get(policy_hash(roster.policy))
         if agreed is None or state.me not in agreed.yes:
@@ -213,10 +220,10 @@ def _check_epoch(reception: Reception, roster: Roster, waiting: Announced) -> No
     clock = reception.clocks[epoch.epoch_id(secret)]
     if waiting.secret is not None and clock.hour != hour:
         msg = "an epoch begins at another hour than its roster"
-        raise ForbiddenError(msg, waiting.by)
+        raise ForbiddenError(msg, waiting.by, "epoch")
     if epoch.commitment(secret, hour, clock(hour)) != roster.commitment:
         msg = "a roster is bound to another epoch than mine"
-        raise ForbiddenError(msg, waiting.by)
+        raise ForbiddenError(msg, waiting.by, "epoch")
 
 
 def _check_identities(state: ChannelState, package: Package) -> None:
@@ -252,9 +259,22 @@ def _check_first(state: ChannelState, roster: Roster) -> None:
 
 
 def read_back(state: ChannelState, known: ContentHash, now: Hour) -> list[Event]:
-    """One's own announcement is in the drop, and no other came before it: so it holds."""
+    """One's own cores are in the drop, and no other's were whole before: so the roster holds, here
+    where it does for everybody.
+    """
     draft = state.draft
-    if draft is None or draft.announcement != known:
+    if draft is None or known not in draft.unread:
         return []
+    unread = tuple(core for core in draft.unread if core != known)
+    if unread:
+        state.draft = msgspec.structs.replace(draft, unread=unread)
+        return []
+    return hold(state, now)
+
+
+def hold(state: ChannelState, now: Hour) -> list[Event]:
+    """One's own draft is the roster that holds."""
+    draft = state.draft
+    assert draft is not None  # noqa: S101 - as the callers saw
     package = Package.parse(draft.package)
     return succeed(state, Succession(package, draft.secret, draft.close, draft.gone), now)

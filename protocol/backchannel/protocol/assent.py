@@ -45,7 +45,7 @@ def told(reception: Reception, sender: Slot, whole: Partial, content: Content) -
         case Echo():
             return _echo(state, sender, content)
         case Digest():
-            return record.compare(reception, sender, content)
+            record.compare(reception, sender, content)
         case Prekey():
             _prekey(state, sender, content)
         case _:
@@ -91,7 +91,7 @@ def _echo(state: ChannelState, sender: Slot, echo: Echo) -> list[Event]:
     roster = RosterHash(echo.roster)
     if roster in state.versions:
         record.come(state, sender, roster)
-    elif state.roster is not None and echo.version == state.roster.version:
+    elif state.roster and echo.version == state.roster.version and roster not in state.rivals:
         return [Alarm("foreign", sender, roster)]
     return []
 

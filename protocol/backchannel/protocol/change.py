@@ -20,12 +20,20 @@ from backchannel.protocol.identity import Bundle
 from backchannel.protocol.outcome import OpenDrop, SealDrop
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.primitives import x25519_public
-from backchannel.protocol.roster import Entry, Package, Policy, Roster, seal_package, succeeds
+from backchannel.protocol.roster import (
+    Entry,
+    Package,
+    Policy,
+    Roster,
+    lighter,
+    seal_package,
+    succeeds,
+)
 from backchannel.protocol.secret import ClockValue, CloseSecret, EpochSecret, EpochSeed
 from backchannel.protocol.state import ChannelState, Draft, Epoch
 from backchannel.protocol.succession import Succession, succeed
 from backchannel.protocol.turn import seal_turn
-from backchannel.protocol.types import ContentHash, Core, Hour, RosterHash, Slot
+from backchannel.protocol.types import ContentHash, Core, Hour, RosterHash, Slot, Timestamp, hour_of
 
 
 class Change(NamedTuple):
@@ -93,15 +101,18 @@ def turn(posting: Posting, gone: tuple[Gone, ...] = ()) -> None:
 
 
 def set_role(posting: Posting, command: commands.SetRole) -> None:
-    """Another role for somebody; whoever stops facilitating does so under new keys."""
-    current = posting.state.current()
+    """Another role for somebody; one that takes something away comes with new keys."""
+    state, current = posting.state, posting.state.current()
     entry = current.named(command.alias)
     if entry is None or entry.role == command.role:
         msg = "nobody of that name is here in another role"
         raise LocalProtocolError(msg)
+    if entry.slot == state.me:
+        msg = "you do not change your own role: another facilitator does"
+        raise LocalProtocolError(msg)
     changed = Entry(entry.slot, entry.alias, entry.party, command.role, entry.identity)
     entries = tuple(changed if each is entry else each for each in current.entries)
-    turns = entry.role == "facilitator"
+    turns = lighter(command.role, entry.role)
     issue(posting, Change(entries, current.policy, turns=turns))
 
 
@@ -133,7 +144,7 @@ def issue(
     posting: Posting, change: Change, welcome: Callable[[Roster], None] = lambda _roster: None
 ) -> tuple[ContentHash, ...]:
     """Make, announce and, where nobody else could have, adopt the next roster. Gives the content
-    hashes of announcement and pieces. `welcome` is called before anything is said under it.
+    hashes of its cores. `welcome` is called before anything is said under it.
     """
     state = posting.state
     _check_may(state)
@@ -159,13 +170,16 @@ def issue(
     if _alone(state):
         posting.events.extend(succeed(state, succession, posting.hour))
     else:
-        state.draft = _draft(names[0], succession)
+        state.draft = _draft(names, posting.now, succession)
     return names
 
 
 def _check_may(state: ChannelState) -> None:
-    if state.epoch.close is None or state.current().entry(state.me).role != "facilitator":
+    if state.current().entry(state.me).role != "facilitator":
         msg = "only a facilitator can do that"
+        raise LocalProtocolError(msg)
+    if state.epoch.close is None:
+        msg = "the other facilitator's part of the keys has not reached you yet: try again later"
         raise LocalProtocolError(msg)
     if state.draft is not None:
         msg = "your change before this one has not come back from the relay yet"
@@ -186,7 +200,8 @@ def _begin(posting: Posting) -> Beginning:
 def _common(state: ChannelState) -> Epoch:
     """Where everybody reads who may have adopted a rival: the epoch in which both were announced."""
     told = {rival.epoch for rival in state.rivals.values()}
-    return next((each for each in state.epochs if each.id in told), state.epoch)
+    open_ = [e for e in state.epochs if e.id in told and not (e.ending and e.ending.sealed)]
+    return open_[0] if open_ else state.epoch
 
 
 def _package(posting: Posting, change: Change, beginning: Beginning | None) -> Package:
@@ -247,7 +262,7 @@ def _announce(
     posted = posting.post_as_is(announcement, roster)
     for core in (*begins, *pieces):
         posting.put(core)
-    return (posted.hash, *names)
+    return (posted.hash, *map(content_hash, begins), *names)
 
 
 def _turn_core(posting: Posting, change: Change, roster: RosterHash, beginning: Beginning) -> Core:
@@ -257,15 +272,17 @@ def _turn_core(posting: Posting, change: Change, roster: RosterHash, beginning: 
     return seal_turn(me, roster, beginning.seed, wraps, posting.clock, head, posting.entropy)
 
 
-def _draft(announcement: ContentHash, new: Succession) -> Draft:
+def _draft(cores: tuple[ContentHash, ...], now: Timestamp, new: Succession) -> Draft:
     return Draft(
-        announcement,
+        cores,
+        now,
         new.package.roster.hash,
         new.package.roster.version,
         new.package.pack(),
         new.secret,
         new.close,
         new.gone,
+        hour_of(now),
     )
 
 

@@ -51,6 +51,8 @@ from backchannel.protocol.upkeep import keep_up
 _NOBODY = 255
 _NAMING = frozenset({Kind.GROUP, Kind.KEY, Kind.INTRO})
 """Kinds whose first field is the sender."""
+_LAST = frozenset({Kind.CHUNK, Kind.UNATTRIBUTED})
+"""Kinds that nothing waits for."""
 
 
 @final
@@ -126,9 +128,10 @@ class Channel:
 
     def receive(self, arrival: Arrival, now: Timestamp) -> list[Event]:
         """Take in one block. A `RemoteProtocolError` says why it was refused, and then nothing has
-        changed.
+        changed but the list of refused posts.
 
-        A block that cannot be read yet is kept and tried again; that is no error.
+        A block that cannot be read yet is kept and tried again; that is no error. Nor is one that
+        its author was not to write: that is an `Alarm`.
         """
         for guest in self.state.guests:
             if lobby.lobby_of(guest).drop.id == arrival.drop:
@@ -144,18 +147,31 @@ class Channel:
         if self.state.epoch_of(known):
             self._again(core, known, now)
             return read_back(self.state, known, hour_of(now))
+        return self._take(epoch, core, known, arrival.hour, now)
+
+    def _take(
+        self, epoch: Epoch, core: Core, known: ContentHash, stored: Hour, now: Timestamp
+    ) -> list[Event]:
         try:
-            events = self._read(epoch, core, known, arrival.hour, now)
+            events = self._read(epoch, core, known, stored, now)
         except UnknownError:
-            self._pend(epoch, core, known, arrival.hour)
+            self._pend(epoch, core, known, stored)
             return []
-        if core[0] == Kind.GROUP and not self.state.announced:
-            return events  # opens nothing else
+        except ForbiddenError as error:
+            return [self._alarm(error, epoch, core, known)]
+        if core[0] in _LAST or (core[0] == Kind.GROUP and not self._opens_more()):
+            return events
         return events + self._retry(now)
+
+    def _opens_more(self) -> bool:
+        """Whether a post may let something be read that waits."""
+        missing = self.state.transcript.missing
+        named = any(each.hash in missing for each in self.state.pending)
+        return named or bool(self.state.announced)
 
     def _source(self, drop: DropId) -> tuple[Epoch, OuterSecret]:
         """Whose drop it is; the secrets of drops are kept as long as this object lives."""
-        if drop not in self._drops:
+        if drop not in self._drops or self._drops[drop][0].id not in self.clocks:
             self._drops = {
                 each.id: (epoch, each.outer)
                 for epoch in self.state.epochs
@@ -173,11 +189,18 @@ class Channel:
         head = head_of(core)
         return read(Reception(self.state, self.clocks, epoch, core, head, hash_of, stored, now))
 
+    def _alarm(self, error: ForbiddenError, epoch: Epoch, core: Core, known: ContentHash) -> Alarm:
+        """An authentic core that is refused: seen, so that no copy of it alarms again."""
+        epoch.seen[known] = head_of(core).hour
+        self.state.got("core", error.slot, known)
+        return Alarm(error.kind, Slot(error.slot), known, str(error))
+
     def _again(self, core: Core, known: ContentHash, now: Timestamp) -> None:
         """A core that is known came again: it is not owed any more, if its slots are those that I
         accepted; or its author waits for a reply.
         """
         post = self.state.transcript.posts.get(known)
+        self.state.record.sent.pop(known, None)
         if post is None or post.slots == slots_name(core):
             self.state.owed.pop(known, None)
         for slot, peer in self.state.peers.items():
@@ -186,6 +209,8 @@ class Channel:
 
     def _pend(self, epoch: Epoch, core: Core, hash_of: ContentHash, stored: Hour) -> None:
         state = self.state
+        if core[0] == Kind.CHUNK:
+            return  # a file has thousands: they stay in the drop, and are found by reading again
         sender = core[HEAD] if core[0] in _NAMING else _NOBODY
         if any(waiting.core == core for waiting in state.pending):
             return
@@ -211,7 +236,7 @@ class Channel:
                 except UnknownError:
                     kept.append(each)
                 except ForbiddenError as error:
-                    events.append(Alarm("forbidden", Slot(error.slot), each.hash))
+                    events.append(self._alarm(error, epoch, each.core, each.hash))
                 except RemoteProtocolError:
                     continue  # it came before its reasons did, and is refused now
             self.state.pending = kept + self.state.pending

@@ -15,6 +15,8 @@ from backchannel.protocol import limits
 from backchannel.protocol.alias import check_alias
 from backchannel.protocol.codec import Record, decode, encode
 from backchannel.protocol.errors import DecodeError
+from backchannel.protocol.filename import check_file_name
+from backchannel.protocol.identity import HybridPublic
 from backchannel.protocol.labels import Label
 from backchannel.protocol.primitives import hash_
 from backchannel.protocol.roster import PIECE as ROSTER_PIECE
@@ -27,6 +29,8 @@ PIECE = PART - _PART_HEAD
 MOST = limits.PARTS * PIECE
 CHUNK = ROSTER_PIECE
 """Bytes of a file in one core: a chunk has the shape of a roster core."""
+NAMES = CHUNK // limits.HASH
+"""Chunk cores that one index core names."""
 
 
 Flag = Annotated[int, Meta(ge=0, le=1)]
@@ -117,9 +121,10 @@ class Leave(Record, frozen=True, tag="leave"):
 
 
 class DigestRow(Record, frozen=True):
-    """What the author accepted of one hour."""
+    """What the author accepted of one hour, under one roster version."""
 
     hour: U32
+    version: U32
     count: U32
     digest: Hash
 
@@ -128,6 +133,10 @@ class Digest(Record, frozen=True, tag="digest"):
     """What the author holds of closed hours, for others to compare; `asks` for theirs."""
 
     asks: Flag
+    since: U32
+    """The first hour that the rows tell of."""
+    version: U32
+    """The first roster version that the author can read."""
     rows: Annotated[tuple[DigestRow, ...], Meta(max_length=limits.DIGEST_ROWS)]
     refused: Annotated[tuple[Hash, ...], Meta(max_length=limits.DIGEST_REFUSED)]
 
@@ -280,6 +289,8 @@ def read_content(data: bytes) -> Content:
     if isinstance(content, Threads) and not all(any(each.thread) for each in content.threads):
         msg = "the channel's own thread does not begin"
         raise DecodeError(msg)
+    if isinstance(content, Prekey):
+        HybridPublic.parse(content.prekey)
     if isinstance(content, Ask) and not 1 <= wanted(content) <= limits.WANTED:
         msg = "an ask names nothing, or too much"
         raise DecodeError(msg)
@@ -308,12 +319,13 @@ def _lines(content: Content) -> list[str]:
 def _complete(content: Text | File) -> bool:
     if isinstance(content, Text):
         return len(content.about) in (0, limits.ID)
+    check_file_name(content.name)
     return len(content.index) == index_cores(content.size)
 
 
 def index_cores(size: int) -> int:
     """How many index cores a file of `size` bytes has."""
-    return -(-chunk_cores(size) // (CHUNK // limits.HASH))
+    return -(-chunk_cores(size) // NAMES)
 
 
 def chunk_cores(size: int) -> int:

@@ -6,13 +6,13 @@ Asks `permission` first, by one's own role; then the noun's own file does it.
 from collections.abc import Callable
 from typing import Any, Final
 
-from backchannel.protocol import assent, change, limits, lobby, notes, record
+from backchannel.protocol import assent, change, files, limits, lobby, nobody, notes, record
 from backchannel.protocol import command as c
 from backchannel.protocol.content import AUTHORITY, RELEASE, Candidate, Text, Thread, Threads
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.permission import Act, may, refusal
 from backchannel.protocol.posting import Posting, tidy
-from backchannel.protocol.state import Partial
+from backchannel.protocol.state import ChannelState, Partial
 from backchannel.protocol.threads import has_room, heard, learn
 from backchannel.protocol.types import ThreadId
 
@@ -43,9 +43,7 @@ def _say(posting: Posting, command: c.Say) -> None:
     if not 0 <= command.authority < len(AUTHORITY) or not 0 <= command.release < len(RELEASE):
         msg = "no such label"
         raise LocalProtocolError(msg)
-    if state.floor not in (None, state.me) and not state.facilitates(state.me):
-        msg = "somebody else has the floor: raise your hand, or send a private note"
-        raise LocalProtocolError(msg)
+    _check_turn(state)
     content = Text(
         command.thread,
         state.thread_lifetime(command.thread),
@@ -59,6 +57,17 @@ def _say(posting: Posting, command: c.Say) -> None:
     posted = posting.post(content, message=command.id)
     whole = Partial(1, posted.hour, posted.hour, posted.order, posted.hash, {})
     posting.events.append(heard(state, state.me, posted.id, whole, content))
+
+
+def _check_turn(state: ChannelState) -> None:
+    if state.floor not in (None, state.me) and not state.facilitates(state.me):
+        msg = "somebody else has the floor: raise your hand, or send a private note"
+        raise LocalProtocolError(msg)
+
+
+def _send_file(posting: Posting, command: c.SendFile) -> None:
+    _check_turn(posting.state)
+    files.send(posting, command)
 
 
 def _begin(posting: Posting, command: c.Begin) -> None:
@@ -97,6 +106,8 @@ def _present(posting: Posting, command: c.Present) -> None:
 _DEEDS: Final[dict[type, tuple[Act, Callable[[Posting, Any], None]]]] = {
     c.Say: ("text", _say),
     c.Whisper: ("note", notes.whisper),
+    c.SayUnattributed: ("unattributed", nobody.speak),
+    c.SendFile: ("file", _send_file),
     c.Begin: ("threads", _begin),
     c.Shorten: ("threads", _shorten),
     c.Invite: ("invite", lobby.invite),

@@ -4,6 +4,11 @@ Owns the exception tree below `BackchannelError`; knows nothing of sockets, file
 No message ever holds key material or text that somebody wrote.
 """
 
+from typing import Literal
+
+Charge = Literal["forbidden", "fork", "epoch"]
+"""What an authentic core is refused for with an alarm: see `outcome.AlarmKind`."""
+
 
 class BackchannelError(Exception):
     """The root of every error that the project raises on purpose."""
@@ -46,11 +51,12 @@ class RefusedError(RemoteProtocolError):
 
 
 class ForbiddenError(RefusedError):
-    """Authentic beyond doubt, and not for its author to do: worth an alarm."""
+    """Authentic beyond doubt, and not for its author to do: an alarm of this kind."""
 
-    def __init__(self, message: str, slot: int) -> None:
+    def __init__(self, message: str, slot: int, kind: Charge = "forbidden") -> None:
         super().__init__(message)
         self.slot = slot
+        self.kind: Charge = kind
 
 
 class UnknownError(RemoteProtocolError):

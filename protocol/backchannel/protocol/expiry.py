@@ -98,6 +98,8 @@ class Place(NamedTuple):
                 return not any(self.name[16:])
 
 
+_NAMED = {PlaceKind.THREAD, PlaceKind.CLOCK}
+"""Kinds whose name their owner chose."""
 _EMPTY = Place(PlaceKind.EMPTY, bytes(24), Hour(0), 0, bytes(32))
 
 
@@ -170,9 +172,14 @@ class ExpiryKeys:
         if place.kind is PlaceKind.EXPIRY:
             msg = "an expiry-key file holds one name twice"
             raise StateError(msg)
-        older, newer = sorted((other, number), key=lambda each: self._places[each].hour)
+        older, newer = sorted((other, number), key=self._rank)
         self._index[place.kind, place.name] = newer
         self._left.add(older)
+
+    def _rank(self, number: int) -> tuple[Hour, int]:
+        """Of two places under one name the higher counts: a later hour, or a shorter life."""
+        place = self._places[number]
+        return place.hour, -place.extra
 
     @staticmethod
     def new(hour: Hour, places: int, entropy: Entropy) -> bytes:
@@ -195,14 +202,14 @@ class ExpiryKeys:
 
     def find(self, now: Hour, expires: Hour) -> ExpiryKey | None:
         """The key of items stored today that die at `expires`, if there is one yet."""
-        return self._get(_expiry_name(self.hour(now), expires), now)
+        return self._get(expiry_name(self.hour(now), expires), now)
 
     def get(self, stored: Hour, expires: Hour, now: Hour) -> ExpiryKey:
         """The key of items stored at `stored` that die at `expires`; `StaleError` when it is gone.
 
         `stored` is the hour gone by when it was stored: `hour(now)` of then.
         """
-        key = self._get(_expiry_name(stored, expires), now)
+        key = self._get(expiry_name(stored, expires), now)
         if key is None:
             msg = "it has expired"
             raise StaleError(msg)
@@ -219,7 +226,7 @@ class ExpiryKeys:
         found = self.find(now, expires)
         if found is not None:
             return found, []
-        name = _expiry_name(self.hour(now), expires)
+        name = expiry_name(self.hour(now), expires)
         key = ExpiryKey(entropy.draw(32))
         return key, [self._fill(Place(PlaceKind.EXPIRY, name, expires, 0, key.expose()))]
 
@@ -256,7 +263,8 @@ class ExpiryKeys:
         return self._move(place._replace(hour=expires)) if expires > place.hour else []
 
     def set_clock(self, name: bytes, hour: Hour, value: ClockValue, lifetime: int) -> list[Write]:
-        """Keep an epoch clock under a random name of 16 bytes; over an older value, never back.
+        """Keep an epoch clock under a name of 16 bytes; over an older value or one that would stay
+        for longer, never back.
 
         `LocalProtocolError` for an hour over `MOST_LEAP` before the highest: `advance` could not
         move it in reasonable time.
@@ -268,12 +276,14 @@ class ExpiryKeys:
         number = self._index.get((PlaceKind.CLOCK, place.name))
         if number is None:
             return [self._fill(place)]
-        return self._move(place) if self._places[number].hour < hour else []
+        before = self._places[number]
+        same_hour_for_less = before.hour == hour and lifetime < before.extra
+        return self._move(place) if before.hour < hour or same_hour_for_less else []
 
-    @property
-    def clocks(self) -> set[bytes]:
-        """Names of the epoch clocks that stand here."""
-        return {name[: limits.ID] for kind, name in self._index if kind is PlaceKind.CLOCK}
+    def names(self, kind: PlaceKind) -> set[bytes]:
+        """Names of all keys of one kind, as `erase` takes them."""
+        short = limits.ID if kind in _NAMED else None
+        return {name[:short] for each, name in self._index if each is kind}
 
     def clock(self, name: bytes) -> tuple[Hour, ClockValue]:
         """An epoch clock's oldest hour and value."""
@@ -281,8 +291,9 @@ class ExpiryKeys:
         return place.hour, ClockValue(place.value)
 
     def erase(self, kind: PlaceKind, name: bytes) -> list[Write]:
-        """Overwrite one thread key or clock, with all that lost power left of any."""
-        number = self._index.pop((kind, _padded(name)), None)
+        """Overwrite one key, with all that lost power left of any."""
+        padded = _padded(name) if kind in _NAMED else name
+        number = self._index.pop((kind, padded), None)
         if number is not None:
             self._left.add(number)
         return self._clear()
@@ -374,5 +385,6 @@ def _padded(name: bytes) -> bytes:
     return name.ljust(24, b"\0")
 
 
-def _expiry_name(stored: Hour, expires: Hour) -> bytes:
+def expiry_name(stored: Hour, expires: Hour) -> bytes:
+    """24 bytes: what the key of items is called that were stored on that day and die then."""
     return ((stored // 24).to_bytes(4) + expires.to_bytes(4)).ljust(24, b"\0")

@@ -455,6 +455,15 @@ def knows(line: Line, step: Step) -> bool:
     return any(export.step == step for export in line.exports_in)
 
 
+def lacking(line: Line) -> set[Step]:
+    """Steps of the peer's blocks that were jumped over and can still be read."""
+    return {
+        _step(chain.base + number, initiator=not line.initiator)
+        for chain in line.receiving
+        for number in chain.chain.skipped
+    }
+
+
 def redeem(line: Line, step: Step, use: int) -> Iterator[tuple[Line, MessageKey]]:
     """What a use of the peer's may be: after crossing intros step 0 has two exports. Of uses that
     were jumped over the newest 64 are kept.

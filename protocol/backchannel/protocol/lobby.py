@@ -160,6 +160,8 @@ def _shares_a_key(state: ChannelState, bundle: Bundle) -> bool:
     here = [peer.bundle.identity for peer in state.peers.values()]
     here.append(state.keys.identity.public())
     new = bundle.identity
+    if identity_hash(new) in state.former:
+        return True
     return any(each.x == new.x or each.kem == new.kem for each in here)
 
 

@@ -9,15 +9,17 @@ import msgspec
 from backchannel.protocol import limits
 from backchannel.protocol.command import Objection as Object
 from backchannel.protocol.command import Whisper as Say
-from backchannel.protocol.errors import DecodeError, ForbiddenError, LocalProtocolError
-from backchannel.protocol.outcome import Event, Expired, Said
+from backchannel.protocol.content import AUTHORITY
+from backchannel.protocol.errors import DecodeError, LocalProtocolError
+from backchannel.protocol.outcome import Alarm, Event, Expired, Said
 from backchannel.protocol.permission import may, refusal
 from backchannel.protocol.pieces import gather
 from backchannel.protocol.posting import Posting, tidy
 from backchannel.protocol.reception import Reception
+from backchannel.protocol.roster import Role
 from backchannel.protocol.secret import CloseSecret
 from backchannel.protocol.state import ChannelState, Partial, Peer
-from backchannel.protocol.types import MAIN_THREAD, Hour, MessageId, Slot, hour_of
+from backchannel.protocol.types import MAIN_THREAD, Hour, MessageId, RosterHash, Slot, hour_of
 from backchannel.protocol.whisper import (
     GivenClose,
     GivenSeeds,
@@ -39,7 +41,7 @@ def hear(reception: Reception, sender: Slot, content: Whisper) -> list[Event]:
         case GivenClose():
             _close(reception.state, sender, content)
         case Objection():
-            _objection(reception.state, content)
+            _objection(reception.state, sender, content)
         case Nothing() | GivenSeeds():
             pass  # keys are another file's matter
         case _:
@@ -48,19 +50,43 @@ def hear(reception: Reception, sender: Slot, content: Whisper) -> list[Event]:
 
 
 def _note(reception: Reception, sender: Slot, note: Note) -> list[Event]:
+    """A note that its author was not to write is not shown; the line has moved all the same, or
+    the block would be asked for again and again.
+    """
     state = reception.state
-    role = state.current().entry(sender).role if state.roster else "facilitator"
-    if not may(role, "note"):
-        raise ForbiddenError(refusal(role, "note"), sender)
     whole = gather(reception, sender, b"note" + note.id, note.place, note.total, note.piece, 0)
     if whole is None:
         return []
     try:
         private = read_note(whole.data)
     except DecodeError:
-        return []  # only pieces of several blocks can be nonsense together; each was authentic
+        return []  # of one block or several: whose line it is wrote it, and harms nobody
+    role = _role(state, sender, RosterHash(private.roster))
+    if not may(role, "note"):
+        return [Alarm("forbidden", sender, reception.hash, refusal(role, "note"))]
     event = _said(state, sender, state.me, MessageId(note.id), whole.partial, private)
+    _follows(state.peers[sender], event)
     return [event if event.expires > hour_of(reception.now) else Expired(sender)]
+
+
+def _role(state: ChannelState, sender: Slot, roster: RosterHash) -> Role:
+    """What it was when it wrote, where that is known; whoever lets a newcomer in facilitates."""
+    if state.roster is None:
+        return "facilitator"
+    return state.role(sender, roster) or state.role(sender, state.expected) or "observer"
+
+
+def _follows(peer: Peer, said: Said) -> None:
+    """The next note between the two stands after this one."""
+    peer.noted = max(peer.noted, (said.hour, said.order))
+
+
+def _order(state: ChannelState, peer: Peer, hour: Hour) -> int:
+    """After all that was said and noted in this hour. Posts do not count notes: from a gap in their
+    numbers others would know of them.
+    """
+    noted = peer.noted[1] + 1 if peer.noted[0] == hour else 0
+    return min(max(state.transcript.next_order, noted), 2**32 - 1)
 
 
 def _said(
@@ -73,7 +99,7 @@ def _said(
         author,
         note.text,
         whole.sent,
-        whole.order,
+        note.order,
         whole.hash,
         Hour(whole.hour + lifetime),
         note.authority,
@@ -91,9 +117,11 @@ def _close(state: ChannelState, sender: Slot, given: GivenClose) -> None:
             each.close = CloseSecret(given.secret)
 
 
-def _objection(state: ChannelState, objection: Objection) -> None:
+def _objection(state: ChannelState, sender: Slot, objection: Objection) -> None:
+    """Counts of whoever might vouch."""
     candidate = state.candidates.get(objection.identity)
-    if candidate is not None and state.facilitates(state.me):
+    role = state.role(sender, state.expected)
+    if candidate is not None and role and may(role, "vouch") and state.facilitates(state.me):
         kept = msgspec.structs.replace(candidate, objected=True)
         state.candidates[objection.identity] = kept
 
@@ -105,26 +133,41 @@ def _addressee(state: ChannelState, alias: str) -> tuple[Slot, Peer]:
         raise LocalProtocolError(msg)
     slot = Slot(entry.slot)
     peer = state.peers[slot]
-    if peer.line is None or not peer.line.ready:
-        msg = "their line to you is not open yet: they have not come online since one of you came"
+    if not _open(peer):
+        msg = "your line to them opens when they next come online: say it again then"
         raise LocalProtocolError(msg)
     return slot, peer
+
+
+def _open(peer: Peer) -> bool:
+    """Whether a line can carry something: who began it waits for the reply."""
+    return peer.line is not None and peer.line.ready
 
 
 def whisper(posting: Posting, command: Say) -> None:
     """Say a text to one member alone."""
     state = posting.state
     slot, peer = _addressee(state, command.alias)
+    if not 0 <= command.authority < len(AUTHORITY):
+        msg = "no such label"
+        raise LocalProtocolError(msg)
+    note = Private(
+        state.current().hash,
+        _order(state, peer, posting.hour),
+        state.lifetime,
+        command.authority,
+        command.about,
+        tidy(command.text),
+    )
+    message = MessageId(posting.entropy.draw(limits.ID))
+    pieces = split_note(note, message)
     if peer.reply_due:
         posting.reply(slot)
-    note = Private(state.lifetime, command.authority, command.about, tidy(command.text))
-    message = MessageId(posting.entropy.draw(limits.ID))
-    order = state.transcript.next_order
-    hashes = [
-        posting.put(posting.line_block(slot, piece).core) for piece in split_note(note, message)
-    ]
-    whole = Partial(len(hashes), posting.hour, posting.hour, order, hashes[0], {})
-    posting.events.append(_said(state, state.me, slot, message, whole, note))
+    hashes = [posting.put(posting.line_block(slot, piece).core) for piece in pieces]
+    whole = Partial(len(hashes), posting.hour, posting.hour, note.order, hashes[0], {})
+    said = _said(state, state.me, slot, message, whole, note)
+    _follows(peer, said)
+    posting.events.append(said)
 
 
 def objects(posting: Posting, command: Object) -> None:
@@ -134,8 +177,17 @@ def objects(posting: Posting, command: Object) -> None:
     if not found:
         msg = "nobody of that name is presented"
         raise LocalProtocolError(msg)
+    objection = Objection(found[0])
+    _objection(state, state.me, objection)
+    told = state.facilitates(state.me)
     for entry in state.current().entries:
-        peer = state.peers.get(Slot(entry.slot))
-        if entry.role == "facilitator" and peer and peer.line and peer.line.ready:
-            block = posting.line_block(Slot(entry.slot), Objection(found[0]))
-            posting.put(block.core)
+        slot = Slot(entry.slot)
+        peer = state.peers.get(slot)
+        if entry.role == "facilitator" and peer is not None and _open(peer):
+            told = True
+            if peer.reply_due:
+                posting.reply(slot)
+            posting.put(posting.line_block(slot, objection).core)
+    if not told:
+        msg = "no line to a facilitator is open yet: say it again when one has come online"
+        raise LocalProtocolError(msg)

@@ -168,6 +168,8 @@ class Alarm(NamedTuple):
     """Of whom it is about; `NOBODY` where that is not known."""
     name: bytes = b""
     """Content or roster hash."""
+    reason: str = ""
+    """In words, where there is more to say than the kind."""
 
 
 class Answered(NamedTuple):

@@ -95,7 +95,8 @@ def _give(state: ChannelState, sender: Slot, held: PeerGeneration) -> None:
     for waiting in state.pending:  # a key block of it is not needed any more
         if waiting.sender == sender and _gives(waiting.core, held):
             step, _ = sender_key.wrapped(waiting.core, state.me)
-            state.got("step", sender, step.to_bytes(4))
+            if peer.line is None or step not in line.lacking(peer.line):
+                state.got("step", sender, step.to_bytes(4))
 
 
 def _gives(core: Core, held: PeerGeneration) -> bool:
@@ -120,8 +121,12 @@ def take_line_block(reception: Reception) -> list[Event]:
 
 def _take(reception: Reception, slot: Slot, peer: Peer, opened: line.Opened) -> list[Event]:
     state, content = reception.state, read_whisper(opened.content)
+    before = line.lacking(peer.line) if peer.line is not None else set()
     peer.line, peer.proved = opened.line, True
     state.got("step", slot, opened.step.to_bytes(4))
+    lost = sorted(line.lacking(opened.line) - before)[-limits.WANTS["step"] :]
+    for step in lost:  # it may hold a note
+        state.want("step", slot, step.to_bytes(4), reception.now)
     if isinstance(content, GivenSeeds):
         held = sender_key.from_seeds(content.seeds, opened.export, reception.head.hour)
         _give(state, slot, held)

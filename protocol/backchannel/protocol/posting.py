@@ -286,7 +286,7 @@ class Posting:
         self._answer_all()
         self.renew(len(parts))
         self._greet_all()
-        return self._parts(parts, under)
+        return self._parts(parts, under, aside=isinstance(content, contents.Echo))
 
     def post_as_is(self, content: Content, under: Roster | None = None) -> Posted:
         """Say something under the sender key that stands, whoever may read it: in an epoch that
@@ -294,15 +294,18 @@ class Posting:
         """
         order = self.state.transcript.next_order
         message = MessageId(self.entropy.draw(limits.ID))
-        return self._parts(contents.split(_readable(content), message, order), under)
+        parts = contents.split(_readable(content), message, order)
+        return self._parts(parts, under, aside=isinstance(content, contents.Echo))
 
-    def _parts(self, parts: tuple[contents.Part, ...], under: Roster | None) -> Posted:
+    def _parts(
+        self, parts: tuple[contents.Part, ...], under: Roster | None, *, aside: bool
+    ) -> Posted:
         roster = under or self.roster
         assert roster is not None  # noqa: S101 - whoever has none is silent
-        hashes = tuple(self._part(part, roster) for part in parts)
+        hashes = tuple(self._part(part, roster, aside=aside) for part in parts)
         return Posted(parts[0].id, hashes, self.hour, parts[0].order)
 
-    def _part(self, part: contents.Part, roster: Roster) -> ContentHash:
+    def _part(self, part: contents.Part, roster: Roster, *, aside: bool) -> ContentHash:
         state, own = self.state, self.generation()
         parents = state.transcript.parents(roster.version)
         state.own, core = sender_key.seal_post(
@@ -316,6 +319,7 @@ class Posting:
             self.entropy,
         )
         hash_of = self.put(core)
+        state.alive[state.me] = self.hour
         post = Post(
             self.hour,
             part.order,
@@ -323,7 +327,9 @@ class Posting:
             state.me,
             tuple(parent.hash for parent in parents),
             sender_key.slots_name(core),
+            aside,
         )
+        state.record.sent[hash_of] = self.hour
         state.transcript.add(hash_of, post, parents)
         return hash_of
 

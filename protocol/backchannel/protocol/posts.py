@@ -5,7 +5,7 @@ A post that is refused changes nothing; one whose key or roster is lacking raise
 notes what is lacking.
 """
 
-from backchannel.protocol import adoption, assent, record
+from backchannel.protocol import adoption, assent, files, record
 from backchannel.protocol.content import (
     Announcement,
     Ask,
@@ -24,7 +24,7 @@ from backchannel.protocol.errors import (
     StaleError,
     UnknownError,
 )
-from backchannel.protocol.outcome import Alarm, Event, Expired
+from backchannel.protocol.outcome import Alarm, Event, Expired, Offered
 from backchannel.protocol.permission import Act, act_of, may, refusal
 from backchannel.protocol.pieces import gather
 from backchannel.protocol.reception import Reception
@@ -62,12 +62,19 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
         msg = "a post from before my time"
         raise StaleError(msg)
     if not reception.of_past(header.sender):
-        msg = "a post of who is gone, after the last that counts"
-        raise StaleError(msg)
+        msg = "a post of who is gone, that nobody who stays has named yet"
+        raise UnknownError(msg)
     held = _held(reception, peer, header)
     following, data = record.open_post(reception, held, header)
     part = Part.parse(data)
     content = read_content(part.piece) if part.total == 1 else None
+    events: list[Event] = []
+    if known is None and state.draft is not None and header.roster == state.draft.roster:
+        events = adoption.hold(state, hour_of(reception.now))
+        known = state.versions[header.roster]  # somebody has read what I did not see come back
+    elif state.numbers.get(header.roster, reception.epoch.number) != reception.epoch.number:
+        msg = "a post under a roster of another epoch than its drop's"
+        raise RefusedError(msg)
     version = _announced_version(reception, header, content) if known is None else known
     check_allowed(reception, header.sender, act_of(content) if content is not None else "text")
     if isinstance(content, Announcement):
@@ -78,8 +85,8 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
     peer.generations = {**peer.generations, header.generation: following}
     if state.roster is None:
         state.transcript.first = version
-    shown = record.accept(reception, header, part.order, version)
-    return [*shown, *_deliver(reception, header.sender, part)]
+    record.accept(reception, header, part.order, version, content)
+    return [*events, *_deliver(reception, header.sender, part)]
 
 
 def _held(reception: Reception, peer: Peer, header: GroupHeader) -> PeerGeneration:
@@ -100,6 +107,7 @@ def _announced_version(reception: Reception, header: GroupHeader, content: Conte
             return content.version
     if isinstance(content, Ask):  # who lacks my key cannot wait until I have its roster
         _asked(reception.state, header.sender, content, reception.now)
+    record.strange(reception, header)
     _follow(reception, header)
     msg = "a post under a roster that has not come"
     raise UnknownError(msg)
@@ -192,7 +200,11 @@ def _act(
     match content:
         case Text() | File():
             event = heard(state, sender, message, whole, content)
-            return [event if event.expires > hour_of(reception.now) else Expired(sender)]
+            if event.expires <= hour_of(reception.now):
+                return [Expired(sender)]
+            if isinstance(event, Offered):
+                files.offered(reception, event)
+            return [event]
         case Threads():
             dead = whole.hour + state.lifetime <= hour_of(reception.now)
             return [] if dead else learn(state, sender, content, whole.hour)

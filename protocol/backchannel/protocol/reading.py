@@ -10,6 +10,8 @@ from collections.abc import Callable
 from backchannel.protocol.adoption import take_piece, take_turn
 from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import RefusedError
+from backchannel.protocol.files import take_chunk
+from backchannel.protocol.nobody import take_unattributed
 from backchannel.protocol.outcome import Event
 from backchannel.protocol.pairs import take_intro, take_key_block, take_line_block
 from backchannel.protocol.posts import take_post
@@ -26,6 +28,8 @@ def _ignore(_reception: Reception) -> list[Event]:
 _READERS: dict[Kind, Callable[[Reception], list[Event]]] = {
     Kind.GROUP: take_post,
     Kind.KEY: take_key_block,
+    Kind.UNATTRIBUTED: take_unattributed,
+    Kind.CHUNK: take_chunk,
     Kind.LINE: take_line_block,
     Kind.INTRO: take_intro,
     Kind.ROSTER: take_piece,

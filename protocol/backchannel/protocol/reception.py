@@ -69,10 +69,11 @@ class Reception(NamedTuple):
 
     def of_past(self, slot: Slot) -> bool:
         """Whether a core may still count: who did not come along speaks only from the past of the
-        heads that the next roster names.
+        heads that the next roster names, or of what those who stay say.
         """
         ending = self.epoch.ending
-        return ending is None or slot not in ending.gone or self.hash in ending.past
+        named = self.state.transcript.missing
+        return ending is None or slot not in ending.bound or self.hash in {*ending.past, *named}
 
     def of_my_time(self, roster: RosterHash) -> bool:
         """Whether a core under this roster is one that this member should be able to read.

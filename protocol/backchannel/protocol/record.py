@@ -1,56 +1,100 @@
-"""The record that nobody bends: SPEC.md section 16. What was accepted, refused and cited, and who
-showed to be where.
+"""The record that nobody bends: SPEC.md section 16. What was accepted, refused and cited, and whose
+account of the past agrees with one's own.
 
-A second post under one number is a fork; a post that others cite and that was refused here is an
-alarm. Software ejects nobody: people compare by voice.
+Nothing here ejects anybody: an alarm says that people should compare by voice.
 """
 
-from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
 
 from backchannel.protocol import command as commands
 from backchannel.protocol import limits, sender_key
-from backchannel.protocol.content import Digest, DigestRow
-from backchannel.protocol.errors import StaleError
+from backchannel.protocol.content import Content, Digest, DigestRow, Echo
+from backchannel.protocol.errors import (
+    AuthenticationError,
+    ForbiddenError,
+    ReplayError,
+    StaleError,
+)
 from backchannel.protocol.labels import Label
-from backchannel.protocol.outcome import Event
+from backchannel.protocol.outcome import Alarm, AlarmKind
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.primitives import hash_
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.sender_key import GroupHeader, PeerGeneration
-from backchannel.protocol.state import ChannelState
+from backchannel.protocol.state import Account, ChannelState
 from backchannel.protocol.transcript import Post
-from backchannel.protocol.types import ContentHash, Hour, RosterHash, Slot
+from backchannel.protocol.types import ContentHash, Hour, RosterHash, Slot, Timestamp, hour_of
+
+Row = tuple[Hour, int]
+"""Hour, and roster version."""
+
+
+class Agreement(NamedTuple):
+    """How far a member's account agrees with one's own."""
+
+    upto: Hour | None = None
+    """The last hour; None where nothing could be compared yet."""
+    differs: Hour | None = None
+    """The first hour that differs."""
+
+
+# Posts that come.
 
 
 def open_post(
     reception: Reception, held: PeerGeneration, header: GroupHeader
 ) -> tuple[PeerGeneration, bytes]:
-    """The generation after a post, and its part; as `sender_key.open_post`."""
+    """The generation after a post, and its part; as `sender_key.open_post`.
+
+    A second post under one number is a `ForbiddenError`: its slot verified. One whose slot does not
+    is noted, since others may accept it.
+    """
     state = reception.state
     if header.number < held.first:
         msg = "a post from before its key was given to me"
         raise StaleError(msg)
-    return sender_key.open_post(
-        held, header, reception.core, state.me, reception.clock, reception.head
-    )
+    try:
+        return sender_key.open_post(
+            held, header, reception.core, state.me, reception.clock, reception.head
+        )
+    except ReplayError:
+        msg = "a second post under one number"
+        raise ForbiddenError(msg, header.sender, "fork") from None
+    except AuthenticationError:
+        _refuse(reception, header.sender)
+        raise
 
 
-def accept(reception: Reception, header: GroupHeader, order: int, version: int) -> list[Event]:
-    """Put a post that verified into the record."""
-    state, ending = reception.state, reception.epoch.ending
+def _refuse(reception: Reception, sender: Slot) -> None:
+    """Its hash alone, for a while. The sender is a claim, so each claim has little room."""
+    refused = reception.state.record.refused
+    refused.pop(reception.hash, None)
+    refused[reception.hash] = (reception.head.hour, sender)
+    alike = [core for core, (_, claimed) in refused.items() if claimed == sender]
+    for core in alike[: -limits.REFUSED_OF_ONE]:
+        del refused[core]
+    for core in list(refused)[: -limits.REFUSED]:
+        del refused[core]
+
+
+def accept(
+    reception: Reception, header: GroupHeader, order: int, version: int, content: Content | None
+) -> None:
+    """Put a post that verified into the record; `content` where it is whole."""
+    state, sender = reception.state, header.sender
     parents = tuple(parent.hash for parent in header.parents)
-    if ending is not None and reception.hash in ending.past:
-        known = state.transcript
-        ending.past |= {parent for parent in parents if parent not in known}
-    slots = sender_key.slots_name(reception.core)
-    post = Post(reception.head.hour, order, version, header.sender, parents, slots)
+    slots, aside = sender_key.slots_name(reception.core), isinstance(content, Echo)
+    post = Post(reception.head.hour, order, version, sender, parents, slots, aside)
     for lost in state.transcript.add(reception.hash, post, header.parents):
-        state.want("core", header.sender, lost, reception.now)
-    state.got("core", header.sender, reception.hash)
-    state.alive[header.sender] = Hour(max(state.alive.get(header.sender, 0), reception.head.hour))
+        if state.epoch_of(lost) is None:  # what alarmed is a gap, and stays one
+            state.want("core", sender, lost, reception.now)
+    state.got("core", sender, reception.hash)
+    state.record.refused.pop(reception.hash, None)
+    state.alive[sender] = Hour(max(state.alive.get(sender, 0), reception.head.hour))
     if header.roster in state.versions:
-        come(state, header.sender, header.roster)
-    return []
+        come(state, sender, header.roster)
 
 
 def come(state: ChannelState, slot: Slot, roster: RosterHash) -> None:
@@ -61,36 +105,195 @@ def come(state: ChannelState, slot: Slot, roster: RosterHash) -> None:
         state.rivals = {name: each for name, each in state.rivals.items() if each.by != slot}
 
 
-def compare(reception: Reception, sender: Slot, digest: Digest) -> list[Event]:
-    """Note what somebody else holds."""
-    state = reception.state
-    state.record.digests[sender] = {Hour(row.hour): row.digest for row in digest.rows}
-    state.record.asked = state.record.asked or bool(digest.asks)
-    return []
+def strange(reception: Reception, header: GroupHeader) -> None:
+    """An authentic post under a roster that is not known: its announcement may still come."""
+    foreign = reception.state.record.foreign
+    foreign.setdefault(header.roster, (header.sender, reception.now))
+    for roster in list(foreign)[: -limits.FOREIGN]:
+        del foreign[roster]
 
 
-def tell(posting: Posting, command: commands.Digest) -> None:
-    """Tell others what one holds of the closed hours."""
-    state = posting.state
-    state.record.told, state.record.asked = posting.hour, False
-    posting.post(digest(state, posting.hour, asks=command.asks))
+# Accounts of the past.
 
 
 def digest(state: ChannelState, now: Hour, *, asks: bool = False) -> Digest:
     """The newest closed hours in which anything was said."""
-    rows: dict[Hour, list[ContentHash]] = {}
-    for core, post in state.transcript.posts.items():
-        if post.hour < now - limits.CLOCK_SKEW:
-            rows.setdefault(post.hour, []).append(core)
-    newest = sorted(rows)[-limits.DIGEST_ROWS :]
+    first, mine = _beginning(state, now), _rows(state)
+    told = sorted(row for row in mine if first <= row[0] < now - limits.CLOCK_SKEW)
+    newest = told[-limits.DIGEST_ROWS :]
+    if newest != told:
+        first = Hour(newest[0][0] + 1)  # of that hour a version may be cut off
+    rows = [
+        DigestRow(hour, version, len(mine[hour, version]), _digest(mine[hour, version]))
+        for hour, version in newest
+        if hour >= first
+    ]
     refused = sorted(state.record.refused)[: limits.DIGEST_REFUSED]
-    return Digest(
-        int(asks),
-        tuple(DigestRow(hour, len(rows[hour]), row_digest(hour, rows[hour])) for hour in newest),
-        tuple(refused),
-    )
+    return Digest(int(asks), first, state.transcript.first, tuple(rows), tuple(refused))
 
 
-def row_digest(hour: Hour, cores: Iterable[ContentHash]) -> bytes:
+def _rows(state: ChannelState) -> dict[Row, list[ContentHash]]:
+    """What was accepted; of one's own posts those that a relay has shown."""
+    rows: dict[Row, list[ContentHash]] = {}
+    for core, post in state.transcript.posts.items():
+        if not post.aside and core not in state.record.sent:
+            rows.setdefault((post.hour, post.version), []).append(core)
+    return rows
+
+
+def _digest(cores: list[ContentHash]) -> bytes:
     """32 bytes over what was accepted of one hour."""
-    return hash_(Label.DIGEST, hour.to_bytes(4) + b"".join(sorted(cores)))
+    return hash_(Label.DIGEST, b"".join(sorted(cores)))
+
+
+def _beginning(state: ChannelState, now: Hour) -> Hour:
+    """The first hour that one has whole: not that of one's coming, and none that is about to go."""
+    oldest = max(state.oldest(now), state.record.kept) + limits.CLOCK_SKEW
+    return Hour(1 + max(oldest, state.since))
+
+
+def compare(reception: Reception, sender: Slot, told: Digest) -> None:
+    """Hold somebody's account against one's own: rows that agree now have agreed for good."""
+    state, record = reception.state, reception.state.record
+    before = record.accounts.get(sender)
+    if told.asks and record.answer is None and record.told != hour_of(reception.now):
+        record.answer = Timestamp(0)
+    for core in told.refused:
+        if core in state.transcript.posts:
+            state.owe(ContentHash(core), sender, reception.now)
+    if before is not None and before.hour > reception.head.hour:
+        return
+    now = Hour(min(hour_of(reception.now), reception.head.hour))
+    first = Hour(max(_beginning(state, hour_of(reception.now)), told.since))
+    last = Hour(now - limits.CLOCK_SKEW - 1)
+    theirs = {(Hour(row.hour), row.version): row.digest for row in told.rows}
+    mine = _rows(state)
+    oldest = max(told.version, state.transcript.first)
+    rows = [row for row in {*theirs, *mine} if first <= row[0] <= last and row[1] >= oldest]
+    differs = {row: theirs.get(row, b"") for row in rows}
+    differs = _differing(mine, differs)
+    since = before.since if before is not None and before.differs else reception.now
+    account = Account(reception.head.hour, first, last, differs, since)
+    record.accounts[sender] = account
+
+
+def _differing(mine: dict[Row, list[ContentHash]], theirs: dict[Row, bytes]) -> dict[Row, bytes]:
+    return {
+        row: digest
+        for row, digest in theirs.items()
+        if (_digest(mine[row]) if row in mine else b"") != digest
+    }
+
+
+def agreement(state: ChannelState) -> dict[Slot, Agreement]:
+    """For each other member, up to where its newest account agrees."""
+    mine = _rows(state)
+    return {slot: _agreement(mine, state.record.accounts.get(slot)) for slot in state.peers}
+
+
+def _agreement(mine: dict[Row, list[ContentHash]], account: Account | None) -> Agreement:
+    if account is None:
+        return Agreement()
+    differs = min((hour for hour, _ in _differing(mine, account.differs)), default=None)
+    upto = account.last if differs is None else Hour(differs - 1)
+    return Agreement(upto if upto >= account.first else None, differs)
+
+
+def tell(posting: Posting, command: commands.Digest) -> None:
+    """Tell others what one holds of the closed hours."""
+    record = posting.state.record
+    record.told, record.answer = posting.hour, None
+    if command.asks:
+        record.asked = posting.hour
+    posting.post(digest(posting.state, posting.hour, asks=command.asks))
+
+
+# What time shows.
+
+
+def forget(state: ChannelState, oldest: Hour) -> None:
+    """Drop what is of hours before `oldest`."""
+    record = state.record
+    record.kept = Hour(max(record.kept, oldest))
+    record.refused = {core: each for core, each in record.refused.items() if each[0] >= oldest}
+    record.alarmed = {name: hour for name, hour in record.alarmed.items() if hour >= oldest}
+    record.sent = {core: hour for core, hour in record.sent.items() if hour >= oldest}
+    record.foreign = {
+        roster: each for roster, each in record.foreign.items() if hour_of(each[1]) >= oldest
+    }
+
+
+def watch(posting: Posting) -> None:
+    """Raise what has not explained itself in time; answer who wants to compare."""
+    _watch_rivals(posting)
+    _watch_cited(posting)
+    _watch_foreign(posting)
+    _watch_accounts(posting)
+    _answer(posting)
+
+
+def _alarm(posting: Posting, kind: AlarmKind, slot: Slot, name: bytes, mark: bytes = b"") -> None:
+    """Once for each thing, or for each `mark` of it."""
+    alarmed, known = posting.state.record.alarmed, kind.encode() + (mark or name)
+    if known not in alarmed:
+        alarmed[known] = posting.hour
+        posting.events.append(Alarm(kind, slot, name))
+
+
+def _watch_rivals(posting: Posting) -> None:
+    """Two may act at once in good faith: then one of them concedes."""
+    state, now = posting.state, posting.now
+    for roster, rival in state.rivals.items():
+        if not rival.since:
+            state.rivals[roster] = msgspec.structs.replace(rival, since=now)
+        elif now - rival.since >= limits.RIVAL_STANDS:
+            _alarm(posting, "rival", rival.by, roster)
+
+
+def _watch_cited(posting: Posting) -> None:
+    """Somebody accepted what was refused here, and nobody has a copy that is good for both."""
+    state = posting.state
+    for want in state.wants:
+        if want.times >= limits.CITED_ASKS and want.name in state.record.refused:
+            _alarm(posting, "cited", Slot(want.slot), want.name)
+
+
+def _watch_foreign(posting: Posting) -> None:
+    state, foreign = posting.state, posting.state.record.foreign
+    for roster, (slot, since) in list(foreign.items()):
+        if roster in state.versions or roster in state.rivals:
+            del foreign[roster]
+        elif posting.now - since >= limits.PATIENCE:
+            _alarm(posting, "foreign", slot, roster)
+
+
+def _watch_accounts(posting: Posting) -> None:
+    """A difference is real when an account shows it that was given long after it was first seen;
+    who has none so fresh is asked for one.
+    """
+    record, now = posting.state.record, posting.now
+    differing = {slot: each for slot, each in record.accounts.items() if each.differs}
+    mine = _rows(posting.state) if differing else {}
+    first = _beginning(posting.state, posting.hour)
+    for slot, account in differing.items():
+        open_ = _differing(mine, account.differs)
+        open_ = {row: digest for row, digest in open_.items() if row[0] >= first}
+        record.accounts[slot] = msgspec.structs.replace(account, differs=open_)
+        settled = hour_of(account.since) + limits.PATIENCE // 3600
+        for (hour, version), digest_ in open_.items() if account.hour >= settled else ():
+            mark = bytes([slot]) + hour.to_bytes(4) + version.to_bytes(4) + digest_
+            _alarm(posting, "record", slot, digest_, mark)
+        late = open_ and now - account.since >= limits.PATIENCE
+        if late and account.hour < settled and record.asked < hour_of(account.since):
+            tell(posting, commands.Digest(asks=True))
+
+
+def _answer(posting: Posting) -> None:
+    """After a random while, so that not all answer at once."""
+    record, now = posting.state.record, posting.now
+    if record.answer == 0:
+        spread = limits.REPOST_DELAY + limits.REPOST_SPREAD * len(posting.state.peers)
+        delay = int.from_bytes(posting.entropy.draw(2)) % spread
+        record.answer = Timestamp(now + 1 + delay)
+    elif record.answer is not None and record.answer <= now:
+        tell(posting, commands.Digest())

@@ -34,6 +34,8 @@ from backchannel.protocol.types import (
 Role = Literal["facilitator", "participant", "observer", "note-taker"]
 ROLES: tuple[Role, ...] = ("facilitator", "participant", "observer", "note-taker")
 """A role's number in an intro is its place here."""
+_WEIGHT: dict[Role, int] = {"facilitator": 3, "participant": 2, "note-taker": 1, "observer": 0}
+"""Each role may do all that a lighter one may, and more: so a lighter role takes something away."""
 
 Hash = Annotated[bytes, Meta(min_length=limits.HASH, max_length=limits.HASH)]
 Id = Annotated[bytes, Meta(min_length=limits.ID, max_length=limits.ID)]
@@ -285,16 +287,21 @@ def succeeds(new: Roster, current: Roster) -> None:
         raise RefusedError(msg)
 
 
+def lighter(role: Role, than: Role) -> bool:
+    """Whether a role takes away what another gave."""
+    return _WEIGHT[role] < _WEIGHT[than]
+
+
 def _stays(new: Roster, current: Roster) -> None:
     """While an epoch stays nobody goes, since who goes would read on."""
     slots = {entry.slot: entry for entry in new.entries}
     demoted = any(
-        entry.role == "facilitator" and slots[entry.slot].role != "facilitator"
+        lighter(slots[entry.slot].role, entry.role)
         for entry in current.entries
         if entry.slot in slots
     )
     if not {entry.slot for entry in current.entries} <= set(slots) or demoted:
-        msg = "a roster without a new epoch takes somebody's place or office away"
+        msg = "a roster without a new epoch takes away what somebody has"
         raise RefusedError(msg)
     lengthens = new.policy.lengthens(current.policy)
     if new.relays != current.relays or new.heads or new.hour < current.hour or lengthens:

@@ -13,7 +13,7 @@ from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate
 from backchannel.protocol.invite import Card, Join
 from backchannel.protocol.line import Line
 from backchannel.protocol.roster import ROLES, Disclosure, Policy, Relay, Role, Roster
-from backchannel.protocol.secret import CloseSecret, EpochSecret, InviteSecret
+from backchannel.protocol.secret import CloseSecret, EpochSecret, FileKey, InviteSecret
 from backchannel.protocol.sender_key import OwnGeneration, PeerGeneration
 from backchannel.protocol.transcript import Transcript
 from backchannel.protocol.types import (
@@ -71,6 +71,8 @@ class Peer(msgspec.Struct, array_like=True):
     """One's own line blocks to it, for when it asks."""
     wrote: Hour = Hour(0)
     """Of the latest of them."""
+    noted: tuple[Hour, int] = (Hour(0), 0)
+    """Hour of the latest private note between the two, and the highest order in it."""
 
 
 class ThreadState(msgspec.Struct, frozen=True, array_like=True):
@@ -119,7 +121,9 @@ class Ending(msgspec.Struct, array_like=True):
     hour: Hour
     """When it ended here."""
     gone: dict[Slot, "Peer"]
-    """Who did not come along: its posts count only if they are in the past of the heads."""
+    """Who did not come along."""
+    bound: set[Slot]
+    """Whose posts count only in the past of the heads: of who is gone, or lost a role."""
     past: set[ContentHash]
     """The heads that the next roster names, and what accepted cores in their past name."""
     echoed: bool = False
@@ -219,6 +223,8 @@ class Rival(msgspec.Struct, frozen=True, array_like=True):
     by: Slot
     epoch: EpochId
     """Where it was announced."""
+    since: Timestamp = Timestamp(0)
+    """0 until the next tick."""
 
 
 class Draft(msgspec.Struct, frozen=True, array_like=True):
@@ -226,13 +232,18 @@ class Draft(msgspec.Struct, frozen=True, array_like=True):
     facilitators write, the drop's order decides.
     """
 
-    announcement: ContentHash
+    unread: tuple[ContentHash, ...]
+    """Its cores that were not read back yet."""
+    since: Timestamp
+    """When they were sent, or sent again."""
     roster: RosterHash
     version: int
     package: bytes
     secret: EpochSecret | None
     close: CloseSecret | None
     gone: tuple[Gone, ...]
+    hour: Hour
+    """When it was made."""
 
 
 class OldPrekey(msgspec.Struct, frozen=True, array_like=True):
@@ -265,6 +276,21 @@ class Vouched(msgspec.Struct, frozen=True, array_like=True):
     """Known to facilitators alone."""
 
 
+class Account(msgspec.Struct, frozen=True, array_like=True):
+    """A member's newest digest, as it compared with what was held here."""
+
+    hour: Hour
+    """Of the digest."""
+    first: Hour
+    last: Hour
+    """The hours that both tell of."""
+    differs: dict[tuple[Hour, int], bytes] = msgspec.field(default_factory=dict)
+    """Rows of theirs, by hour and roster version, that were not one's own; empty: they have none.
+    """
+    since: Timestamp = Timestamp(0)
+    """When they were first seen to differ."""
+
+
 class Record(msgspec.Struct, array_like=True):
     """What is watched, so that nobody is shown another conversation: see `record.py`."""
 
@@ -272,12 +298,34 @@ class Record(msgspec.Struct, array_like=True):
     """Posts whose slot for this member did not verify, and whose they claim to be."""
     alarmed: dict[bytes, Hour] = msgspec.field(default_factory=dict)
     """What an alarm was raised about already."""
-    digests: dict[Slot, dict[Hour, bytes]] = msgspec.field(default_factory=dict)
-    """The newest digest of each member, by closed hour."""
+    foreign: dict[RosterHash, tuple[Slot, Timestamp]] = msgspec.field(default_factory=dict)
+    """Rosters that nobody announced here, who posted under them, and since when."""
+    sent: dict[ContentHash, Hour] = msgspec.field(default_factory=dict)
+    """One's own posts that no relay has shown yet: a sealed drop may have taken none of them."""
+    accounts: dict[Slot, Account] = msgspec.field(default_factory=dict)
     told: Hour = Hour(0)
     """Of one's own latest digest."""
-    asked: bool = False
-    """Whether somebody wants to compare."""
+    asked: Hour = Hour(0)
+    """Of one's own latest that asked for others'."""
+    answer: Timestamp | None = None
+    """When to answer who asked; 0: at a time that is still to be drawn."""
+    kept: Hour = Hour(0)
+    """Hours before this were forgotten."""
+
+
+class Incoming(msgspec.Struct, array_like=True):
+    """A file that was offered, while its cores come: they say nothing of themselves, so only those
+    that are named here are taken.
+    """
+
+    author: Slot
+    epoch: EpochId
+    size: int
+    key: FileKey
+    """Opens the index cores; it and the hour's clock are needed."""
+    index: tuple[ContentHash, ...]
+    awaited: set[ContentHash]
+    expires: Hour
 
 
 class ChannelState(msgspec.Struct, array_like=True):
@@ -302,6 +350,10 @@ class ChannelState(msgspec.Struct, array_like=True):
     versions: dict[RosterHash, int] = msgspec.field(default_factory=dict)
     roles: dict[RosterHash, bytes] = msgspec.field(default_factory=dict)
     """64 bytes for each roster: role by slot, 255 where nobody stands."""
+    numbers: dict[RosterHash, int] = msgspec.field(default_factory=dict)
+    """The epoch of each roster."""
+    former: list[IdentityHash] = msgspec.field(default_factory=list)
+    """Of who went: nobody comes back with old keys."""
     peers: dict[Slot, Peer] = msgspec.field(default_factory=dict)
     own: OwnGeneration | None = None
     renew: bool = False
@@ -349,6 +401,8 @@ class ChannelState(msgspec.Struct, array_like=True):
     candidates: dict[bytes, Vouched] = msgspec.field(default_factory=dict)
     """Who waits, by identity, as facilitators present them."""
     record: Record = msgspec.field(default_factory=Record)
+    files: dict[ContentHash, Incoming] = msgspec.field(default_factory=dict)
+    """Offered, and not all here yet; by the content hash of the post."""
 
     @property
     def epoch(self) -> Epoch:
@@ -379,6 +433,7 @@ class ChannelState(msgspec.Struct, array_like=True):
     def knows(self, roster: Roster) -> None:
         """Remember a roster's version and roles."""
         self.versions[roster.hash] = roster.version
+        self.numbers[roster.hash] = roster.epoch
         roles = bytearray(b"\xff" * limits.ENTRIES)
         for entry in roster.entries:
             roles[entry.slot] = ROLES.index(entry.role)

@@ -20,10 +20,10 @@ from backchannel.protocol.outcome import (
     RosterAdopted,
     Shortened,
 )
-from backchannel.protocol.roster import Entry, Package, Roster
+from backchannel.protocol.roster import Entry, Package, Roster, lighter
 from backchannel.protocol.secret import CloseSecret, EpochSecret
 from backchannel.protocol.state import ChannelState, Ending, Epoch, Peer, Rival
-from backchannel.protocol.types import ContentHash, Hour, RosterHash, Slot
+from backchannel.protocol.types import ContentHash, Hour, IdentityHash, RosterHash, Slot
 
 
 class Succession(NamedTuple):
@@ -101,10 +101,12 @@ def _turn(state: ChannelState, new: Succession, before: Roster, now: Hour) -> No
     slots = {entry.slot for entry in roster.entries}
     gone = {Slot(entry.slot) for entry in before.entries} - slots
     past = state.transcript.unknown_past(ContentHash(head) for head in roster.heads)
+    state.transcript.let_go(state.record.sent)
     state.epoch.ending = Ending(
         before,
         now,
         {slot: state.peers.pop(slot) for slot in gone if slot in state.peers},
+        gone | _lighter(roster, before),
         past,
         issuer=roster.issuer == state.me,
     )
@@ -120,7 +122,18 @@ def _turn(state: ChannelState, new: Succession, before: Roster, now: Hour) -> No
     )
     for slot in gone:
         _let_go(state, slot)
+        state.former.append(IdentityHash(before.entry(slot).identity))
     state.renew = True
+
+
+def _lighter(roster: Roster, before: Roster) -> set[Slot]:
+    """Who stays with less than before."""
+    roles = {entry.slot: entry.role for entry in before.entries}
+    return {
+        Slot(entry.slot)
+        for entry in roster.entries
+        if entry.slot in roles and lighter(entry.role, roles[entry.slot])
+    }
 
 
 def _let_go(state: ChannelState, slot: Slot) -> None:
@@ -132,7 +145,7 @@ def _let_go(state: ChannelState, slot: Slot) -> None:
         state.compared,
         state.served,
         state.leavers,
-        state.record.digests,
+        state.record.accounts,
     ):
         kept.pop(slot, None)
     state.hands = [each for each in state.hands if each != slot]
@@ -148,6 +161,8 @@ def _adopt(state: ChannelState, package: Package) -> list[Event]:
     roster, before, first = package.roster, state.policy, state.roster is None
     state.roster, state.expected, state.policy = roster, roster.hash, roster.policy
     state.knows(roster)
+    for rival in roster.merged:  # what was said under it can be read now
+        state.versions.setdefault(RosterHash(rival), roster.version - 1)
     state.ended = ""
     for slot, bundle in package.bundles.items():
         if slot != state.me and slot not in state.peers:

@@ -6,7 +6,7 @@ import msgspec
 
 from backchannel.protocol import limits
 from backchannel.protocol.content import File, Text, Thread, Threads
-from backchannel.protocol.outcome import Event, Offered, Said, Shortened, ThreadBegan
+from backchannel.protocol.outcome import NOBODY, Event, Offered, Said, Shortened, ThreadBegan
 from backchannel.protocol.secret import FileKey
 from backchannel.protocol.state import ChannelState, Partial, ThreadState
 from backchannel.protocol.types import ContentHash, Hour, MessageId, Slot, ThreadId
@@ -56,8 +56,10 @@ def heard(
 
 
 def _out_of_turn(state: ChannelState, author: Slot) -> bool:
-    """Whether somebody else has the floor; facilitators keep order and need none."""
-    return state.floor not in (None, author) and not state.facilitates(author)
+    """Whether somebody else has the floor; facilitators keep order and need none. Who might have it
+    is not told.
+    """
+    return author != NOBODY and state.floor not in (None, author) and not state.facilitates(author)
 
 
 def learn(state: ChannelState, author: Slot, content: Threads, hour: Hour) -> list[Event]:

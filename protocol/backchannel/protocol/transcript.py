@@ -26,6 +26,8 @@ class Post(msgspec.Struct, frozen=True, array_like=True):
     parents: tuple[ContentHash, ...] = ()
     slots: bytes = b""
     """Start of the hash of its slots: whether a copy is whole."""
+    aside: bool = False
+    """An echo: who came lately cannot read one in an epoch that ends, so records differ by it."""
 
 
 class Transcript(msgspec.Struct, array_like=True):
@@ -57,6 +59,11 @@ class Transcript(msgspec.Struct, array_like=True):
         ]
         self.missing.update(dict.fromkeys(lost, post.hour))
         return lost
+
+    def let_go(self, cores: Iterable[ContentHash]) -> None:
+        """Name these no more: a drop that is sealed may not have taken them."""
+        gone = set(cores)
+        self.heads = [head for head in self.heads if head not in gone]
 
     def unknown_past(self, heads: Iterable[ContentHash]) -> set[ContentHash]:
         """What is in the past of `heads`, heads included, and not here."""

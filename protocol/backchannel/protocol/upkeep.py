@@ -6,12 +6,12 @@ SPEC.md sections 4, 12, 14, 16 and 17. Each part is a step of one `tick`; none i
 
 import msgspec
 
-from backchannel.protocol import change, epoch, limits, lobby
+from backchannel.protocol import change, epoch, files, limits, lobby, record
 from backchannel.protocol.content import Ask, Echo, Prekey
 from backchannel.protocol.core import head_of
-from backchannel.protocol.identity import BundleKeys, prekey_id
+from backchannel.protocol.identity import BundleKeys, HybridPrivate, prekey_id
 from backchannel.protocol.line import forget
-from backchannel.protocol.outcome import Repost
+from backchannel.protocol.outcome import Lost, Repost
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.state import ChannelState, OldPrekey, Peer, Want
 from backchannel.protocol.types import Hour, Slot, Timestamp, hour_of
@@ -32,6 +32,8 @@ def keep_up(posting: Posting) -> None:
         _rotate_prekey(posting)
         _give_close(posting)
         _seal(posting)
+        record.watch(posting)
+    _read_again(posting)
     _hand_out(posting)
     if state.guests:
         lobby.clean(posting)
@@ -42,9 +44,14 @@ def _forget(posting: Posting) -> None:
     oldest = state.oldest(now)
     _forget_epochs(posting, oldest)
     state.transcript.forget(oldest)
+    record.forget(state, oldest)
     state.delivered = {name: hour for name, hour in state.delivered.items() if hour >= oldest}
     state.partial = {name: each for name, each in state.partial.items() if each.hour >= oldest}
-    state.pending = [each for each in state.pending if head_of(each.core).hour >= oldest]
+    state.pending = [
+        each
+        for each in state.pending
+        if head_of(each.core).hour >= oldest and each.epoch in posting.clocks
+    ]
     state.wants = [each for each in state.wants if hour_of(each.since) >= oldest]
     state.threads = {name: each for name, each in state.threads.items() if each.until > now}
     late = Timestamp(posting.now - limits.REPOST_AGAIN)
@@ -52,6 +59,7 @@ def _forget(posting: Posting) -> None:
     state.prekeys = [each for each in state.prekeys if each.hour >= oldest]
     state.proposals = {name: each for name, each in state.proposals.items() if each.hour >= oldest}
     state.candidates = {n: each for n, each in state.candidates.items() if each.hour >= oldest}
+    files.forget(state, now)
     for peer in state.peers.values():
         _forget_peer(state, peer, oldest)
 
@@ -61,7 +69,13 @@ def _forget_epochs(posting: Posting, oldest: Hour) -> None:
     one that never began.
     """
     state, clocks = posting.state, posting.clocks
-    state.epochs = [e for e in state.epochs if e.ending is None or e.ending.hour >= oldest - 1]
+    last = oldest - limits.SEAL_HOURS - 2 * limits.CLOCK_SKEW
+    state.epochs = [e for e in state.epochs if e.ending is None or e.ending.hour >= last]
+    read = {each.id for each in state.epochs}
+    state.pending = [each for each in state.pending if each.epoch in read]
+    if state.draft is not None and state.draft.hour < oldest:
+        posting.events.append(Lost(state.draft.version))
+        state.draft = None
     begun = [each.secret for each in state.announced if each.secret is not None]
     begun += [state.draft.secret] if state.draft is not None and state.draft.secret else []
     kept = {each.id for each in state.epochs} | {epoch.epoch_id(secret) for secret in begun}
@@ -96,9 +110,9 @@ def _rotate_prekey(posting: Posting) -> None:
     state, now = posting.state, posting.hour
     if now - state.prekey_since < limits.EPOCH_HOURS:
         return
-    old, keys = state.keys.prekey, BundleKeys.draw(posting.entropy)
+    old, new = state.keys.prekey, HybridPrivate.draw(posting.entropy)
     state.prekeys = [*state.prekeys, OldPrekey(old, prekey_id(old.public()), now)]
-    state.keys = BundleKeys(state.keys.identity, keys.prekey)
+    state.keys = BundleKeys(state.keys.identity, new)
     state.prekey_since = now
     posting.post(Prekey(state.keys.public().prekey.pack()))
 
@@ -222,6 +236,14 @@ def _renew(posting: Posting) -> None:
     waiting = any(peer.greeting is not None for peer in posting.state.peers.values())
     if posting.state.renew and not waiting:
         posting.new_generation()
+
+
+def _read_again(posting: Posting) -> None:
+    """One's own change holds once it is read back: if that was lost, it comes again."""
+    draft = posting.state.draft
+    if draft is not None and posting.now - draft.since >= limits.REPOST_AGAIN:
+        posting.state.draft = msgspec.structs.replace(draft, since=posting.now)
+        posting.effects.extend(Repost(core) for core in draft.unread)
 
 
 def _hand_out(posting: Posting) -> None:

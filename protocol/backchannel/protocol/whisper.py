@@ -4,7 +4,7 @@ A private note is cut into pieces, one line block each. Knows no ratchet.
 """
 
 import unicodedata
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Self
 
 from msgspec import Meta
 
@@ -13,12 +13,12 @@ from backchannel.protocol.codec import Record, decode, encode
 from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.intro import Seeds
 from backchannel.protocol.line import CONTENT
-from backchannel.protocol.roster import Hash, Id, Lifetime
+from backchannel.protocol.roster import U32, Hash, Id, Lifetime
 from backchannel.protocol.secret import ChainKey
 from backchannel.protocol.types import GenerationId, MessageId
 
-_NOTE_HEAD = 40
-"""Bytes at most that the encoding adds to a piece: tag 6, id 18, numbers 2, lengths 4."""
+_NOTE_HEAD = 29
+"""Bytes at most that the encoding adds to a piece: tag 6, id 18, numbers 2, length 3."""
 PIECE = CONTENT - _NOTE_HEAD
 MOST = limits.NOTE_PARTS * PIECE
 
@@ -70,6 +70,10 @@ class Objection(Record, frozen=True, tag="object"):
 class Private(Record, frozen=True):
     """A private note, its pieces joined."""
 
+    roster: Hash
+    """Under which it was written: says what its author might do then."""
+    order: U32
+    """As a post's; among the notes of one hour between two members it rises."""
     lifetime: Lifetime
     authority: Annotated[int, Meta(ge=0, le=2)]
     about: Annotated[bytes, Meta(max_length=limits.ID)]
@@ -77,13 +81,6 @@ class Private(Record, frozen=True):
 
 
 Whisper = GivenSeeds | Nothing | GivenClose | Note | Objection
-
-
-class Noted(NamedTuple):
-    """A note and its id."""
-
-    id: MessageId
-    note: Private
 
 
 def read_whisper(data: bytes) -> Whisper:
@@ -97,7 +94,11 @@ def read_whisper(data: bytes) -> Whisper:
 
 def split_note(note: Private, message: MessageId) -> tuple[Note, ...]:
     """The pieces of a note; `DecodeError` when it is too long, or a reader would refuse it."""
-    data = encode(note)
+    try:
+        data = encode(note)
+    except UnicodeEncodeError:
+        msg = "a text holds half a character"
+        raise DecodeError(msg) from None
     if len(data) > MOST:
         msg = f"a private note has at most {MOST:,} bytes"
         raise DecodeError(msg)
