@@ -201,15 +201,18 @@ class Member:
 
     def receive(self, arrival: Arrival) -> list[Event]:
         """As a shell does: what is refused is noted, what is not is saved."""
+        events = self._take(arrival)
+        self.carry(Outcome([], events))
+        return events
+
+    def _take(self, arrival: Arrival) -> list[Event]:
         door = self.channel or self.candidate
         assert door is not None
         try:
-            events = door.receive(arrival, self.now)
+            return door.receive(arrival, self.now)
         except RemoteProtocolError as error:
             self.refused.append(error)
             return []
-        self.carry(Outcome([], events))
-        return events
 
     def sync(self, weather: Weather = CALM) -> None:
         """Read what is new, do what time asks, send what is owed."""
@@ -223,9 +226,17 @@ class Member:
     def listen(self, weather: Weather = CALM) -> None:
         """Read what is new, and say nothing."""
         rows, self.late = weather.blow(self.late + self._fetch())
+        events: list[Event] = []
+        polled, admitted = self._polled(), self.channel is not None
         for row in rows:
-            if row.drop in self._polled():  # who is admitted leaves the lobby
-                self.receive(row)
+            if row.drop not in polled:
+                polled = self._polled()  # an epoch began, or who is admitted left the lobby
+            if row.drop in polled:
+                events += self._take(row) if admitted else self.receive(row)
+                if not admitted and self.channel is not None:
+                    admitted, events, polled = True, [], self._polled()
+        if admitted:
+            self.carry(Outcome([], events))
 
     def _polled(self) -> set[DropId]:
         door = self.channel or self.candidate

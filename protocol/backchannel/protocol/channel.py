@@ -27,7 +27,15 @@ from backchannel.protocol.errors import (
     UnknownError,
 )
 from backchannel.protocol.founding import found
-from backchannel.protocol.outcome import Alarm, Arrival, Event, Outcome, Poll
+from backchannel.protocol.outcome import (
+    Alarm,
+    Answered,
+    Arrival,
+    Event,
+    Outcome,
+    Poll,
+    RosterAdopted,
+)
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.reading import read
 from backchannel.protocol.reception import Reception
@@ -51,8 +59,15 @@ from backchannel.protocol.upkeep import keep_up
 _NOBODY = 255
 _NAMING = frozenset({Kind.GROUP, Kind.KEY, Kind.INTRO})
 """Kinds whose first field is the sender."""
-_LAST = frozenset({Kind.CHUNK, Kind.UNATTRIBUTED})
-"""Kinds that nothing waits for."""
+_ON_LINES = frozenset({Kind.LINE, Kind.KEY, Kind.EPOCH, Kind.GROUP})
+_OPENS: dict[Kind, frozenset[Kind]] = {
+    Kind.INTRO: _ON_LINES,
+    Kind.LINE: _ON_LINES - {Kind.LINE},
+    Kind.KEY: frozenset({Kind.GROUP}),
+    Kind.GROUP: frozenset({Kind.GROUP, Kind.ROSTER, Kind.EPOCH}),
+    Kind.EPOCH: frozenset({Kind.ROSTER}),
+}
+"""What waits for a core of each kind. A new roster, and an answered line, open more."""
 
 
 @final
@@ -159,9 +174,17 @@ class Channel:
             return []
         except ForbiddenError as error:
             return [self._alarm(error, epoch, core, known)]
-        if core[0] in _LAST or (core[0] == Kind.GROUP and not self._opens_more()):
-            return events
-        return events + self._retry(now)
+        return events + self._retry(self._opened(core, events), now)
+
+    def _opened(self, core: Core, events: list[Event]) -> frozenset[Kind]:
+        """Kinds of what waits that a core which was just read may let open."""
+        if any(isinstance(event, RosterAdopted) for event in events):
+            return frozenset(Kind)
+        if any(isinstance(event, Answered) for event in events):
+            return _ON_LINES
+        if core[0] == Kind.GROUP and not self._opens_more():
+            return frozenset()
+        return _OPENS.get(Kind(core[0]), frozenset())
 
     def _opens_more(self) -> bool:
         """Whether a post may let something be read that waits."""
@@ -214,33 +237,40 @@ class Channel:
         sender = core[HEAD] if core[0] in _NAMING else _NOBODY
         if any(waiting.core == core for waiting in state.pending):
             return
-        own = [each for each in state.pending if each.sender == sender]
+        own = [e for e in state.pending if (e.sender, e.core[0]) == (sender, core[0])]
         if len(own) >= limits.PENDING_OF_ONE:
             state.pending.remove(own[0])
         state.pending = [*state.pending, Pending(core, hash_of, sender, stored, epoch.id)]
         state.pending = state.pending[-limits.PENDING :]
 
-    def _retry(self, now: Timestamp) -> list[Event]:
+    def _retry(self, kinds: frozenset[Kind], now: Timestamp) -> list[Event]:
         """What waits may open now; each success may open the next."""
         events: list[Event] = []
-        again = True
-        while again:
-            waiting, self.state.pending, again = self.state.pending, [], False
-            kept = []
-            epochs = {each.id: each for each in self.state.epochs}
+        while kinds:
+            waiting, self.state.pending = self.state.pending, []
+            kept, opened = [], frozenset[Kind]()
             for each in waiting:
-                try:
-                    epoch = epochs[each.epoch]
-                    events += self._read(epoch, each.core, each.hash, each.hour, now)
-                    again = True
-                except UnknownError:
-                    kept.append(each)
-                except ForbiddenError as error:
-                    events.append(self._alarm(error, epoch, each.core, each.hash))
-                except RemoteProtocolError:
-                    continue  # it came before its reasons did, and is refused now
-            self.state.pending = kept + self.state.pending
+                if each.core[0] in kinds:
+                    found = self._try(each, now)
+                    events += found or []
+                    opened |= self._opened(each.core, found) if found is not None else set()
+                    if found is not None:
+                        continue
+                kept.append(each)
+            self.state.pending, kinds = kept + self.state.pending, opened
         return events
+
+    def _try(self, waiting: Pending, now: Timestamp) -> list[Event] | None:
+        """What came of it; None while it has to wait on."""
+        epoch = next(each for each in self.state.epochs if each.id == waiting.epoch)
+        try:
+            return self._read(epoch, waiting.core, waiting.hash, waiting.hour, now)
+        except UnknownError:
+            return None
+        except ForbiddenError as error:
+            return [self._alarm(error, epoch, waiting.core, waiting.hash)]
+        except RemoteProtocolError:
+            return []  # it came before its reasons did, and is refused now
 
     # The second door.
 
@@ -274,4 +304,6 @@ class Channel:
         """
         posting = Posting(self.state, self.clocks, now, entropy)
         keep_up(posting)
+        if posting.effects:  # a line may have begun
+            posting.events.extend(self._retry(frozenset(Kind), now))
         return posting.outcome()
