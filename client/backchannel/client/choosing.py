@@ -7,11 +7,22 @@ import click
 
 from backchannel.client.errors import NotFound, UsageMistake
 from backchannel.client.vault.channels import ChannelRow
-from backchannel.protocol.types import MAIN_THREAD, ThreadId
+from backchannel.protocol.types import MAIN_THREAD, ThreadId, Timestamp
 
 if TYPE_CHECKING:
+    from backchannel.client.shown import Opened
     from backchannel.client.vault.vault import Vault
     from backchannel.protocol.state import ChannelState
+
+ROLES = ("facilitator", "participant", "observer", "note-taker")
+"""As the protocol has them; loading it takes too long for `--help`."""
+
+FORMATS = ("plenary", "bilateral", "shuttle", "hotline", "workshop")
+"""Likewise: kinds of talk."""
+
+AUTHORITY = ("own", "sounding", "checked")
+RELEASE = ("no", "exact", "paraphrase")
+"""Labels of what is said."""
 
 MAIN = "main"
 """What the channel's own thread is called."""
@@ -85,6 +96,20 @@ def pick_thread(state: "ChannelState", text: str | None) -> Chosen:
             return found[0]
     msg = f"There is no thread {text!r}; it may have ended."
     raise NotFound(msg, "backchannel thread list")
+
+
+def pick_message(vault: "Vault", row: ChannelRow, text: str, now: Timestamp) -> "Opened":
+    """A message by the number that `read` shows, or by the start of its id."""
+    from backchannel.client.shown import opened
+
+    every = opened(vault.messages.list(row.id, now))
+    found = [each for each in every if text.isdecimal() and each.number == int(text)]
+    if not found and len(text) >= _SHORTEST_ID:
+        found = [each for each in every if each.message.id.hex().startswith(text.casefold())]
+    if len(found) == 1:
+        return found[0]
+    msg = f"There is no message {text} here; it may have expired."
+    raise NotFound(msg, "backchannel read")
 
 
 def topic_of(state: "ChannelState", thread: ThreadId) -> str:

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 from backchannel.client.ui import iso
-from backchannel.protocol.types import Hour, start_of
+from backchannel.protocol.types import Hour, Timestamp, start_of
 
 _DAY = 24
+_KILO = 1000
 
 
 def lifetime(hours: int) -> str:
@@ -43,6 +44,11 @@ def hour_of_day(hour: Hour) -> str:
     return f"{moment.strftime('%A')} {moment.day} {moment.strftime('%B, %H:00')} UTC"
 
 
+def clock_time(moment: Timestamp) -> str:
+    """`14:00`."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M")
+
+
 def stamp(hour: Hour) -> str:
     """`2026-07-02T14:00Z`."""
     return iso(start_of(hour))
@@ -65,6 +71,21 @@ def ended(reason: str) -> str:
 def count(number: int, noun: str) -> str:
     """`1 message`, `2 messages`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def size(octets: int) -> str:
+    """`640 bytes`, `12 kB`, `2.1 MB`."""
+    if octets < _KILO:
+        return count(octets, "byte")
+    if octets < _KILO * _KILO:
+        return f"{round(octets / _KILO)} kB"
+    return f"{octets / _KILO / _KILO:.1f} MB"
+
+
+def listed(names: list[str]) -> str:
+    """`Heron`, `Heron and Ibis`, `Heron, Ibis and Wren`."""
+    *first, last = names or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def sentence(text: str) -> str:

@@ -1,0 +1,80 @@
+"""What facilitators did, what went wrong, and what one should know, in sentences."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from backchannel.client import phrases
+
+_DID: Final = {
+    "came": "admitted {alias} as {detail}",
+    "removed": "removed {alias}",
+    "compromised": "removed {alias}, whose device is in other hands",
+    "left": "let {alias} go, who had left",
+    "replaced": "let {alias} go, whose place somebody else has taken",
+    "role": "made {alias} {detail}",
+    "policy": "changed the rules: {detail}",
+    "epoch": "began epoch {detail}, with new keys",
+    "merged": "made one list of members out of two",
+}
+_RULES: Final = {
+    "lifetime": "hours that content is kept",
+    "format": "kind",
+    "unattributed": "people for an unattributed message",
+    "vouches": "vouches",
+}
+_ALARM: Final = {
+    "fork": (
+        "{alias} sent two different messages as one: some of you may have seen the one, some the "
+        "other."
+    ),
+    "cited": (
+        "Others accepted something of {alias} that was not valid for this machine: somebody wants "
+        "you to see less than they do."
+    ),
+    "rival": (
+        "There are two lists of members; one of them is by {alias}. Nothing is said until a "
+        "facilitator has settled it: backchannel epoch turn"
+    ),
+    "foreign": "{alias} goes by a list of members that was never announced here.",
+    "epoch": "{alias} gave this machine other keys than the list of members says.",
+    "forbidden": "{alias} did what its role does not allow; it was refused.",
+    "record": "The record of {alias} differs from yours: you were shown different conversations.",
+    "compromised": (
+        "The device of {alias} was reported as lost or taken. Distrust what came in that name "
+        "lately; what had not expired can be read on it."
+    ),
+}
+_NOTICE: Final = {
+    "ended": "You are a member no more ({detail}).",
+    "lost": "Another facilitator was first; your change was not made. Do it again if still wanted.",
+    "shortened": "What is said {detail} now.",
+    "replaced": "{alias} greeted anew: their program had lost its keys. Compare words again.",
+    "refused-draft": "An unattributed message was not sent: {detail}",
+    "unsent": "{detail}",
+}
+
+
+def done(change: Mapping[str, str]) -> str:
+    """One change of a roster, as what its facilitator did."""
+    detail = change["detail"]
+    if change["what"] == "policy":
+        for name, words in _RULES.items():
+            detail = detail.replace(f"{name} ", f"{words} ")
+    if change["what"] == "role":
+        detail = f"{'an' if detail[:1] in 'aeiou' else 'a'} {detail}"
+    return _DID.get(change["what"], "{what}").format(**{**change, "detail": detail})
+
+
+def acts(changes: list[dict[str, str]]) -> str:
+    """All of one roster; one that changes nothing was still an act."""
+    return "; ".join(map(done, changes)) or "renewed the list of members"
+
+
+def alarm(each: Mapping[str, Any]) -> str:
+    """What an honest channel does not show."""
+    return _ALARM.get(each["kind"], "{kind}: {alias}").format(**each)
+
+
+def notice(each: Mapping[str, Any]) -> str:
+    """What one should know."""
+    return phrases.sentence(_NOTICE.get(each["what"], "{what} {alias} {detail}").format(**each))
