@@ -8,7 +8,7 @@ import msgspec
 
 from backchannel.protocol import change, epoch, files, limits, lobby, record
 from backchannel.protocol.content import Ask, Echo, Prekey
-from backchannel.protocol.core import head_of
+from backchannel.protocol.core import Head, Kind, head_of
 from backchannel.protocol.identity import BundleKeys, HybridPrivate, prekey_id
 from backchannel.protocol.line import forget
 from backchannel.protocol.outcome import Lost, Repost
@@ -50,7 +50,7 @@ def _forget(posting: Posting) -> None:
     state.pending = [
         each
         for each in state.pending
-        if head_of(each.core).hour >= oldest and each.epoch in posting.clocks
+        if each.epoch in posting.clocks and _may_open(head_of(each.core), oldest, now)
     ]
     state.wants = [each for each in state.wants if hour_of(each.since) >= oldest]
     state.threads = {name: each for name, each in state.threads.items() if each.until > now}
@@ -64,6 +64,12 @@ def _forget(posting: Posting) -> None:
         _forget_peer(state, peer, oldest)
 
 
+def _may_open(head: Head, oldest: Hour, now: Hour) -> bool:
+    """Parts of a roster that nobody announced within hours are of one from before my time."""
+    first = max(oldest, now - 2) if head.kind in (Kind.ROSTER, Kind.EPOCH) else oldest
+    return head.hour >= first
+
+
 def _forget_epochs(posting: Posting, oldest: Hour) -> None:
     """An epoch that is over goes with the last hour that could be read in it; so does a clock of
     one that never began.
@@ -71,8 +77,6 @@ def _forget_epochs(posting: Posting, oldest: Hour) -> None:
     state, clocks = posting.state, posting.clocks
     last = oldest - limits.SEAL_HOURS - 2 * limits.CLOCK_SKEW
     state.epochs = [e for e in state.epochs if e.ending is None or e.ending.hour >= last]
-    read = {each.id for each in state.epochs}
-    state.pending = [each for each in state.pending if each.epoch in read]
     if state.draft is not None and state.draft.hour < oldest:
         posting.events.append(Lost(state.draft.version))
         state.draft = None
