@@ -29,6 +29,14 @@ NAMED: Final = {
     "cores for one asker": [limits.SERVED],
     "unproved names in an ask": [limits.UNPROVED, limits.WANTED],
     "asks": [limits.ASKS],
+    "quote": [limits.QUOTE],
+    "file": [limits.FILE_BYTES // 2**20, limits.FILE_INDEX, limits.FILE_NAME],
+    "pieces of a private note": [limits.NOTE_PARTS],
+    "rows of a digest / refused cores in it": [limits.DIGEST_ROWS, limits.DIGEST_REFUSED],
+    "people for unattributed posts": [limits.UNATTRIBUTED_FEWEST],
+    "vouches / candidates of one facilitator": [limits.VOUCHES, limits.CANDIDATES],
+    "heads of an epoch / merged rosters": [limits.HEADS, limits.MERGED],
+    "epoch": [limits.EPOCH_HOURS, limits.SEAL_HOURS, limits.YIELD_HOURS],
 }
 COMPUTED: Final = {"group part / content", "line content", "intro payload"}
 

@@ -18,7 +18,7 @@ from backchannel.protocol.outcome import Answered, Append, Arrival
 from backchannel.protocol.secret import IntroKey
 from backchannel.protocol.types import Core, Hour, Slot, Step
 from tests.support.bits import sampled_flips
-from tests.support.insider import Insider, owed, refuses, waits
+from tests.support.insider import Insider, core_in, owed, refuses, waits
 from tests.support.world import Member, World
 
 
@@ -40,7 +40,7 @@ def sent(member: Member) -> list[Arrival]:
 
 def kinds(member: Member, arrivals: list[Arrival]) -> list[Kind]:
     """What they are, opened by a member."""
-    return [Kind(member.member._unwrap(each, member.now)[0]) for each in arrivals]
+    return [Kind(core_in(member, each)[0]) for each in arrivals]
 
 
 def of_kind(member: Member, arrivals: list[Arrival], kind: Kind) -> Arrival:
@@ -80,7 +80,7 @@ def test_an_intro_is_answered_once_and_the_line_stands(strangers: World) -> None
 
 def test_an_intro_with_any_bit_turned_is_refused_or_waits(strangers: World) -> None:
     arrival = greeting(strangers, 2)
-    core = strangers[1].member._unwrap(arrival, strangers.now)
+    core = core_in(strangers[1], arrival)
     insider = Insider(strangers.founder)
     for bad in sampled_flips(core[55:], 1511):
         forged = insider.arrival(Core(core[:55] + bad))
@@ -91,7 +91,7 @@ def test_an_intro_with_any_bit_turned_is_refused_or_waits(strangers: World) -> N
 
 def test_an_intro_of_an_unknown_roster_waits(strangers: World) -> None:
     arrival = greeting(strangers, 2)
-    core = strangers[1].member._unwrap(arrival, strangers.now)
+    core = core_in(strangers[1], arrival)
     insider = Insider(strangers.founder)
     waits(strangers[1], insider.arrival(Core(core[:23] + bytes(32) + core[55:])))
 
@@ -144,8 +144,7 @@ def test_the_same_intro_again_brings_the_reply_again(strangers: World) -> None:
         strangers.pass_time(seconds=limits.REPOST_DELAY + 1)
     strangers[1].tick()
     (again,) = [a for a, k in replies(strangers[1]) if k is Kind.LINE]
-    unwrap = strangers[2].member._unwrap
-    assert unwrap(first, strangers.now) == unwrap(again, strangers.now)
+    assert core_in(strangers[2], first) == core_in(strangers[2], again)
 
 
 def replies(member: Member) -> list[tuple[Arrival, Kind]]:
@@ -158,8 +157,8 @@ def test_attack_an_admission_outside_a_lobby(strangers: World) -> None:
     posting = liar.posting()
     liar.state.peers[Slot(1)].line = None
     roster = liar.state.current()
-    admission = Admission(0, liar.state.secret, posting.clock(posting.hour))
-    core = posting.intro(Slot(1), roster, epoch.intro_key(liar.state.secret), admission)
+    admission = Admission(0, liar.state.epoch.secret, posting.clock(posting.hour))
+    core = posting.intro(Slot(1), roster, epoch.intro_key(liar.state.epoch.secret), admission)
     refuses(strangers[1], liar.arrival(core), RefusedError, "outside a lobby")
 
 
@@ -178,7 +177,7 @@ def test_attack_5_an_intro_of_one_member_in_the_name_of_another() -> None:
     liar.state.me = Slot(3)
     liar.state.peers[Slot(1)].line = None
     core = liar.posting().intro(
-        Slot(1), world[1].state.current(), epoch.intro_key(liar.state.secret), None
+        Slot(1), world[1].state.current(), epoch.intro_key(liar.state.epoch.secret), None
     )
     refuses(world[1], liar.arrival(core), AuthenticationError)
 
@@ -384,7 +383,7 @@ def test_a_reply_that_overtakes_its_intro_waits_for_nothing_else(strangers: Worl
     strangers[1].receive(greeting(strangers, 2))
     strangers[1].tick()
     reply = of_kind(strangers[1], sent(strangers[1]), Kind.LINE)
-    damaged = strangers[2].member._unwrap(reply, strangers.now)
+    damaged = core_in(strangers[2], reply)
     insider = Insider(strangers.founder)
     bad = insider.arrival(Core(damaged[:-1] + bytes([damaged[-1] ^ 1])))
     refuses(strangers[2], bad, AuthenticationError)

@@ -6,19 +6,15 @@ import pytest
 from backchannel.protocol import command as commands
 from backchannel.protocol import limits
 from backchannel.protocol.codec import encode
-from backchannel.protocol.content import Announcement, Ask, GivenSeeds, Text
+from backchannel.protocol.content import Announcement, Ask, Candidate, Text
 from backchannel.protocol.core import Kind
-from backchannel.protocol.errors import DecodeError, RefusedError
-from backchannel.protocol.outcome import Append, Keep
+from backchannel.protocol.errors import DecodeError
+from backchannel.protocol.outcome import Alarm, Append, Keep
 from backchannel.protocol.posting import tidy
 from backchannel.protocol.types import MAIN_THREAD, Slot
-from tests.support.insider import Insider, owed, refuses, texts
-from tests.support.world import LIFETIME, Member, World
-
-
-def kinds(member: Member) -> list[Kind]:
-    """What a member owes the relay, in order."""
-    return [Kind(member.member._unwrap(each, member.now)[0]) for each in owed(member)]
+from backchannel.protocol.whisper import GivenSeeds
+from tests.support.insider import Insider, forbids, kinds, texts
+from tests.support.world import LIFETIME, World
 
 
 @pytest.mark.parametrize("size", [1, 2_500])
@@ -30,7 +26,7 @@ def test_a_text_of_one_or_of_2500_bytes_is_one_block(size: int) -> None:
 
 def test_the_longest_message_is_sixteen_blocks_and_one_message() -> None:
     world = World.of(2)
-    data = encode(Text(MAIN_THREAD, LIFETIME, "x" * 44_000))
+    data = encode(Text.plain(MAIN_THREAD, LIFETIME, "x" * 44_000))
     longest = 44_000 + limits.PARTS * 2_758 - len(data)
     world.founder.say("x" * longest)
     assert kinds(world.founder) == [Kind.GROUP] * limits.PARTS
@@ -115,9 +111,26 @@ def test_an_observer_who_posts_is_refused_whole() -> None:
     observer = world.admit("Watcher", "observer")
     world.settle()
     liar = Insider(observer)
-    refuses(world[1], liar.post(Text(MAIN_THREAD, 5, "heard?")), RefusedError, "does not speak")
+    forbids(world[1], liar.post(Text.plain(MAIN_THREAD, 5, "heard?")), "does not speak")
     part = liar.arrival(liar.seal(liar.part(b"half", 0, 2)))
-    refuses(world[1], part, RefusedError, "does not speak")
+    forbids(world[1], part, "does not speak")
+
+
+def test_attack_an_act_beyond_a_role_in_several_parts_is_an_alarm_and_nothing_else() -> None:
+    """What it is shows only when its last part is here; each part was authentic, so it counts."""
+    world = World.of(2)
+    liar = Insider(world[1])
+    data = encode(Candidate("Friend", "North", "observer", bytes(32)))
+    first, last = (
+        liar.arrival(liar.seal(liar.part(piece, place, 2)))
+        for place, piece in enumerate((data[:20], data[20:]))
+    )
+    world.founder.receive(first)
+    events = world.founder.receive(last)
+    assert [each.kind for each in events if isinstance(each, Alarm)] == ["forbidden"]
+    assert (world.founder.refused, world.founder.state.candidates) == ([], {})
+    said = liar.post(Text.plain(MAIN_THREAD, 5, "still heard"), name=8)
+    assert texts(world.founder.receive(said)) == ["still heard"]
 
 
 def test_an_observer_may_ask() -> None:
@@ -134,7 +147,7 @@ def test_a_roster_is_announced_in_one_part_or_not_at_all() -> None:
     data = encode(Announcement(9, bytes(32), (bytes(32),)))
     for place, piece in enumerate((data[:20], data[20:])):
         world[1].receive(liar.arrival(liar.seal(liar.part(piece, place, 2))))
-    assert world[1].state.announced is None
+    assert world[1].state.announced == []
     assert world[1].state.partial == {}
 
 
@@ -148,14 +161,15 @@ def test_seeds_that_are_given_again_change_nothing() -> None:
     core = posting.line_block(Slot(1), GivenSeeds.of(own.seeds())).core
     assert world[1].receive(liar.arrival(core)) == []
     assert world[1].state.peers[Slot(0)].generations == before
-    assert texts(world[1].receive(liar.post(Text(MAIN_THREAD, 5, "as before")))) == ["as before"]
+    said = liar.post(Text.plain(MAIN_THREAD, 5, "as before"))
+    assert texts(world[1].receive(said)) == ["as before"]
 
 
 def test_a_newcomer_takes_no_text_under_a_roster_that_it_does_not_have() -> None:
     world = World.of(2)
     guest = world.admit("Guest 2")
     liar = Insider(world.founder)
-    assert guest.receive(liar.post(Text(MAIN_THREAD, 5, "too early"))) == []
+    assert guest.receive(liar.post(Text.plain(MAIN_THREAD, 5, "too early"))) == []
     assert (len(guest.state.pending), guest.state.wants) == (1, [])
     guest.listen()
     assert guest.said == [(0, "too early")]
@@ -164,6 +178,6 @@ def test_a_newcomer_takes_no_text_under_a_roster_that_it_does_not_have() -> None
 def test_what_is_kept_is_what_was_sent() -> None:
     world = World.of(2)
     posting = Insider(world.founder).posting()
-    posting.post(Text(MAIN_THREAD, 5, "kept"))
+    posting.post(Text.plain(MAIN_THREAD, 5, "kept"))
     kept = {each.hash for each in posting.events if isinstance(each, Keep)}
     assert kept == {each.hash for each in posting.effects if isinstance(each, Append)}

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -53,7 +54,14 @@ def rosters(draw: st.DrawFn) -> Roster:
         previous=bytes(32) if version == 1 else b"p" * 32,
         issuer=draw(st.integers(0, 63)),
         hour=draw(st.integers(0, 2**32 - 1)),
-        policy=Policy(draw(st.integers(1, 2160))),
+        policy=Policy(
+            draw(st.integers(1, 2160)),
+            draw(st.sampled_from(get_args(roster.Format))),
+            draw(st.integers(4, 64) | st.just(0)),
+            draw(st.integers(0, limits.VOUCHES)),
+        ),
+        merged=(b"m" * 32,) * draw(st.integers(0, limits.MERGED)),
+        heads=(b"h" * 32,) * draw(st.integers(0, limits.HEADS)),
         relays=(FIRST.relays[0],) * draw(st.integers(1, 8)),
         entries=entries,
     )
@@ -91,7 +99,16 @@ def test_the_largest_roster_fits() -> None:
         Entry(n, name, "桜" * 21, "facilitator", n.to_bytes(32)) for n, name in enumerate(names)
     )
     relays = tuple(Relay("u" * 256, cast.relay().key) for _ in range(8))
-    largest = replace(FIRST, entries=entries, relays=relays, version=2**32 - 1, previous=b"p" * 32)
+    largest = replace(
+        FIRST,
+        entries=entries,
+        relays=relays,
+        version=2**32 - 1,
+        previous=b"p" * 32,
+        merged=(b"m" * 32,) * limits.MERGED,
+        heads=(b"h" * 32,) * limits.HEADS,
+        policy=Policy(2160, "bilateral", 64, 8),
+    )
     assert Roster.parse(largest.pack()) == largest
     assert len(largest.pack()) <= limits.ROSTER_BYTES
 
@@ -122,7 +139,13 @@ REFUSED: dict[str, Callable[[Roster], Roster]] = {
     ),
     "lifetime 0": lambda r: replace(r, policy=Policy(0)),
     "lifetime too long": lambda r: replace(r, policy=Policy(2161)),
-    "heads while an epoch grows": lambda r: replace(r, heads=(bytes(32),)),
+    "a format that is none": lambda r: replace(r, policy=Policy(24, "party")),  # type: ignore[arg-type]
+    "65 people for an unattributed post": lambda r: replace(r, policy=Policy(24, unattributed=65)),
+    "so few that a guess names the author": lambda r: replace(r, policy=Policy(24, unattributed=3)),
+    "nine vouches": lambda r: replace(r, policy=Policy(24, vouches=9)),
+    "five rivals ended": lambda r: replace(r, merged=(bytes(32),) * 5),
+    "a rival's hash too short": lambda r: replace(r, merged=(bytes(31),)),
+    "65 heads": lambda r: replace(r, heads=(bytes(32),) * 65),
     "no entry": lambda r: replace(r, entries=()),
     "65 entries": lambda r: replace(r, entries=(r.entries[0],) * 65),
     "slots that fall": lambda r: replace(r, entries=r.entries[::-1]),
@@ -202,42 +225,96 @@ def test_a_roster_that_adds_one_succeeds() -> None:
         succeeds(FIRST, following)
 
 
+def staying(r: Roster, **changes: object) -> Roster:
+    """The next roster with the one who stays in slot 1 changed."""
+    return replace(r, entries=(r.entries[0], replace(r.entries[1], **changes), *r.entries[2:]))
+
+
 SUCCESSORS: dict[str, tuple[str, Callable[[Roster], Roster]]] = {
-    "channel": ("keeps", lambda r: replace(r, channel=b"x" * 16)),
-    "epoch": ("keeps", lambda r: replace(r, epoch=1)),
+    "channel": ("another channel", lambda r: replace(r, channel=b"x" * 16)),
+    "charter": ("another channel", lambda r: replace(r, charter=b"c" * 32)),
+    "disclosure": ("another channel", lambda r: replace(r, disclosure=b"d" * 32)),
+    "an epoch back": ("goes back", lambda r: replace(r, epoch=2)),
     "relays": ("keeps", lambda r: replace(r, relays=(cast.relay("other"),))),
-    "policy": ("keeps", lambda r: replace(r, policy=Policy(721))),
-    "charter": ("keeps", lambda r: replace(r, charter=b"c" * 32)),
-    "disclosure": ("keeps", lambda r: replace(r, disclosure=b"d" * 32)),
+    "heads while the epoch stays": ("keeps", lambda r: replace(r, heads=(b"h" * 32,))),
+    "an hour before": ("keeps", lambda r: replace(r, hour=r.hour - 1)),
+    "a longer life while the epoch stays": ("keeps", lambda r: replace(r, policy=Policy(721))),
+    "another kind of talk while the epoch stays": (
+        "keeps",
+        lambda r: replace(r, policy=Policy(720, "workshop")),
+    ),
     "version the same": ("follow", lambda r: replace(r, version=1)),
     "version skipped": ("follow", lambda r: replace(r, version=3)),
     "previous": ("follow", lambda r: replace(r, previous=b"p" * 32)),
-    "nobody added": ("every entry", lambda r: replace(r, entries=r.entries[:-1])),
-    "one left out": ("every entry", lambda r: replace(r, entries=r.entries[1:])),
-    "one removed": ("every entry", lambda r: replace(r, entries=r.entries[:1])),
-    "one renamed": (
-        "every entry",
-        lambda r: replace(r, entries=(replace(r.entries[0], alias="x"), *r.entries[1:])),
+    "one left out": ("takes away", lambda r: replace(r, entries=r.entries[1:])),
+    "one removed": ("takes away", lambda r: replace(r, entries=r.entries[:1])),
+    "nobody who facilitates": (
+        "nobody who facilitates",
+        lambda r: replace(r, epoch=4, entries=r.entries[1:]),
     ),
-    "another identity": (
-        "every entry",
-        lambda r: replace(r, entries=(replace(r.entries[0], identity=bytes(32)), *r.entries[1:])),
+    "one renamed": ("another name", lambda r: staying(r, alias="x")),
+    "one of another party": ("another name", lambda r: staying(r, party="x")),
+    "another identity": ("another name", lambda r: staying(r, identity=bytes(32))),
+    "another identity under a new epoch": (
+        "another name",
+        lambda r: replace(staying(r, identity=bytes(32)), epoch=4),
     ),
-    "another role": (
-        "every entry",
-        lambda r: replace(r, entries=(*r.entries[:1], replace(r.entries[1], role="observer"))),
+    "one who stops facilitating while the epoch stays": (
+        "takes away",
+        lambda r: replace(r, entries=(replace(r.entries[0], role="observer"), *r.entries[1:])),
+    ),
+    "a participant who only observes while the epoch stays": (
+        "takes away",
+        lambda r: staying(r, role="observer"),
     ),
     "issued by a participant": ("facilitator", lambda r: replace(r, issuer=1)),
     "issued by nobody": ("nobody", lambda r: replace(r, issuer=40)),
     "issued by the newcomer": ("nobody", lambda r: replace(r, issuer=9)),
 }
+THIRD = replace(FIRST, epoch=3)
 
 
 @pytest.mark.parametrize("why", SUCCESSORS)
 def test_attack_23_what_may_not_follow(why: str) -> None:
     reason, change = SUCCESSORS[why]
     with pytest.raises(RefusedError, match=reason):
-        succeeds(change(next_of(FIRST)), FIRST)
+        succeeds(change(next_of(THIRD)), THIRD)
+
+
+FOLLOWING: dict[str, Callable[[Roster], Roster]] = {
+    "nobody added": lambda r: replace(r, entries=r.entries[:-1]),
+    "another role": lambda r: staying(r, role="facilitator"),
+    "a lighter role with a new epoch": lambda r: replace(staying(r, role="observer"), epoch=4),
+    "rules that tighten": lambda r: replace(r, policy=Policy(719, unattributed=4, vouches=8)),
+    "an hour later": lambda r: replace(r, hour=r.hour + 1),
+    "a new epoch": lambda r: replace(r, epoch=4, heads=(b"h" * 32,)),
+    "one removed with a new epoch": lambda r: replace(r, epoch=4, entries=r.entries[:1]),
+    "other relays with a new epoch": lambda r: replace(r, epoch=4, relays=(cast.relay("other"),)),
+    "a longer life with a new epoch": lambda r: replace(r, epoch=4, policy=Policy(721)),
+    "over two epochs, as a rival's followers come": lambda r: replace(r, epoch=5),
+    "by being named as a rival that ends": lambda r: replace(
+        r, previous=b"p" * 32, merged=(b"m" * 32, THIRD.hash)
+    ),
+}
+
+
+@pytest.mark.parametrize("why", FOLLOWING)
+def test_what_may_follow(why: str) -> None:
+    following = FOLLOWING[why](next_of(THIRD))
+    succeeds(Roster.parse(following.pack()), THIRD)
+
+
+def test_who_came_last_stands_in_a_place_that_was_free() -> None:
+    """Whoever stood there keeps name and key: nobody is handed another's place."""
+    taken = replace(next_of(THIRD), entries=(*THIRD.entries[:2], cast.entry(2, "dora")))
+    with pytest.raises(RefusedError, match="another name"):
+        succeeds(taken, THIRD)
+
+
+def test_a_package_without_newcomers_has_no_bundles() -> None:
+    alone = Package(FIRST, {})
+    assert alone.pack() == len(PACKED).to_bytes(4) + PACKED
+    assert Package.parse(alone.pack()) == alone
 
 
 # --- Package --------------------------------------------------------------------------------------

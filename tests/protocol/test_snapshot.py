@@ -75,7 +75,7 @@ def required(kind: type[msgspec.Struct]) -> list[str]:
 STATES: dict[str, Any] = {
     "channel": channel(),
     "channel with nothing in it": emptied(channel()),
-    "channel of a newcomer": replace(channel(), roster=None, close=None),
+    "channel of a newcomer": replace(channel(), roster=None, draft=None),
     "candidate": candidate(),
     "candidate who has just begun": emptied(candidate()),
     "guest": filled(Guest),
@@ -101,7 +101,7 @@ def test_what_comes_back_has_its_types() -> None:
     assert type(held.bundle) is Bundle
     assert type(held.bundle.identity) is HybridPublic
     assert type(loaded.keys) is BundleKeys
-    assert type(loaded.secret) is EpochSecret
+    assert type(loaded.epoch.secret) is EpochSecret
     assert loaded.own is not None
     assert {type(seed) for seed in loaded.own.readers.values()} == {MacSeed}
     assert {type(each) for each in held.generations.values()} == {PeerGeneration}

@@ -79,6 +79,7 @@ def roster(*names: str) -> Roster:
         channel=CHANNEL,
         version=1,
         previous=bytes(32),
+        merged=(),
         issuer=0,
         hour=HOUR,
         epoch=0,

@@ -46,8 +46,8 @@ def _generic(kind: Any, origin: Any, given: tuple[Any, ...]) -> Any:
         return given[-1]
     if origin is dict:
         return {filled(given[0]): filled(given[1])}
-    if origin is list:
-        return [filled(given[0])]
+    if origin in {list, set}:
+        return origin([filled(given[0])])
     assert origin is tuple, kind
     return tuple(filled(each) for each in given if each is not Ellipsis)
 
@@ -69,5 +69,5 @@ def secrets_of(value: object) -> list[Secret]:
     elif isinstance(value, dict):
         parts = [*value.keys(), *value.values()]
     else:
-        parts = list(value) if isinstance(value, (list, tuple)) else []
+        parts = list(value) if isinstance(value, (list, tuple, set)) else []
     return [secret for part in parts for secret in secrets_of(part)]

@@ -1,17 +1,19 @@
 """A member who breaks rules: makes cores that honest code would not, and hands them to others."""
 
-import pytest
+import re
 
 from backchannel.protocol import sender_key
-from backchannel.protocol.block import wrap
+from backchannel.protocol.block import unwrap, wrap
 from backchannel.protocol.codec import encode
 from backchannel.protocol.content import Content, Part
 from backchannel.protocol.core import Head, Kind
 from backchannel.protocol.drop import Drop
-from backchannel.protocol.errors import RemoteProtocolError
-from backchannel.protocol.outcome import Append, Arrival, Event, Said
+from backchannel.protocol.errors import ForbiddenError, RemoteProtocolError
+from backchannel.protocol.outcome import Alarm, Append, Arrival, Event, Said
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.sender_key import Parent
+from backchannel.protocol.snapshot import load, save
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import Block, Core, Hour, MessageId, RosterHash, Slot, hour_of
 from tests.support.world import RELAY, Member
 
@@ -19,13 +21,52 @@ Kinds = type[RemoteProtocolError] | tuple[type[RemoteProtocolError], ...]
 
 
 def refuses(member: Member, arrival: Arrival, kind: Kinds, match: str | None = None) -> None:
-    """`arrival` is refused for this reason, and not a byte of `member` changes."""
+    """`arrival` is refused for this reason, and not a byte of `member` changes, but for the list
+    of refused posts; or it raises an alarm, where its author is known and was not to write it.
+    """
     door = member.channel or member.candidate
     assert door is not None
-    before = member.snapshot()
-    with pytest.raises(kind, match=match):
-        door.receive(arrival, member.now)
-    assert member.snapshot() == before
+    before = _apart_from_refused(member)
+    try:
+        (alarm,) = door.receive(arrival, member.now)
+    except kind as error:
+        assert re.search(match or "", str(error)), error  # noqa: PT017 - or an alarm is as good
+        assert _apart_from_refused(member) == before
+    else:
+        assert isinstance(alarm, Alarm)
+        assert issubclass(ForbiddenError, kind)
+        assert re.search(match or "", alarm.reason), alarm
+
+
+def forbids(member: Member, arrival: Arrival, match: str) -> None:
+    """`arrival` is authentic and not for its author to say: one alarm says so, once; nothing else
+    changes.
+    """
+    before = _unjudged(member)
+    (alarm,) = member.member.receive(arrival, member.now)
+    assert isinstance(alarm, Alarm)
+    assert re.search(match, alarm.reason), alarm
+    assert _unjudged(member) == before
+    assert member.member.receive(arrival, member.now) == []
+
+
+def _unjudged(member: Member) -> bytes:
+    """All but which cores were seen, and refused, and are awaited no more."""
+    state = load(member.snapshot(), ChannelState)
+    state.record.refused, state.wants = {}, []
+    for epoch in state.epochs:
+        epoch.seen = {}
+    return save(state)
+
+
+def _apart_from_refused(member: Member) -> bytes:
+    if member.channel is None:
+        return member.snapshot()
+    record = member.state.record
+    kept, record.refused = record.refused, {}
+    snapshot = member.snapshot()
+    record.refused = kept
+    return snapshot
 
 
 def waits(member: Member, arrival: Arrival) -> None:
@@ -46,6 +87,24 @@ def owed(member: Member) -> list[Arrival]:
     return [Arrival(each.drop.id, hour, each.block) for each in appends]
 
 
+def core_in(member: Member, arrival: Arrival) -> Core:
+    """The core of a block of a drop that `member` reads."""
+    (epoch,) = [
+        each
+        for each in member.state.epochs
+        for relay in each.relays
+        if Drop.of_epoch(each.secret, relay.public).id == arrival.drop
+    ]
+    outer, clock = Drop.of_epoch(epoch.secret, RELAY.public).outer, member.member.clocks[epoch.id]
+    window = (clock.hour, Hour(hour_of(member.now) + 1))
+    return unwrap(arrival.block, outer, clock, arrival.hour, window)
+
+
+def kinds(member: Member) -> list[Kind]:
+    """What a member owes the channel's drops, in order."""
+    return [Kind(core_in(member, each)[0]) for each in owed(member)]
+
+
 class Insider:
     """Works on a copy of `member`, so that one lie does not stand in the way of the next."""
 
@@ -55,7 +114,7 @@ class Insider:
 
     def posting(self) -> Posting:
         member = self.member
-        return Posting(member.state, member.member.clock, member.now, member.entropy)
+        return Posting(member.state, member.member.clocks, member.now, member.entropy)
 
     def head(self, kind: Kind, hours: int = 0) -> Head:
         posting = self.posting()
@@ -64,7 +123,7 @@ class Insider:
     def arrival(self, core: bytes, stored: Hour | None = None) -> Arrival:
         """A core in the channel's drop."""
         posting = self.posting()
-        drop = Drop.of_epoch(self.state.secret, RELAY.public)
+        drop = Drop.of_epoch(self.state.epoch.secret, RELAY.public)
         block = wrap(Core(core), drop.outer, self.member.member.clock, posting.entropy)
         return Arrival(drop.id, posting.hour if stored is None else stored, block)
 
