@@ -15,6 +15,9 @@ def row(name: str = "North", **more: Any) -> ChannelRow:
     about = summary.fresh(NOW, founded=True) | {
         "alias": "Fox", "role": "facilitator", "members": 3, "lifetime": 24, "waiting": [],
         "invites": 0, "relays": [],
+        "epoch": 0, "began": NOW, "ended": "", "policy": {}, "rivals": 0, "change_waits": False,
+        "not_here": [], "unverified": [], "leaving": [], "candidates": [], "proposals": [],
+        "floor": None, "hands": [], "drafts": [],
     }  # fmt: skip
     return ChannelRow(ChannelId(bytes(16)), name, b"", about | more)
 

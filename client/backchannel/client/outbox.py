@@ -7,10 +7,13 @@ again. So a process may die at any point, and whoever comes next sends the rest.
 
 from collections.abc import Callable
 from itertools import takewhile
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from backchannel.client.errors import (
     ClientError,
+    DropFull,
+    DropSealed,
     NoVoucher,
     RateLimited,
     RelayError,
@@ -26,7 +29,7 @@ from backchannel.protocol.drop import Create, Operation, read_stored
 from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.outcome import Alone, Append, DeleteDrop, OpenDrop, SealDrop
 from backchannel.protocol.primitives import X25519Public, x25519_public
-from backchannel.protocol.types import Hour, Timestamp
+from backchannel.protocol.types import DropId, Hour, Timestamp
 
 if TYPE_CHECKING:
     from backchannel.client.vault.vault import Vault
@@ -34,15 +37,25 @@ if TYPE_CHECKING:
 Request = OpenDrop | Append | Alone | SealDrop | DeleteDrop
 """Effects that a relay is asked for."""
 
-LASTING, PASSING = "channel", "lobby"
+LASTING, PASSING, ALONE = "channel", "lobby", "alone"
 """Labels: whether the request is for a channel's own drop, or for a lobby, which may be gone by
-now.
+now; or for a channel's drop, and with nothing beside it.
 """
+
+_CLOSING = {Operation.SEAL, Operation.DELETE}
+"""Where the drop is gone, this is done."""
 
 _VOUCHER = slice(0, 16)  # of a request to create
 
 
-def owe(vault: "Vault", owner: bytes, effect: Request, label: str, hour: Hour) -> int:
+def owe(
+    vault: "Vault",
+    owner: bytes,
+    effect: Request,
+    label: str,
+    hour: Hour,
+    message: bytes = b"",
+) -> int:
     """Keep what an effect asks for, in the caller's transaction; the request's number."""
     drop, access = effect.drop, effect.drop.access
     match effect:
@@ -60,9 +73,21 @@ def owe(vault: "Vault", owner: bytes, effect: Request, label: str, hour: Hour) -
         case DeleteDrop():
             operation, payload, access = Operation.DELETE, b"", effect.close
     key = drop.relay.value
-    return vault.outbox.add(
-        Owed(owner, effect.relay, key, drop.id, access, operation, payload, label, hour)
-    )
+    content = effect.hash if isinstance(effect, Append) else b""
+    label = ALONE if isinstance(effect, Alone) else label
+    owed = Owed(owner, effect.relay, key, drop.id, access, operation, payload, label, hour)
+    return vault.outbox.add(owed._replace(content=content, message=message))
+
+
+class Refusal(NamedTuple):
+    """A drop that takes no more blocks."""
+
+    relay: str
+    drop: DropId
+    error: DropFull | DropSealed
+
+
+Tell = Callable[[int, int], object]
 
 
 class Delivered(NamedTuple):
@@ -71,6 +96,8 @@ class Delivered(NamedTuple):
     sent: int
     problem: ClientError | None
     """Why something is still owed."""
+    refused: tuple[Refusal, ...] = ()
+    """Whose requests stay owed until `refusals` says what becomes of them."""
 
 
 @final
@@ -83,19 +110,24 @@ class Delivery:
         self._now = now
         self._stuck: set[tuple[str, bytes]] = set()
         self._problem: ClientError | None = None
+        self._refused: list[Refusal] = []
 
-    def run(self, owner: bytes | None = None) -> Delivered:
-        """Send in order; what fails holds up only its own drop, a relay that is down all of its."""
-        sent = 0
+    def run(self, owner: bytes | None = None, tell: Tell | None = None) -> Delivered:
+        """Send in order; what fails holds up only its own drop, a relay that is down all of its.
+        `tell` hears after each answer how many requests were sent, and of how many.
+        """
+        sent, owed = 0, self._vault.outbox.count(owner) if tell else 0
         while batch := self._next(owner):
             if self._send(batch):
                 sent += len(batch)
-        return Delivered(sent, self._problem)
+            if tell:
+                tell(sent, owed)
+        return Delivered(sent, self._problem, tuple(self._refused))
 
     def _next(self, owner: bytes | None) -> list[Owed]:
         """One request, or as many blocks for one drop as a relay takes at once."""
         rows = self._vault.outbox.pending(owner, without=self._stuck)
-        if not rows or rows[0].operation != Operation.APPEND:
+        if not rows or rows[0].operation != Operation.APPEND or rows[0].label == ALONE:
             return rows[:1]
         return list(takewhile(lambda row: _same(row, rows[0]), rows))[: limits.MOST_BLOCKS]
 
@@ -104,7 +136,11 @@ class Delivery:
         try:
             self._exchange(batch)
         except UnknownDrop as error:
-            if first.label != PASSING and first.operation != Operation.DELETE:
+            if first.label != PASSING and first.operation not in _CLOSING:
+                return self._hold_up(batch, error)
+        except (DropSealed, DropFull) as error:
+            if first.operation != Operation.SEAL:
+                self._refused.append(Refusal(first.relay, first.drop, error))
                 return self._hold_up(batch, error)
         except VoucherRefused as error:
             if not self._pay_again(first):
@@ -118,9 +154,14 @@ class Delivery:
 
     def _exchange(self, batch: list[Owed]) -> None:
         first = batch[0]
-        relay = self._relays.get(first.relay, X25519Public(first.relay_key))
+        key = X25519Public(first.relay_key)
         operation, payload = Operation(first.operation), b"".join(row.payload for row in batch)
-        answer = relay.exchange(operation, first.drop, first.access, payload)
+        if first.label == ALONE:  # nothing else of this person's ever went this way
+            with self._relays.another(first.relay, key) as relay:
+                answer = relay.exchange(operation, first.drop, first.access, payload)
+        else:
+            relay = self._relays.get(first.relay, key)
+            answer = relay.exchange(operation, first.drop, first.access, payload)
         if operation is Operation.APPEND:
             _check_stored(answer, len(batch))
 
@@ -142,6 +183,10 @@ class Delivery:
             self._relays.down(first.relay, error)
         whole_relay = isinstance(error, RelayError | RelayKeyChanged | RateLimited)
         self._stuck.add((first.relay, b"" if whole_relay else first.drop))
+        if first.operation == Operation.CREATE and first.label != PASSING:
+            # Nobody is sent to a drop that is not there.
+            drops = self._vault.outbox.drops(first.owner, first.relay)
+            self._stuck |= {(first.relay, drop) for drop in drops}
         self._problem = self._problem or error
         with self._vault.exclusive(self._now()), self._vault.transaction():
             self._vault.outbox.tried(first.id)
@@ -157,4 +202,5 @@ def _check_stored(answer: bytes, count: int) -> None:
 
 
 def _same(row: Owed, first: Owed) -> bool:
-    return (row.relay, row.drop, row.operation) == (first.relay, first.drop, first.operation)
+    parts = attrgetter("relay", "drop", "operation", "label")
+    return bool(parts(row) == parts(first))

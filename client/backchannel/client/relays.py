@@ -46,6 +46,14 @@ class Relays:
             self._open[name] = self._stack.enter_context(self._app.relay(url, key))
         return self._open[name]
 
+    def another(self, url: str, key: X25519Public) -> "Relay":
+        """The same relay over connections of their own, for a `with`: it cannot say by these who
+        asked.
+        """
+        if url in self._down:
+            raise self._down[url]
+        return self._app.relay(url, key)
+
 
 def refuse_other_key(vault: "Vault", url: str, key: bytes) -> None:
     """`RelayKeyChanged` where another key was trusted at that address."""

@@ -26,7 +26,33 @@ def of_channel(row: ChannelRow, now: Hour) -> Document:
         "missed_blocks": about["missed"],
         "expired_unsent": about["unsent"],
         "expires_hours": about["lifetime"],
+        "epoch": {
+            "number": about["epoch"],
+            "age_hours": max(0, now - about["began"]),
+            "due": about.get("due", ""),
+            "vouchers_needed": about.get("vouchers_needed", []),
+        },
+        "asked_release": sum(end > now for end in about["asked"].values()),
+        **{key: about[key] for key in _AS_IT_IS},
     }
+
+
+_AS_IT_IS = (
+    "ended",
+    "policy",
+    "rivals",
+    "change_waits",
+    "not_here",
+    "unverified",
+    "leaving",
+    "candidates",
+    "proposals",
+    "floor",
+    "hands",
+    "alarms",
+    "notices",
+    "drafts",
+)
 
 
 def _hours_left(news: Unread, now: Hour) -> int | None:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from backchannel.client.vault.channels import Summary
 from backchannel.protocol.types import Hour
 
+_NOTICES = 32  # more than anybody reads
+
 
 class Unread(NamedTuple):
     """Messages that nobody has looked at on this machine."""
@@ -29,6 +31,9 @@ def fresh(since: Hour, *, founded: bool) -> Summary:
         "missed": 0,
         "unsent": 0,
         "synced_at": 0,
+        "alarms": [],
+        "notices": [],
+        "asked": {},
     }
 
 
@@ -44,6 +49,21 @@ def settle(summary: Summary, now: Hour) -> None:
     left = {name: expires for name, expires in summary["unread"].items() if expires > now}
     summary["expired_unread"] += len(summary["unread"]) - len(left)
     summary["unread"] = left
+    summary["asked"] = {name: ends for name, ends in summary["asked"].items() if ends > now}
+
+
+def alarm(summary: Summary, kind: str, alias: str, name: bytes, now: Hour) -> None:
+    """Keep an alarm until somebody has seen it; of one kind and member the first."""
+    known = [(each["kind"], each["alias"]) for each in summary["alarms"]]
+    if (kind, alias) not in known:
+        new = {"kind": kind, "alias": alias, "name": name.hex(), "at": now}
+        summary["alarms"] = [*summary["alarms"], new]
+
+
+def notice(summary: Summary, what: str, now: Hour, alias: str = "", detail: str = "") -> None:
+    """Keep a piece of news until somebody has seen it; the newest are kept."""
+    new = {"what": what, "alias": alias, "detail": detail, "at": now}
+    summary["notices"] = [*summary["notices"], new][-_NOTICES:]
 
 
 def pins(summaries: list[Summary]) -> dict[str, str]:

@@ -5,11 +5,11 @@ Owns the order of a round and where reading goes on. Holds the vault only betwee
 while it waits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple, Self, TypeVar, final
 
-from backchannel.client import joining
+from backchannel.client import joining, refusals
 from backchannel.client.app import App
 from backchannel.client.choosing import pick_channel
 from backchannel.client.errors import (
@@ -20,16 +20,16 @@ from backchannel.client.errors import (
     UnknownDrop,
 )
 from backchannel.client.joining import MOST_PAGES, after
-from backchannel.client.outbox import Delivered, Delivery
+from backchannel.client.outbox import Delivered, Delivery, Refusal, Tell
 from backchannel.client.relays import Relays
-from backchannel.client.session import Session, change, look
+from backchannel.client.session import Session, change, look, refuse_draft, steady
 from backchannel.client.vault.channels import ChannelRow, JoinRow
 from backchannel.client.vault.outbox import Cursor
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import limits
-from backchannel.protocol.command import Command
+from backchannel.protocol.command import Command, Turn
 from backchannel.protocol.drop import Page
-from backchannel.protocol.outcome import EVERY_HOUR, Arrival, Event, Poll, Said
+from backchannel.protocol.outcome import EVERY_HOUR, Arrival, Event, Offered, Poll, Said
 from backchannel.protocol.types import hour_of
 
 
@@ -70,7 +70,10 @@ class Sync:
         owner = self._vault.channels.get(name).id
         before = self.deliver(owner)
         new, problem = self._fetch(name, wait)
-        self._tick(name)
+        if self._tick(name, before.refused):
+            self._turn(name)
+        self._say_drafts(name)
+        self._vault.sweep(self._app.now())
         after = self.deliver(owner)
         problem = after.problem or problem
         if problem is not None:
@@ -91,10 +94,12 @@ class Sync:
         self._owed = session.owed
         return next((event for event in events if isinstance(event, kind)), None)
 
-    def send(self, name: str) -> ClientError | None:
-        """Deliver; why something of the last `act` is still owed, if it is."""
+    def send(self, name: str, tell: Tell | None = None) -> ClientError | None:
+        """Deliver; why something of the last `act` is still owed, if it is. `tell` hears how far
+        it is.
+        """
         try:
-            problem = self.deliver(self._vault.channels.get(name).id).problem
+            problem = self.deliver(self._vault.channels.get(name).id, tell).problem
         except ClientError as error:
             problem = error
         except KeyboardInterrupt:  # whoever calls has something to say that is said only once
@@ -115,9 +120,9 @@ class Sync:
             problem = _caught(lambda: self.channel(row.name))
         return self._vault.channels.get(row.name), problem
 
-    def deliver(self, owner: bytes | None = None) -> Delivered:
+    def deliver(self, owner: bytes | None = None, tell: Tell | None = None) -> Delivered:
         """Send what is owed, for one channel or join, or for all."""
-        return Delivery(self._vault, self._relays, self._app.now).run(owner)
+        return Delivery(self._vault, self._relays, self._app.now).run(owner, tell)
 
     def joins(self) -> None:
         """Ask every lobby whether the door was opened; the first problem is raised at the end."""
@@ -143,6 +148,28 @@ class Sync:
         with suppress(UnknownDrop):  # its time is over
             self._drain(joining.poll(row), take, wait)
         joining.tidy(self._app, self._vault, row.id)
+
+    def again(self, name: str) -> int:
+        """Read the channel's drops once more from where they begin, while the cursors stay; how
+        many cores were not known before. For what came before the reason to keep it.
+        """
+        self._relays.forgive()
+        look_at = look(self._vault, name, self._app.now(), self._app.entropy)
+        before = self._vault.cores.count(look_at.row.id)
+        for poll in look_at.channel.polls():
+            with suppress(UnknownDrop):
+                self._read_again(name, poll)
+        return self._vault.cores.count(look_at.row.id) - before
+
+    def _read_again(self, name: str, poll: Poll) -> None:
+        position, more = 0, True
+        while more:
+            page = self._page(poll, Cursor(position, EVERY_HOUR), 0)
+            with change(self._vault, name, self._app.now(), self._app.entropy) as session:
+                for row in page.rows:
+                    session.receive(Arrival(poll.drop.id, row.hour, row.block), again=True)
+            more = page.more and page.following > position
+            position = page.following
 
     def _fetch(self, name: str, wait: int) -> tuple[int, ClientError | None]:
         """Messages of others from all drops, and the first problem. Only the channel's own first
@@ -198,12 +225,31 @@ class Sync:
             self._vault.cursors.put(poll.relay, poll.drop.id, after(cursor, page))
         return new
 
-    def _tick(self, name: str) -> None:
-        now = self._app.now()
-        with change(self._vault, name, now, self._app.entropy) as session:
+    def _tick(self, name: str, refused: Iterable[Refusal]) -> bool:
+        """What time asks for; whether a new epoch is due."""
+        with change(self._vault, name, self._app.now(), self._app.entropy) as session:
+            refusals.settle(self._vault, session, refused)
             session.tick()
-            session.summary["synced_at"] = now
-        self._vault.sweep(now)
+            session.summary["synced_at"] = session.now
+            return session.turns()
+
+    def _turn(self, name: str) -> None:
+        now, entropy = self._app.now(), self._app.entropy
+        with suppress(ClientError), change(self._vault, name, now, entropy) as session:
+            session.act(Turn())
+            session.turns()
+
+    def _say_drafts(self, name: str) -> None:
+        """Say what waited for its moment, each by itself; what is refused waits for a person."""
+        now, entropy, row = self._app.now(), self._app.entropy, self._vault.channels.get(name)
+        for draft in self._vault.drafts.list(row.id):
+            if draft.refused or draft.due > steady(self._vault, now):
+                continue
+            try:
+                with change(self._vault, name, now, entropy) as session:
+                    session.say_draft(draft.number)
+            except ClientError as error:
+                refuse_draft(self._vault, name, draft.number, error.message, now)
 
 
 def _caught(work: Callable[[], object]) -> ClientError | None:
@@ -218,6 +264,9 @@ def _receive(session: Session, poll: Poll, page: Page) -> list[int]:
     """For each block, how many messages of others it gave."""
     me = session.state.me
     return [
-        sum(isinstance(event, Said) and event.author != me for event in session.receive(arrival))
+        sum(
+            isinstance(event, Said | Offered) and event.author != me
+            for event in session.receive(arrival)
+        )
         for arrival in (Arrival(poll.drop.id, row.hour, row.block) for row in page.rows)
     ]

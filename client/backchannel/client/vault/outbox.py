@@ -31,6 +31,10 @@ class Owed(NamedTuple):
     created: Hour
     id: int = 0
     attempts: int = 0
+    content: bytes = b""
+    """Content hash of the core that a block carries, where the channel keeps it."""
+    message: bytes = b""
+    """Id of the message of one's own that the block is for, or empty."""
 
 
 class Cursor(NamedTuple):
@@ -54,9 +58,10 @@ class Outbox:
         """Keep a request until it is done; its number."""
         self._database.change(
             "INSERT INTO outbox (owner, relay, relay_key, drop_id, access, operation, payload,"
-            " label, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " label, created, content, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(owed.owner, owed.relay, owed.relay_key, owed.drop, owed.access.expose()),
             *(int(owed.operation), owed.payload, owed.label, owed.created),
+            *(owed.content, owed.message),
         )
         row = self._database.one("SELECT last_insert_rowid()")
         return int(row[0]) if row else 0
@@ -73,7 +78,7 @@ class Outbox:
         names = json.dumps([f"{relay} {drop.hex().upper()}" for relay, drop in without])
         rows = self._database.all(
             "SELECT owner, relay, relay_key, drop_id, access, operation, payload, label, created,"
-            " id, attempts FROM outbox WHERE (? IS NULL OR owner = ?)"
+            " id, attempts, content, message FROM outbox WHERE (? IS NULL OR owner = ?)"
             " AND relay || ' ' NOT IN (SELECT value FROM json_each(?))"
             " AND relay || ' ' || hex(drop_id) NOT IN (SELECT value FROM json_each(?))"
             " ORDER BY id LIMIT ?",
@@ -81,14 +86,30 @@ class Outbox:
         )
         return [_owed(row) for row in rows]
 
+    def of_drop(self, owner: bytes, relay: str, drop: DropId, operation: int) -> list[Owed]:
+        """All requests of one kind for one drop, in order."""
+        rows = self._database.all(
+            "SELECT owner, relay, relay_key, drop_id, access, operation, payload, label, created,"
+            " id, attempts, content, message FROM outbox"
+            " WHERE owner = ? AND relay = ? AND drop_id = ? AND operation = ? ORDER BY id",
+            *(owner, relay, drop, operation),
+        )
+        return [_owed(row) for row in rows]
+
+    def drops(self, owner: bytes, relay: str) -> set[bytes]:
+        """Every drop of a relay for which something of this owner's is to be sent."""
+        query = "SELECT DISTINCT drop_id FROM outbox WHERE owner = ? AND relay = ?"
+        return {bytes(row[0]) for row in self._database.all(query, owner, relay)}
+
     def payload(self, number: int) -> bytes | None:
         """What a request sends now; none once it is done."""
         row = self._database.one("SELECT payload FROM outbox WHERE id = ?", number)
         return bytes(row[0]) if row else None
 
-    def count(self) -> int:
-        """How many requests are owed."""
-        row = self._database.one("SELECT count(*) FROM outbox")
+    def count(self, owner: bytes | None = None) -> int:
+        """How many requests are owed, for one channel or join, or for all."""
+        query = "SELECT count(*) FROM outbox WHERE ? IS NULL OR owner = ?"
+        row = self._database.one(query, owner, owner)
         return int(row[0]) if row else 0
 
     def owes(self, numbers: list[int]) -> bool:
@@ -117,11 +138,7 @@ class Outbox:
 
 def _owed(row: Row) -> Owed:
     owner, relay, relay_key, drop, access, *rest = row
-    operation, payload, label, created, number, attempts = rest
-    key = X25519Private(access)
-    return Owed(
-        *(owner, relay, relay_key, drop, key, operation, payload, label, created, number, attempts)
-    )
+    return Owed(owner, relay, relay_key, drop, X25519Private(access), *rest)
 
 
 @final

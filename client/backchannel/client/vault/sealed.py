@@ -4,10 +4,12 @@ Each item is sealed under a key that the expiry-key file holds; when that key is
 opens the row any more, whether it was deleted or not.
 """
 
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from backchannel.client.vault.database import Database, Row
 from backchannel.client.vault.expiry_file import ExpiryFile
+from backchannel.protocol.core import head_of
 from backchannel.protocol.errors import StaleError
 from backchannel.protocol.secret import StoreKey
 from backchannel.protocol.types import (
@@ -67,11 +69,45 @@ class Items:
         self._file.apply(writes)
         return stored, seal_item(item_key(self._store, expiry), plain, about, entropy)
 
+    def seal_apart(
+        self, plain: bytes, name: bytes, expires: Hour, now: Timestamp, entropy: "Entropy"
+    ) -> tuple[Hour, bytes]:
+        """As `seal`, with a key of its own beside it: erase that, and nothing opens the item."""
+        from backchannel.protocol.expiry import item_key, seal_item
+
+        keys = self._file.keys
+        stored = keys.hour(hour_of(now))
+        expiry, writes = keys.add(stored, expires, entropy)
+        own, more = keys.add_thread(name, expires, entropy)
+        self._file.apply([*writes, *more])
+        return stored, seal_item(item_key(self._store, expiry, own), plain, name, entropy)
+
+    def open_apart(self, row: Row, name: bytes, now: Timestamp) -> bytes | None:
+        """What `seal_apart` gave; none when its hour is over, or its key was erased."""
+        from backchannel.protocol.expiry import item_key, open_item
+
+        stored, expires, item = row
+        keys, hour = self._file.keys, hour_of(now)
+        try:
+            key = item_key(self._store, keys.get(stored, expires, hour), keys.thread(name, hour))
+        except StaleError:
+            return None
+        return open_item(key, item, name)
+
     def key(self, stored: Hour, expires: Hour, now: Timestamp) -> "ItemKey":
         """Opens what was stored then and ends then; `StaleError` when that is over."""
         from backchannel.protocol.expiry import item_key
 
         return item_key(self._store, self._file.keys.get(stored, expires, hour_of(now)))
+
+    def again(
+        self, row: Row, about: bytes, expires: Hour, now: Timestamp, entropy: "Entropy"
+    ) -> tuple[Hour, bytes] | None:
+        """A row's item under a key that dies at `expires`; none where that is over already."""
+        plain = self.open(row, about, now)
+        if plain is None or expires <= self._file.keys.hour(hour_of(now)):
+            return None
+        return self.seal(plain, about, expires, now, entropy)
 
     def open(self, row: Row, about: bytes, now: Timestamp) -> bytes | None:
         """What a row `(stored, expires, item)` holds; none when its hour is over by any clock seen.
@@ -113,6 +149,16 @@ class Messages:
         )
         return True
 
+    def find(self, channel: ChannelId, ident: bytes, now: Timestamp) -> list[Message]:
+        """Those of an id: one, unless two authors chose the same."""
+        rows = self._database.all(
+            "SELECT content, message, author, thread, hour, rank, stored, expires, item"
+            " FROM messages WHERE channel = ? AND message = ?",
+            *(channel, ident),
+        )
+        opened = (self._message(channel, row, now) for row in rows)
+        return [message for message in opened if message is not None]
+
     def list(
         self, channel: ChannelId, now: Timestamp, thread: ThreadId | None = None
     ) -> list[Message]:
@@ -125,6 +171,44 @@ class Messages:
         )
         opened = (self._message(channel, row, now) for row in rows)
         return [message for message in opened if message is not None]
+
+    def remove(self, channel: ChannelId, author: Slot, ident: MessageId) -> None:
+        """Let go of one author's message."""
+        self._database.change(
+            "DELETE FROM messages WHERE channel = ? AND author = ? AND message = ?",
+            *(channel, author, ident),
+        )
+
+    def shorten(
+        self,
+        channel: ChannelId,
+        thread: ThreadId | None,
+        lifetime: int,
+        now: Timestamp,
+        entropy: "Entropy",
+    ) -> dict[ContentHash, Hour]:
+        """Let what is kept of a thread, or of all, live at most `lifetime` hours from its own hour:
+        what ends sooner now, and when.
+        """
+        rows = self._database.all(
+            "SELECT content, hour, stored, expires, item FROM messages"
+            " WHERE channel = ? AND (? IS NULL OR thread = ?) AND expires > hour + ?",
+            *(channel, thread, thread, lifetime),
+        )
+        ends = {ContentHash(row[0]): Hour(row[1] + lifetime) for row in rows}
+        for content, _, *row in rows:
+            about, end = channel + content, ends[content]
+            again = self._items.again(tuple(row), about, end, now, entropy)
+            if again is None:
+                gone = "DELETE FROM messages WHERE channel = ? AND content = ?"
+                self._database.change(gone, channel, content)
+                continue
+            self._database.change(
+                "UPDATE messages SET stored = ?, item = ?, expires = ?"
+                " WHERE channel = ? AND content = ?",
+                *(*again, end, channel, content),
+            )
+        return ends
 
     def _known(
         self, channel: ChannelId, author: Slot, ident: MessageId, content: ContentHash
@@ -171,6 +255,58 @@ class Cores:
             *(channel, content, stored, expires, item),
         )
         return True
+
+    def shorten(
+        self,
+        channel: ChannelId,
+        only: Collection[ContentHash] | None,
+        lifetime: int,
+        now: Timestamp,
+        entropy: "Entropy",
+    ) -> None:
+        """Keep these cores, or all, at most `lifetime` hours from their own hour."""
+        rows = self._database.all(
+            "SELECT content, stored, expires, item FROM cores WHERE channel = ?", channel
+        )
+        for content, *row in rows:
+            if only is None or content in only:
+                self._shorten(channel, content, tuple(row), lifetime, now, entropy)
+
+    def _shorten(
+        self,
+        channel: ChannelId,
+        content: ContentHash,
+        row: Row,
+        lifetime: int,
+        now: Timestamp,
+        entropy: "Entropy",
+    ) -> None:
+        about = _CORE + channel + content
+        core = self._items.open(row, about, now)
+        end = Hour(head_of(Core(core)).hour + lifetime) if core is not None else Hour(0)
+        if row[1] <= end:
+            return
+        again = self._items.again(row, about, end, now, entropy)
+        if again is None:
+            gone = "DELETE FROM cores WHERE channel = ? AND content = ?"
+            self._database.change(gone, channel, content)
+            return
+        self._database.change(
+            "UPDATE cores SET stored = ?, item = ?, expires = ? WHERE channel = ? AND content = ?",
+            *(*again, end, channel, content),
+        )
+
+    def many(
+        self, channel: ChannelId, contents: Iterable[ContentHash], now: Timestamp
+    ) -> dict[ContentHash, Core]:
+        """Those of these cores that are there."""
+        found = {content: self.get(channel, content, now) for content in contents}
+        return {content: core for content, core in found.items() if core is not None}
+
+    def count(self, channel: ChannelId) -> int:
+        """How many rows there are."""
+        row = self._database.one("SELECT count(*) FROM cores WHERE channel = ?", channel)
+        return int(row[0]) if row else 0
 
     def has(self, channel: ChannelId, content: ContentHash) -> bool:
         """Whether a row is there; it may have died."""

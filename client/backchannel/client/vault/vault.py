@@ -15,6 +15,7 @@ from backchannel.client.profile import Profile
 from backchannel.client.vault import head as heads
 from backchannel.client.vault.channels import Channels, Joins
 from backchannel.client.vault.database import Database
+from backchannel.client.vault.drafts import Drafts
 from backchannel.client.vault.expiry_file import ExpiryFile, new_file
 from backchannel.client.vault.head import Head, VaultKey
 from backchannel.client.vault.lock import PATIENCE, Lock
@@ -68,6 +69,7 @@ class Vault:
         self.vouchers = Vouchers(self._database)
         self.messages = Messages(self._database, items)
         self.cores = Cores(self._database, items)
+        self.drafts = Drafts(self._database, items)
 
     @staticmethod
     def create(
@@ -150,14 +152,20 @@ class Vault:
         """Keep an epoch's clock; it is on disk when this returns."""
         self._expiry.apply(self._expiry.keys.set_clock(name, hour, value, lifetime))
 
-    def forget_clocks(self) -> None:
-        """Erase the clocks of epochs that no channel has any more: those that are over, and those
-        of a change that was not finished. Never before it is on disk that they are not needed.
+    def forget_keys(self) -> None:
+        """Erase every key that no row leans on any more: clocks of epochs that are over, keys of
+        drafts that were sent and of items that were given another; and what a change that was not
+        finished has left. Never before it is on disk that they are not needed.
         """
         from backchannel.protocol.expiry import PlaceKind
 
-        for name in self._expiry.keys.clocks - self.channels.every_epoch():
-            self._expiry.apply(self._expiry.keys.erase(PlaceKind.CLOCK, name))
+        for kind, needed in (
+            (PlaceKind.CLOCK, self.channels.every_epoch()),
+            (PlaceKind.THREAD, self.drafts.names()),
+            (PlaceKind.EXPIRY, self._expiry_keys()),
+        ):
+            for name in self._expiry.keys.names(kind) - needed:
+                self._expiry.apply(self._expiry.keys.erase(kind, name))
 
     def sweep(self, now: Timestamp) -> Swept:
         """Delete the rows of what is dead. Housekeeping: erased keys have closed them before."""
@@ -166,7 +174,7 @@ class Vault:
             with self.transaction():
                 messages = self._database.change("DELETE FROM messages WHERE expires <= ?", hour)
                 cores = self._database.change("DELETE FROM cores WHERE expires <= ?", hour)
-            self.forget_clocks()
+            self.forget_keys()
             return Swept(messages, cores, clean=self._database.fold())
 
     def _prepare(self, path: Path, key: VaultKey, now: Timestamp) -> Database:
@@ -179,6 +187,16 @@ class Vault:
             with self._lock:
                 migrate(database.connection)
         return database
+
+    def _expiry_keys(self) -> set[bytes]:
+        from backchannel.protocol.expiry import expiry_name
+
+        rows = self._database.all(
+            "SELECT DISTINCT stored, expires FROM messages"
+            " UNION SELECT DISTINCT stored, expires FROM cores"
+            " UNION SELECT stored, expires FROM drafts"
+        )
+        return {expiry_name(Hour(stored), Hour(expires)) for stored, expires in rows}
 
     def _store_key(self) -> StoreKey:
         row = self._database.one("SELECT key FROM store")

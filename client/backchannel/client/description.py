@@ -1,0 +1,93 @@
+"""The part of a summary that follows from a channel's state, so that `status` need not open it."""
+
+from typing import Any
+
+import msgspec
+
+from backchannel.client import people
+from backchannel.client.documents import alias_at
+from backchannel.client.vault.channels import Summary
+from backchannel.protocol.state import ChannelState, Proposed, Vouched
+from backchannel.protocol.types import Slot
+
+Document = dict[str, Any]
+
+
+def described(state: ChannelState) -> Summary:
+    """All of it; bare of names while a newcomer waits for its roster."""
+    return _standing(state) | (_people(state) if state.roster else _NOBODY)
+
+
+def _standing(state: ChannelState) -> Summary:
+    roster = state.roster
+    return {
+        "title": state.name,
+        "alias": state.alias,
+        "role": roster.entry(state.me).role if roster else "",
+        "members": len(roster.entries) if roster else 0,
+        "lifetime": state.lifetime,
+        "policy": msgspec.structs.asdict(state.policy),
+        "relays": [[relay.url, relay.key.hex()] for relay in state.relays],
+        "waiting": [
+            each.join.alias for each in state.guests if each.state == "waiting" and each.join
+        ],
+        "invites": sum(guest.state == "open" for guest in state.guests),
+        "epoch": state.epoch.number,
+        "began": state.epoch.began,
+        "ended": state.ended,
+        "rivals": len(state.rivals),
+        "change_waits": state.draft is not None,
+    }
+
+
+_NOBODY: Summary = {
+    "not_here": [],
+    "unverified": [],
+    "leaving": [],
+    "candidates": [],
+    "proposals": [],
+    "floor": None,
+    "hands": [],
+}
+
+
+def _people(state: ChannelState) -> Summary:
+    return {
+        "not_here": people.not_here(state),
+        "unverified": [e.alias for e in people.others(state) if people.mark(state, e.slot)],
+        "leaving": _aliases(state, state.leavers),
+        "candidates": [_candidate(state, each) for each in state.candidates.values()],
+        "proposals": [_proposal(state, name, each) for name, each in state.proposals.items()],
+        "floor": None if state.floor is None else alias_at(state, state.floor),
+        "hands": _aliases(state, state.hands),
+    }
+
+
+def _candidate(state: ChannelState, each: Vouched) -> Document:
+    return {
+        "alias": each.alias,
+        "party": each.party,
+        "role": each.role,
+        "by": alias_at(state, each.by),
+        "vouched": _aliases(state, each.vouched),
+        "objected": each.objected,
+        "mine": state.me in (each.by, *each.vouched),
+    }
+
+
+def _proposal(state: ChannelState, name: bytes, each: Proposed) -> Document:
+    roster = state.current()
+    return {
+        "hash": name.hex(),
+        "policy": msgspec.structs.asdict(each.policy),
+        "by": alias_at(state, each.by),
+        "yes": _aliases(state, each.yes),
+        "missing": [entry.alias for entry in roster.entries if entry.slot not in each.yes],
+        "for_me": state.me not in each.yes,
+    }
+
+
+def _aliases(
+    state: ChannelState, slots: "dict[Slot, Any] | list[Slot] | tuple[Slot, ...]"
+) -> list[str]:
+    return [alias_at(state, slot) for slot in slots]
