@@ -7,23 +7,27 @@ import pytest
 
 from backchannel.protocol import command as commands
 from backchannel.protocol import epoch, limits
-from backchannel.protocol.content import Announcement
+from backchannel.protocol.codec import encode
+from backchannel.protocol.content import Announcement, Echo
 from backchannel.protocol.core import content_hash
 from backchannel.protocol.errors import (
     AuthenticationError,
     DecodeError,
+    LocalProtocolError,
     RefusedError,
     RemoteProtocolError,
-    StaleError,
 )
 from backchannel.protocol.identity import Bundle, BundleKeys, identity_hash
 from backchannel.protocol.outcome import Arrival, RosterAdopted
-from backchannel.protocol.roster import Entry, Package, Relay, Roster, seal_package
+from backchannel.protocol.roster import Entry, Package, Policy, Relay, Roster, seal_package
 from backchannel.protocol.types import Block, Core, Hour, RosterHash, Slot, hour_of
+from tests.support import cast
 from tests.support.entropy import ScriptedEntropy
-from tests.support.insider import Insider, owed, refuses, waits
-from tests.support.world import Member, World
+from tests.support.insider import Insider, forbids, owed, refuses, waits
+from tests.support.world import LIFETIME, RELAY, START, Member, World
 
+START_HOUR = hour_of(START)
+NEXT = RosterHash(b"r" * 32)
 STRANGER = BundleKeys.draw(ScriptedEntropy("stranger")).public()
 
 
@@ -71,16 +75,18 @@ class Issuer(Insider):
 
     def cores(self, package: Package) -> tuple[Core, ...]:
         posting = self.posting()
-        secret = epoch.roster_secret(self.state.secret)
+        secret = epoch.roster_secret(self.state.epoch.secret)
         return seal_package(package, secret, posting.clock, posting.hour, posting.entropy)
 
     def announce(self, version: int, roster: RosterHash, cores: tuple[Core, ...]) -> Arrival:
         names = tuple(content_hash(core) for core in cores)
         return self.post(Announcement(version, roster, names), roster, name=version % 256)
 
-    def issue(self, roster: Roster, bundles: dict[int, Bundle] | None = None) -> list[Arrival]:
+    def issue(
+        self, roster: Roster, bundles: dict[int, Bundle] | None = None, *, alone: bool = False
+    ) -> list[Arrival]:
         """Announcement and pieces."""
-        cores = self.cores(self.package(roster, bundles))
+        cores = self.cores(Package(roster, {}) if alone else self.package(roster, bundles))
         arrivals = [self.arrival(core) for core in cores]
         return [self.announce(roster.version, roster.hash, cores), *arrivals]
 
@@ -128,7 +134,7 @@ def test_an_adopted_roster_that_is_announced_again_changes_nothing(trio: World) 
     assert versions(trio[2], issuer.issue(roster)) == [4]
     again = issuer.post(Announcement(4, roster.hash, (b"p" * 32,)), roster.hash, name=99)
     assert versions(trio[2], [again]) == []
-    assert (trio[2].state.announced, trio[2].state.wants) == (None, [])
+    assert (trio[2].state.announced, trio[2].state.wants) == ([], [])
 
 
 # --- Who may --------------------------------------------------------------------------------------
@@ -136,19 +142,38 @@ def test_an_adopted_roster_that_is_announced_again_changes_nothing(trio: World) 
 
 def test_only_a_facilitator_announces(trio: World) -> None:
     issuer = Issuer(trio[2])
-    refuses(trio[1], issuer.issue(issuer.successor())[0], RefusedError, "only a facilitator")
+    arrival = issuer.issue(issuer.successor())[0]
+    forbids(trio[1], arrival, "does not change who is here")
+
+
+def test_attack_63_who_facilitated_once_announces_nothing_any_more() -> None:
+    """Under the roster by which it did, and before it has the one by which it does not."""
+    world = World()
+    second = world.admit_facilitator("Second")
+    world.settle()
+    world.admit("Third")
+    world.settle()
+    issuer = Issuer(second)
+    rival = issuer.issue(issuer.successor())
+    world.founder.act(commands.SetRole("Second", "participant"))
+    world.settle([world.founder, world[2]])
+    waits(world[2], rival[0])  # for somebody who stays to name it
+    assert world[2].state.rivals == {}
+    world[2].state.transcript.missing[world[2].state.pending[-1].hash] = START_HOUR
+    world[2].state.pending = []
+    forbids(world[2], rival[0], "does not change who is here")
 
 
 def test_an_announcement_under_another_roster_than_it_names(trio: World) -> None:
     issuer = Issuer(trio.founder)
     content = Announcement(4, issuer.successor().hash, (b"p" * 32,))
-    refuses(trio[2], issuer.post(content), RefusedError, "announces")
+    forbids(trio[2], issuer.post(content), "another roster than its own")
 
 
 def test_a_roster_issued_in_anothers_name(trio: World) -> None:
     issuer = Issuer(trio[1])
     arrivals = issuer.issue(issuer.successor(issuer=0))
-    last_is_refused(trio[2], arrivals, RefusedError, "not of the announced")
+    last_is_forbidden(trio[2], arrivals, "not of the announced")
 
 
 def test_a_package_of_another_roster_than_announced(trio: World) -> None:
@@ -156,7 +181,7 @@ def test_a_package_of_another_roster_than_announced(trio: World) -> None:
     cores = issuer.cores(issuer.package(issuer.successor()))
     announcement = issuer.announce(4, RosterHash(b"o" * 32), cores)
     arrivals = [announcement, *map(issuer.arrival, cores)]
-    last_is_refused(trio[2], arrivals, RefusedError, "not of the announced")
+    last_is_forbidden(trio[2], arrivals, "not of the announced")
 
 
 def test_an_announcement_of_another_version_than_its_roster(trio: World) -> None:
@@ -164,10 +189,25 @@ def test_an_announcement_of_another_version_than_its_roster(trio: World) -> None
     roster = issuer.successor(version=5)
     cores = issuer.cores(issuer.package(roster))
     arrivals = [issuer.announce(4, roster.hash, cores), *map(issuer.arrival, cores)]
-    last_is_refused(trio[2], arrivals, RefusedError, "another version")
+    last_is_forbidden(trio[2], arrivals, "another version")
 
 
 # --- What a roster may say ------------------------------------------------------------------------
+
+
+def shown(member: Member, arrivals: list[Arrival]) -> None:
+    """All but the last, which is the one that matters."""
+    for arrival in arrivals[:-1]:
+        assert member.receive(arrival) is not None
+    assert member.refused == []
+
+
+def last_is_forbidden(member: Member, arrivals: list[Arrival], match: str) -> None:
+    """The roster is not adopted, and who issued it is named."""
+    shown(member, arrivals)
+    before = member.state.current().hash
+    forbids(member, arrivals[-1], match)
+    assert member.state.current().hash == before
 
 
 def without_one(roster: Roster) -> tuple[Entry, ...]:
@@ -178,10 +218,12 @@ def without_one(roster: Roster) -> tuple[Entry, ...]:
     ("changes", "match"),
     [
         ({"previous": bytes(31) + b"\1"}, "does not follow"),
-        ({"channel": bytes(16)}, "what an epoch keeps"),
-        ({"epoch": 1}, "what an epoch keeps"),
-        ({"charter": bytes(32)}, "what an epoch keeps"),
-        ({"disclosure": bytes(32)}, "what an epoch keeps"),
+        ({"channel": bytes(16)}, "another channel"),
+        ({"epoch": 1}, "disagree about a new epoch"),
+        ({"charter": bytes(32)}, "another channel"),
+        ({"disclosure": bytes(32)}, "another channel"),
+        ({"relays": (cast.relay(),)}, "what an epoch keeps"),
+        ({"policy": Policy(LIFETIME + 1)}, "what an epoch keeps"),
         ({"commitment": bytes(32)}, "another epoch"),
     ],
 )
@@ -189,19 +231,25 @@ def test_attack_60_61_what_a_successor_may_not_change(
     trio: World, changes: dict[str, object], match: str
 ) -> None:
     issuer = Issuer(trio.founder)
-    last_is_refused(trio[2], issuer.issue(issuer.successor(**changes)), RefusedError, match)
+    last_is_forbidden(trio[2], issuer.issue(issuer.successor(**changes)), match)
 
 
 def test_a_roster_that_leaves_somebody_out(trio: World) -> None:
     issuer = Issuer(trio.founder)
     roster = issuer.successor(entries=without_one(issuer.state.current()))
-    last_is_refused(trio[2], issuer.issue(roster), RefusedError, "keep every entry")
+    last_is_forbidden(trio[2], issuer.issue(roster), "takes away what somebody has")
 
 
-def test_a_roster_that_adds_nobody(trio: World) -> None:
+def test_a_roster_that_adds_nobody_needs_no_bundles(trio: World) -> None:
     issuer = Issuer(trio.founder)
     roster = issuer.successor(entries=issuer.state.current().entries)
-    last_is_refused(trio[2], issuer.issue(roster), RefusedError, "keep every entry")
+    assert versions(trio[2], issuer.issue(roster, alone=True)) == [4]
+
+
+def test_attack_74_a_newcomer_without_a_bundle(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    arrivals = issuer.issue(issuer.successor(), alone=True)
+    last_is_refused(trio[2], arrivals, RefusedError, "without a bundle")
 
 
 @pytest.mark.parametrize("hours", [2, 100])
@@ -209,7 +257,7 @@ def test_a_roster_of_an_hour_that_has_not_come(trio: World, hours: int) -> None:
     issuer = Issuer(trio.founder)
     hour = Hour(hour_of(trio.now) + hours)
     clock = trio.founder.member.clock
-    commitment = epoch.commitment(issuer.state.secret, hour, clock(hour))
+    commitment = epoch.commitment(issuer.state.epoch.secret, hour, clock(hour))
     roster = issuer.successor(hour=hour, commitment=commitment)
     last_is_refused(trio[2], issuer.issue(roster), RefusedError, "has not come")
 
@@ -217,7 +265,7 @@ def test_a_roster_of_an_hour_that_has_not_come(trio: World, hours: int) -> None:
 def test_a_roster_of_an_hour_that_is_gone(trio: World) -> None:
     issuer = Issuer(trio.founder)
     roster = issuer.successor(hour=1)
-    last_is_refused(trio[2], issuer.issue(roster), StaleError, "gone")
+    last_is_forbidden(trio[2], issuer.issue(roster), "what an epoch keeps")
 
 
 def test_attack_74_a_bundle_that_is_not_its_entrys(trio: World) -> None:
@@ -244,21 +292,59 @@ def test_two_names_that_are_alike(trio: World) -> None:
 # --- Which comes next -----------------------------------------------------------------------------
 
 
-def test_attack_63_a_rival_after_adoption_is_refused(trio: World) -> None:
+def rival_of(issuer: Issuer) -> Roster:
+    return issuer.successor(entries=(*issuer.state.current().entries, entry(3, "Rival")))
+
+
+def test_attack_63_a_rival_after_adoption_holds_nothing_and_is_remembered(trio: World) -> None:
     first, second = Issuer(trio.founder), Issuer(trio[1])
     assert versions(trio[2], first.issue(first.successor())) == [4]
-    rival = second.successor(entries=(*second.state.current().entries, entry(3, "Rival")))
-    refuses(trio[2], second.issue(rival)[0], RefusedError, "not the next")
-
-
-def test_of_two_unadopted_the_lower_slots_is_taken(trio: World) -> None:
-    first, second = Issuer(trio.founder), Issuer(trio[1])
-    rival = second.successor(entries=(*second.state.current().entries, entry(3, "Rival")))
-    rivals, rightful = second.issue(rival), first.issue(first.successor())
-    arrivals = [rivals[0], rightful[0], *rivals[1:], *rightful[1:]]
-    assert versions(trio[2], arrivals) == [4]
+    late = second.issue(rival_of(second))
+    assert versions(trio[2], late) == []
     assert trio[2].state.current().entries[-1].alias == "Newcomer"
-    assert trio[2].state.wants == []
+    assert [each.by for each in trio[2].state.rivals.values()] == [1]
+    with pytest.raises(LocalProtocolError, match="two lists of members"):
+        trio[2].say("which of you?")
+
+
+def test_a_rival_is_none_any_more_once_its_issuer_has_come_over(trio: World) -> None:
+    first, second = Issuer(trio.founder), Issuer(trio[1])
+    rightful = first.issue(first.successor())
+    assert versions(trio[2], rightful) == [4]
+    trio[2].receive(second.issue(rival_of(second))[0])
+    assert versions(trio[1], rightful) == [4]
+    over = Insider(trio[1])
+    over.state.own = second.state.own
+    trio[2].receive(over.post(Echo(4, over.state.current().hash)))
+    assert trio[2].state.rivals == {}
+    trio[2].receive(second.issue(rival_of(second))[0])
+    assert trio[2].state.rivals == {}
+
+
+def test_of_two_unadopted_the_first_that_is_whole_is_taken(trio: World) -> None:
+    """The order of the drop is everybody's: so all take the same."""
+    first, second = Issuer(trio.founder), Issuer(trio[1])
+    early, late = second.issue(rival_of(second)), first.issue(first.successor())
+    arrivals = [late[0], early[0], *early[1:], *late[1:]]
+    for arrival in arrivals:
+        trio[2].receive(arrival)
+    assert trio[2].state.current().entries[-1].alias == "Rival"
+    assert [each.by for each in trio[2].state.rivals.values()] == [0]
+    assert (trio[2].state.announced, trio[2].state.wants) == ([], [])
+
+
+def test_who_announces_twice_is_held_to_the_last(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    before, after = issuer.issue(rival_of(issuer)), None
+    trio[2].receive(before[0])
+    again = Issuer(trio.founder)
+    again.state.own = issuer.state.own
+    after = again.arrival(
+        again.seal(again.part(encode(Announcement(4, NEXT, (b"p" * 32,))), name=9), NEXT)
+    )
+    trio[2].receive(after)
+    assert [each.announcement.roster for each in trio[2].state.announced] == [NEXT]
+    assert [each.name for each in trio[2].state.wants] == [b"p" * 32]
 
 
 def test_the_higher_slots_announcement_does_not_displace(trio: World) -> None:
@@ -272,9 +358,8 @@ def test_a_roster_rolled_back(trio: World) -> None:
     issuer, late = Issuer(trio.founder), Issuer(trio.founder)
     assert versions(trio[2], issuer.issue(issuer.successor())) == [4]
     old = late.successor(version=3)
-    refuses(
-        trio[2], issuer.announce(3, old.hash, late.cores(late.package(old))), RefusedError, "next"
-    )
+    again = issuer.announce(3, old.hash, late.cores(late.package(old)))
+    refuses(trio[2], again, RefusedError, "next")
 
 
 def test_a_roster_further_ahead_than_the_next_waits(trio: World) -> None:
@@ -338,17 +423,22 @@ def test_a_newcomer_takes_only_the_roster_that_it_was_admitted_by(newcomer: Worl
 def test_a_newcomers_first_roster_says_what_the_card_said(newcomer: World, field: str) -> None:
     guest = newcomer[2]
     state = guest.state
-    other = {
-        "charter": "Another",
-        "lifetime": 5,
-        "alias": "Nobody",
-        "expected": state.expected,
-        "relays": (*state.relays, Relay("https://b.example", state.relays[0].key)),
-        "disclosure": msgspec.structs.replace(state.disclosure, funded_by="Others"),
-        "id": bytes(16),
-        "epoch": 3,
+    here = state.epoch
+    other: dict[str, tuple[object, str, object]] = {
+        "charter": (state, "charter", "Another"),
+        "lifetime": (state, "policy", Policy(5)),
+        "alias": (state, "alias", "Nobody"),
+        "expected": (state, "expected", state.expected),
+        "relays": (here, "relays", (*here.relays, Relay("https://b.example", RELAY.key))),
+        "disclosure": (
+            state,
+            "disclosure",
+            msgspec.structs.replace(state.disclosure, funded_by="Others"),
+        ),
+        "id": (state, "id", bytes(16)),
+        "epoch": (here, "number", 3),
     }
-    setattr(state, field, other[field])
+    setattr(*other[field])
     newcomer.founder.flush()
     guest.listen()
     agreed = field == "expected"

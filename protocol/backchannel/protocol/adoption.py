@@ -161,6 +161,9 @@ def _complete(reception: Reception, waiting: Announced) -> list[Event]:
 
 def _check(reception: Reception, waiting: Announced, package: Package) -> None:
     roster, state = package.roster, reception.state
+    if _went_before(state, waiting):
+        msg = "a roster after one that took my place away"
+        raise RefusedError(msg)
     if roster.hash != waiting.announcement.roster or roster.issuer != waiting.by:
         msg = "a package is not of the announced roster"
         raise ForbiddenError(msg, waiting.by)
@@ -174,6 +177,18 @@ def _check(reception: Reception, waiting: Announced, package: Package) -> None:
     _check_seats(roster, waiting)
     _check_epoch(reception, roster, waiting)
     _check_identities(state, package)
+
+
+def _went_before(state: ChannelState, waiting: Announced) -> bool:
+    """Whether a rival that is whole for everybody else has no place for me."""
+    here = {each.hash for each in state.pending}
+    return any(
+        each.announcement.version == waiting.announcement.version
+        and any(gone.slot == state.me for gone in each.announcement.gone)
+        and here.issuperset(_cores(each.announcement))
+        for each in state.announced
+        if each is not waiting
+    )
 
 
 def check_succession(state: ChannelState, roster: Roster, waiting: Announced) -> None:
@@ -227,15 +242,15 @@ def _check_epoch(reception: Reception, roster: Roster, waiting: Announced) -> No
 
 
 def _check_identities(state: ChannelState, package: Package) -> None:
-    current = {entry.slot for entry in state.roster.entries} if state.roster else set()
-    new = {entry.slot for entry in package.roster.entries} - current
-    if new and not package.bundles:
-        msg = "a roster brings somebody without a bundle"
-        raise RefusedError(msg)
     known = {slot: peer.bundle.identity for slot, peer in state.peers.items()}
     known[state.me] = state.keys.public().identity
+    standing = {entry.slot for entry in state.roster.entries} if state.roster else set(known)
+    new = {entry.slot for entry in package.roster.entries} - standing
+    if not package.bundles and (new or state.roster is None):
+        msg = "a roster brings somebody without a bundle"
+        raise RefusedError(msg)
     for slot, bundle in package.bundles.items():
-        if slot not in new and slot in known and bundle.identity != known[slot]:
+        if slot in standing and bundle.identity != known[slot]:
             msg = "a roster gives somebody another identity"
             raise RefusedError(msg)
 

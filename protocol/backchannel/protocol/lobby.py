@@ -274,7 +274,9 @@ def open_door(posting: Posting, guest: Guest) -> None:
     here = (entry.identity for entry in state.current().entries)
     if identity_hash(bundle.identity) not in here:
         if state.draft is None:  # another change was first: it must be done again
-            state.peers.pop(guest.slot, None)
+            peer = state.peers.get(guest.slot)
+            if peer is not None and peer.bundle.identity == bundle.identity:
+                del state.peers[guest.slot]  # if it is not another's by now
             state.own, guest.admission, guest.slot, guest.package = None, None, None, ()
             guest.state = "waiting"
         return

@@ -161,11 +161,12 @@ def _adopt(state: ChannelState, package: Package) -> list[Event]:
     roster, before, first = package.roster, state.policy, state.roster is None
     state.roster, state.expected, state.policy = roster, roster.hash, roster.policy
     state.knows(roster)
-    for rival in roster.merged:  # what was said under it can be read now
+    for rival in (roster.previous, *roster.merged):  # what was said under it can be read now
         state.versions.setdefault(RosterHash(rival), roster.version - 1)
     state.ended = ""
     for slot, bundle in package.bundles.items():
-        if slot != state.me and slot not in state.peers:
+        held = state.peers.get(slot)  # maybe of one's own guest, whose roster was too late
+        if slot != state.me and (held is None or held.bundle.identity != bundle.identity):
             state.peers[slot] = Peer(bundle, to_greet=first)
     state.proposals.pop(policy_hash(roster.policy), None)
     present = {entry.identity for entry in roster.entries}
