@@ -18,6 +18,7 @@ def row(name: str = "North", **more: Any) -> ChannelRow:
         "epoch": 0, "began": NOW, "ended": "", "policy": {}, "rivals": 0, "change_waits": False,
         "not_here": [], "unverified": [], "leaving": [], "candidates": [], "proposals": [],
         "floor": None, "hands": [], "drafts": [],
+        "agreed": None, "differs": [], "missing": 0,
     }  # fmt: skip
     return ChannelRow(ChannelId(bytes(16)), name, b"", about | more)
 
@@ -34,6 +35,20 @@ def step(*rows: ChannelRow, owed: int = 0, joins: tuple[JoinRow, ...] = ()) -> s
         ({"unread": {"aa": NOW + 2}}, "backchannel read"),
         ({"expired_unread": 1}, "backchannel read"),
         ({"unread": {"aa": NOW + 2}, "waiting": ["Wren"]}, "backchannel lobby"),
+        ({"alarms": [{}], "waiting": ["Wren"]}, "backchannel alarms"),
+        ({"rivals": 1}, "backchannel epoch turn"),
+        ({"rivals": 1, "role": "participant"}, "backchannel say TEXT"),
+        ({"proposals": [{"for_me": True}]}, "backchannel policy"),
+        ({"proposals": [{"for_me": False}]}, "backchannel say TEXT"),
+        (
+            {"role": "participant", "candidates": [{"alias": "A B", "mine": False}]},
+            "backchannel vouch 'A B'",
+        ),
+        ({"candidates": [{"alias": "Wren", "mine": False}]}, "backchannel say TEXT"),
+        ({"asked": {"aa": NOW + 1}}, "backchannel release"),
+        ({"asked": {"aa": NOW}}, "backchannel say TEXT"),
+        ({"notices": [{}]}, "backchannel alarms"),
+        ({"ended": "removed", "alarms": [{}]}, "backchannel say TEXT"),
         ({"members": 1}, "backchannel invite ALIAS"),
         ({"members": 1, "invites": 1}, "backchannel say TEXT"),
     ],

@@ -30,20 +30,42 @@ class _Verb(NamedTuple):
     section: str
 
 
-_TALK, _CHANNEL, _HERE = "Talk", "Join and convene", "This machine"
+_TALK, _ROOM, _LEAD, _HERE = "Talk", "Join, and know the room", "Convene", "This machine"
 _VERBS = {
     "say": _Verb("talk:say", "Send a message; returns when a relay has it.", _TALK),
     "read": _Verb("talk:read", "Show the messages that have not expired.", _TALK),
-    "thread": _Verb("thread:thread", "Open a thread, or list them.", _TALK),
+    "thread": _Verb("thread:thread", "Open a thread, shorten one, list them.", _TALK),
+    "file": _Verb("file:file", "Send a file, save one, list them.", _TALK),
+    "hand": _Verb("hand:hand", "Ask for the floor, or no longer.", _TALK),
+    "release": _Verb("carry:release", "Let words of yours be carried elsewhere.", _TALK),
+    "drafts": _Verb("drafts:drafts", "Show what waits to be said unattributed.", _TALK),
     "sync": _Verb("sync:sync", "Fetch and deliver without showing anything.", _TALK),
     "status": _Verb("sync:status", "Show where things stand and what to do next.", _TALK),
-    "join": _Verb("join:join", "Join a channel with twelve words.", _CHANNEL),
-    "channel": _Verb("channel:channel", "Open a channel, list or show them.", _CHANNEL),
-    "invite": _Verb("invite:invite", "Invite one person: a relay and twelve words.", _CHANNEL),
-    "lobby": _Verb("lobby:lobby", "Show who waits to be admitted.", _CHANNEL),
-    "admit": _Verb("lobby:admit", "Admit somebody who waits.", _CHANNEL),
-    "refuse": _Verb("lobby:refuse", "Refuse somebody who waits.", _CHANNEL),
-    "members": _Verb("members:members", "Show the roster and its ten words.", _CHANNEL),
+    "join": _Verb("join:join", "Join a channel with twelve words.", _ROOM),
+    "channel": _Verb("channel:channel", "Open a channel, list, show or leave them.", _ROOM),
+    "members": _Verb("members:members", "Show who can read, and ten words.", _ROOM),
+    "verify": _Verb("verify:verify", "Compare words, and mark who was compared.", _ROOM),
+    "whoami": _Verb("members:whoami", "Show who you are here, and what you may do.", _ROOM),
+    "roles": _Verb("role:roles", "Show what each role may do.", _ROOM),
+    "policy": _Verb("policy:policy", "Show the rules, change or agree to them.", _ROOM),
+    "vouch": _Verb("vouch:vouch", "Stand up for somebody who is presented.", _ROOM),
+    "object": _Verb("vouch:object_", "Object to them, to the facilitators alone.", _ROOM),
+    "epoch": _Verb("epoch:epoch", "Show how old the keys are, or renew them.", _ROOM),
+    "log": _Verb("log:log", "Show what facilitators did.", _ROOM),
+    "record": _Verb("log:record", "Show whether all have the same record.", _ROOM),
+    "alarms": _Verb("log:alarms", "Show what an honest channel does not show.", _ROOM),
+    "invite": _Verb("invite:invite", "Invite one person: a relay and twelve words.", _LEAD),
+    "lobby": _Verb("lobby:lobby", "Show who waits to be admitted.", _LEAD),
+    "present": _Verb("vouch:present", "Ask the members about somebody who waits.", _LEAD),
+    "admit": _Verb("lobby:admit", "Admit somebody who waits.", _LEAD),
+    "refuse": _Verb("lobby:refuse", "Refuse somebody who waits.", _LEAD),
+    "remove": _Verb("remove:remove", "Take somebody out, under new keys.", _LEAD),
+    "compromised": _Verb("remove:compromised", "The same for a lost device, at once.", _LEAD),
+    "handover": _Verb("handover:handover", "Let somebody take another's place.", _LEAD),
+    "role": _Verb("role:role", "Give somebody another role.", _LEAD),
+    "floor": _Verb("hand:floor", "Let one speak, or everybody.", _LEAD),
+    "carry": _Verb("carry:carry", "Carry released words to another channel.", _LEAD),
+    "paraphrase": _Verb("carry:paraphrase", "Ask an author for other words.", _LEAD),
     "unlock": _Verb("unlock:unlock", "Type the passphrase once for a while.", _HERE),
     "lock": _Verb("unlock:lock", "Forget the key now.", _HERE),
     "doctor": _Verb("doctor:doctor", "Check this installation and its relays.", _HERE),
@@ -92,9 +114,9 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The verbs under three headings."""
+        """The verbs under their headings."""
         del ctx
-        for heading in (_TALK, _CHANNEL, _HERE):
+        for heading in (_TALK, _ROOM, _LEAD, _HERE):
             rows = [(name, verb.text) for name, verb in _VERBS.items() if verb.section == heading]
             with formatter.section(heading):
                 formatter.write_dl(rows)

@@ -7,6 +7,7 @@ import msgspec
 from backchannel.client import people
 from backchannel.client.documents import alias_at
 from backchannel.client.vault.channels import Summary
+from backchannel.protocol.record import agreement
 from backchannel.protocol.state import ChannelState, Proposed, Vouched
 from backchannel.protocol.types import Slot
 
@@ -37,6 +38,7 @@ def _standing(state: ChannelState) -> Summary:
         "ended": state.ended,
         "rivals": len(state.rivals),
         "change_waits": state.draft is not None,
+        "missing": len(state.transcript.missing),
     }
 
 
@@ -44,6 +46,8 @@ _NOBODY: Summary = {
     "not_here": [],
     "unverified": [],
     "leaving": [],
+    "agreed": None,
+    "differs": [],
     "candidates": [],
     "proposals": [],
     "floor": None,
@@ -52,7 +56,11 @@ _NOBODY: Summary = {
 
 
 def _people(state: ChannelState) -> Summary:
+    accounts = agreement(state)
+    hours = [each.upto for each in accounts.values()]
     return {
+        "agreed": min((hour for hour in hours if hour), default=None) if all(hours) else None,
+        "differs": _aliases(state, [slot for slot, each in accounts.items() if each.differs]),
         "not_here": people.not_here(state),
         "unverified": [e.alias for e in people.others(state) if people.mark(state, e.slot)],
         "leaving": _aliases(state, state.leavers),

@@ -52,6 +52,11 @@ def of_event(state: ChannelState, event: Readable, hour: Hour) -> Message:
     )
 
 
+def numbered(message: Message, number: int) -> Message:
+    """With the number that people call it by on this machine."""
+    return message._replace(plain=_pack(json.loads(message.plain) | {"number": number}))
+
+
 def _said(state: ChannelState, said: Said) -> Message:
     plain: Document = {
         "kind": "text",

@@ -1,19 +1,29 @@
-"""What `read` shows: messages that still open, grouped by hour, each once. Fetches nothing."""
+"""What `read` shows: messages that still open, grouped by hour, each once, and where something is
+missing. Fetches nothing.
+"""
 
-import json
-from typing import final
+from typing import NamedTuple, final
 
-from backchannel.client import phrases
+from backchannel.client import phrases, shown
 from backchannel.client.app import App
-from backchannel.client.choosing import pick_thread, topic_of
-from backchannel.client.filter import one_line
+from backchannel.client.choosing import pick_thread
 from backchannel.client.session import look, mark_read, name_of
+from backchannel.client.shown import Opened
 from backchannel.client.ui import width
-from backchannel.client.vault.sealed import Message
 from backchannel.client.vault.vault import Vault
-from backchannel.protocol.roster import Roster
 from backchannel.protocol.state import ChannelState
-from backchannel.protocol.types import Hour
+from backchannel.protocol.types import ContentHash, Hour
+
+_INDENT = " " * 5
+_GAP = "     ~ Something is missing here: others saw a post that has not arrived."
+
+
+class _Gap(NamedTuple):
+    """A place where a post is missing."""
+
+    hour: Hour
+    order: int
+    name: ContentHash
 
 
 @final
@@ -34,18 +44,20 @@ class Reader:
         row = self._vault.channels.get(self._name)
         state = look(self._vault, self._name, now, self._app.entropy).state
         thread = pick_thread(state, self._thread).id if self._thread else None
+        every = shown.opened(self._vault.messages.list(row.id, now))
         new = [
             each
-            for each in self._vault.messages.list(row.id, now, thread)
-            if each.content not in self._shown
+            for each in every
+            if thread in (None, each.message.thread) and each.message.content not in self._shown
         ]
         unread = row.summary["unread"]
-        found = [each for each in new if not only_unread or name_of(each.content) in unread]
-        looked = mark_read(self._vault, self._name, [name_of(each.content) for each in found], now)
+        found = [e for e in new if not only_unread or name_of(e.message.content) in unread]
+        names = [name_of(each.message.content) for each in found]
+        looked = mark_read(self._vault, self._name, names, now)
         self._tell(looked.expired, looked.missed)
-        for each in found:
-            self._print(each, state, self._vault.hour(now))
-        self._shown |= {each.content for each in new}
+        gaps = _gaps(state) if not (only_unread or thread or self._shown) else []
+        self._print_all(found, gaps, every, state)
+        self._shown |= {each.message.content for each in new}
         return len(found)
 
     def _tell(self, expired: int, missed: int) -> None:
@@ -55,38 +67,66 @@ class Reader:
             blocks = phrases.count(missed, "block")
             self._app.ui.note(f"{blocks} expired at the relay before this machine fetched them.")
 
-    def _print(self, message: Message, state: ChannelState, now: Hour) -> None:
-        plain = json.loads(message.plain)
-        author = _alias(state.roster, message.author)
-        topic = topic_of(state, message.thread)
-        document = {
-            "id": message.id.hex(),
-            "channel": self._name,
-            "thread": topic,
-            "thread_id": message.thread.hex(),
-            "from": author,
-            "you": message.author == state.me,
-            "kind": plain["kind"],
-            "text": plain["text"],
-            "sent_at": phrases.stamp(message.hour),
-            "expires_at": phrases.stamp(message.expires),
-        }
-        self._app.ui.show(document)
+    def _print_all(
+        self, found: list[Opened], gaps: list[_Gap], every: list[Opened], state: ChannelState
+    ) -> None:
+        now, left = self._vault.hour(self._app.now()), list(gaps)
+        known = {each.message.id.hex(): each for each in every}
+        for each in found:
+            place = (each.message.hour, each.message.order)
+            while left and left[0][:2] <= place:
+                self._print_gap(left.pop(0))
+            answered = known.get(each.plain.get("about", ""))
+            self._app.ui.show(shown.document(each, state, self._name, answered))
+            if not self._app.ui.json:
+                self._print(each, answered, state, now)
+        for gap in left:
+            self._print_gap(gap)
+
+    def _print_gap(self, gap: _Gap) -> None:
+        hour, name = phrases.stamp(gap.hour), gap.name.hex()[:16]
+        self._app.ui.show({"channel": self._name, "kind": "gap", "missing": name, "before": hour})
         if not self._app.ui.json:
-            self._print_plainly(message, f"{author} in {topic}", plain["text"], now)
+            self._begin_hour(gap.hour)
+            self._app.ui.say(_GAP)
 
-    def _print_plainly(self, message: Message, who: str, text: str, now: Hour) -> None:
+    def _begin_hour(self, hour: Hour) -> None:
+        if hour == self._hour:
+            return
+        if self._hour is not None:
+            self._app.ui.say()
+        self._app.ui.title(phrases.hour_of_day(hour))
+        self._hour = hour
+
+    def _print(
+        self, found: Opened, answered: Opened | None, state: ChannelState, now: Hour
+    ) -> None:
         ui = self._app.ui
-        if message.hour != self._hour:
-            if self._hour is not None:
-                ui.say()
-            ui.title(phrases.hour_of_day(message.hour))
-            self._hour = message.hour
-        left = phrases.left(message.expires, now)
-        ui.say(f"  {one_line(who):<{width() - 3 - len(left)}} {left}")
-        ui.quote(text)
+        self._begin_hour(found.message.hour)
+        left = phrases.left(found.message.expires, now)
+        for line in _spread(shown.heading(found, state), left):
+            ui.say(line)
+        for reference in shown.refers(state, found.plain, answered):
+            ui.quote(reference, _INDENT + "> ")
+        ui.quote(shown.body(found), _INDENT)
+        if found.plain["kind"] == "file":
+            ui.say(f"{_INDENT}next: backchannel file save {found.number}")
 
 
-def _alias(roster: Roster | None, slot: int) -> str:
-    entry = next((each for each in roster.entries if each.slot == slot), None) if roster else None
-    return entry.alias if entry else f"member {slot}"
+def _spread(head: str, left: str) -> list[str]:
+    """Both in one line, or in two where the line is too short."""
+    room = width() - len(left) - 1
+    if len(head) <= room:
+        return [f"{head:<{room}} {left}"]
+    return [head, f"{_INDENT}{left}"]
+
+
+def _gaps(state: ChannelState) -> list[_Gap]:
+    """Each missing post before the first that names it."""
+    gaps: dict[ContentHash, _Gap] = {}
+    for post in state.transcript.posts.values():
+        for parent in post.parents:
+            if parent in state.transcript.missing:
+                gap = _Gap(post.hour, post.order, parent)
+                gaps[parent] = min(gap, gaps.get(parent, gap))
+    return sorted(gaps.values())

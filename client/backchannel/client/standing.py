@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from backchannel.client import phrases
 from backchannel.client.summary import Unread, unread
 from backchannel.client.vault.channels import ChannelRow, JoinRow
 from backchannel.protocol.types import Hour
@@ -32,6 +33,7 @@ def of_channel(row: ChannelRow, now: Hour) -> Document:
             "due": about.get("due", ""),
             "vouchers_needed": about.get("vouchers_needed", []),
         },
+        "agreed_until": None if about["agreed"] is None else phrases.stamp(about["agreed"]),
         "asked_release": sum(end > now for end in about["asked"].values()),
         **{key: about[key] for key in _AS_IT_IS},
     }
@@ -44,6 +46,8 @@ _AS_IT_IS = (
     "change_waits",
     "not_here",
     "unverified",
+    "differs",
+    "missing",
     "leaving",
     "candidates",
     "proposals",
@@ -76,18 +80,44 @@ def next_step(channels: list[Document], joins: list[Document], owed: int) -> str
         return "backchannel sync"
     several = len(channels) > 1
     for each in channels:
-        for fits, command in (
-            (each["waiting"], "lobby"),
-            (each["unread"] or each["expired_unread"], "read"),
-            (each["members"] == 1 and not each["invited"], "invite ALIAS"),
-        ):
-            if fits:
-                return f"backchannel {command}" + _chosen(each["channel"], several=several)
+        step = _step(each)
+        if step:
+            return f"backchannel {step}" + _chosen(each["channel"], several=several)
     if any(not each["ended"] for each in joins):
         return "backchannel sync"
     if not channels:
         return "backchannel join URL"
     return "backchannel say TEXT" + _chosen(channels[0]["channel"], several=several)
+
+
+def _step(each: Document) -> str:
+    """What one channel asks for first, or nothing."""
+    facilitates, reads = each["role"] == "facilitator", each["unread"] or each["expired_unread"]
+    if each["ended"]:
+        return "read" if reads else ""
+    asked = [who["alias"] for who in each["candidates"] if not who["mine"]]
+    return next(
+        step
+        for fits, step in (
+            (each["alarms"], "alarms"),
+            (each["rivals"] and facilitates, "epoch turn"),
+            (each["waiting"], "lobby"),
+            (any(proposal["for_me"] for proposal in each["proposals"]), "policy"),
+            (asked and each["role"] == "participant", f"vouch {_quoted(asked)}"),
+            (reads, "read"),
+            (each["asked_release"], "release"),
+            (each["notices"], "alarms"),
+            (each["members"] == 1 and not each["invited"], "invite ALIAS"),
+            (True, ""),
+        )
+        if fits
+    )
+
+
+def _quoted(names: list[str]) -> str:
+    import shlex
+
+    return shlex.quote(names[0]) if names else ""
 
 
 def _chosen(name: str, *, several: bool) -> str:

@@ -34,6 +34,8 @@ def fresh(since: Hour, *, founded: bool) -> Summary:
         "alarms": [],
         "notices": [],
         "asked": {},
+        "numbered": 0,
+        "news": 0,
     }
 
 

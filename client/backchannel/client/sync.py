@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple, Self, TypeVar, final
 
-from backchannel.client import joining, refusals
+from backchannel.client import chores, joining, refusals
 from backchannel.client.app import App
 from backchannel.client.choosing import pick_channel
 from backchannel.client.errors import (
@@ -55,6 +55,7 @@ class Sync:
         self._vault = vault
         self._relays = Relays(app)
         self._owed: list[int] = []
+        self._chores: list[Command] = []
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +72,9 @@ class Sync:
         before = self.deliver(owner)
         new, problem = self._fetch(name, wait)
         if self._tick(name, before.refused):
-            self._turn(name)
+            self._do(name, Turn())
+        for command in self._chores:
+            self._do(name, command)
         self._say_drafts(name)
         self._vault.sweep(self._app.now())
         after = self.deliver(owner)
@@ -231,12 +234,14 @@ class Sync:
             refusals.settle(self._vault, session, refused)
             session.tick()
             session.summary["synced_at"] = session.now
+            self._chores = chores.due(session)
             return session.turns()
 
-    def _turn(self, name: str) -> None:
+    def _do(self, name: str, command: Command) -> None:
+        """Something that nobody asked for just now: where it cannot be, it waits."""
         now, entropy = self._app.now(), self._app.entropy
         with suppress(ClientError), change(self._vault, name, now, entropy) as session:
-            session.act(Turn())
+            session.act(command)
             session.turns()
 
     def _say_drafts(self, name: str) -> None:

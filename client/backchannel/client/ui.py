@@ -8,7 +8,8 @@ whoever wrote it, and in documents too: what a script takes out of them often en
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO, final
 
@@ -22,6 +23,7 @@ _NARROWEST = 40
 _BOLD, _PLAIN = "\033[1m", "\033[0m"
 _INK = "\033[30;107m"
 _LABEL = 14  # columns
+_BAR = 40
 
 
 def iso(moment: Timestamp) -> str:
@@ -114,6 +116,24 @@ class Ui:
         self.note(one_line(f"error: {problem.message}"))
         if problem.next_step:
             self.note(one_line(f"next: {problem.next_step}"))
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """A bar on standard error while something takes long; nothing where nobody looks."""
+        shown = self._err.isatty() and not self.json
+
+        def told(done: int, total: int) -> None:
+            if shown:
+                filled = _BAR * done // max(1, total)
+                bar = f"{'#' * filled}{'-' * (_BAR - filled)}"
+                percent = 100 * done // max(1, total)
+                print(f"\r{what:<11} {bar} {percent:>3} %", end="", file=self._err, flush=True)
+
+        try:
+            yield told
+        finally:
+            if shown:
+                print(file=self._err, flush=True)
 
     def ask_secret(self, question: str) -> str:
         """Something typed unseen at the terminal; `Locked` where there is none."""

@@ -9,6 +9,8 @@ from backchannel.client import phrases
 from backchannel.client.address import Address
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option, pick_channel
+from backchannel.client.commands.apply import apply
+from backchannel.client.commands.leave import leave
 from backchannel.client.options import Duration, verb, verbs
 from backchannel.client.verdict import queued
 
@@ -203,5 +205,5 @@ def vouchers(app: App, file: Path, channel: str | None) -> None:
         raise problem
 
 
-for command in (new, kinds, list_, show, vouchers):
+for command in (new, apply, kinds, list_, show, vouchers, leave):
     channel.add_command(command)

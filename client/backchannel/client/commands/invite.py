@@ -6,7 +6,7 @@ import click
 
 from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option, pick_channel
+from backchannel.client.choosing import ROLES, channel_option, pick_channel
 from backchannel.client.options import Duration, verb
 from backchannel.client.sync import Sync
 from backchannel.client.verdict import queued
@@ -14,16 +14,18 @@ from backchannel.client.verdict import queued
 if TYPE_CHECKING:
     from backchannel.protocol.outcome import Invited
 
+VALID = Duration("1h", "30d", hours=True)
+"""How long an invite may be good."""
+
 _DAY = 24
-_ROLES = ("participant", "observer", "note-taker", "facilitator")
 
 
 @verb("invite")
 @click.argument("alias")
 @click.option("--party", default="Participants", metavar="NAME", help="The side they stand for.")
-@click.option("--role", type=click.Choice(_ROLES), default="participant", show_default=True)
+@click.option("--role", type=click.Choice(ROLES), default="participant", show_default=True)
 @click.option(
-    "--valid", type=Duration("1h", "30d", hours=True), default=_DAY, metavar="TIME",
+    "--valid", type=VALID, default=_DAY, metavar="TIME",
     help="How long the invite is good: 1h to 30d.  [default: 24h]",
 )  # fmt: skip
 @channel_option
@@ -41,12 +43,13 @@ def invite(app: App, *, alias: str, party: str, role: str, valid: int, channel: 
         invited = sync.act(row.name, Invite(alias, party, cast(Role, role), valid), Invited)
         assert invited is not None  # noqa: S101 - an invite that is made says its words
         problem = sync.send(row.name)
-    _show(app, alias, invited, "at-relay" if problem is None else "queued")
+    show(app, alias, invited, "at-relay" if problem is None else "queued")
     if problem is not None:
         raise queued(problem, "The words above hold, and the invite opens with the next sync.")
 
 
-def _show(app: App, alias: str, invited: "Invited", state: str) -> None:
+def show(app: App, alias: str, invited: "Invited", state: str) -> None:
+    """Relay and words, for a camera too where there is a screen."""
     words = " ".join(invited.words)
     expires = phrases.stamp(invited.last)
     document = {

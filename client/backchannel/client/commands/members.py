@@ -1,20 +1,28 @@
-"""`members`: who is in a channel, and the ten words that say so."""
+"""`members` and `whoami`: who is in a channel, what is known of each, and who one is oneself."""
+
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from backchannel.client import phrases
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option
 from backchannel.client.options import verb
 from backchannel.client.verdict import stale
+
+if TYPE_CHECKING:
+    from backchannel.protocol.state import ChannelState
+    from backchannel.protocol.types import Hour
 
 
 @verb("members")
 @click.option("--offline", is_flag=True, help="Show what was fetched before.")
 @channel_option
 def members(app: App, *, offline: bool, channel: str | None) -> None:
-    """Show the roster, and ten words that are the same for everybody who sees the same roster.
+    """Show everybody who can read what is said here, and ten words that are the same for all who
+    see the same list.
 
-    Read them aloud together once: then each of you is sure of all the others.
+    Who is not verified is marked: compare the words, then `backchannel verify --compared`.
     """
     from backchannel.client.session import allowed, look
     from backchannel.client.sync import Sync
@@ -25,20 +33,111 @@ def members(app: App, *, offline: bool, channel: str | None) -> None:
         state = look(vault, row.name, app.now(), app.entropy).state
     with allowed():
         roster = state.current()
-    people = [
-        {"alias": each.alias, "party": each.party, "role": each.role, "you": each.slot == state.me}
-        for each in roster.entries
-    ]
+    found = everybody(state)
     words = " ".join(spoken(roster.spoken(), ROSTER))
-    lines = [
-        f"{each['alias']} ({each['party']}, {each['role']}){', you' if each['you'] else ''}"
-        for each in people
-    ]
-    said = ["", "The ten words of this roster, the same on every screen:", f"    {words}"]
     app.ui.show(
-        {"channel": row.name, "version": roster.version, "roster_words": words, "members": people},
-        *lines,
-        *said,
+        {
+            "channel": row.name,
+            "version": roster.version,
+            "epoch": state.epoch.number,
+            "roster_words": words,
+            "members": found,
+        }
     )
+    for each in found:
+        _tell(app, each)
+    app.ui.say()
+    app.ui.say(_readers(found))
+    app.ui.say()
+    app.ui.say("The ten words of this list, the same on every screen:")
+    app.ui.say(f"    {words}")
+    if not all(each["verified"] for each in found):
+        app.ui.say("next: backchannel verify     once you can hear each other")
     if problem is not None:
         raise stale(problem)
+
+
+def everybody(state: "ChannelState") -> list[dict[str, Any]]:
+    """Each member, oneself included."""
+    from backchannel.client.people import member
+    from backchannel.protocol.record import Agreement, agreement
+    from backchannel.protocol.types import Slot
+
+    found, known = [], agreement(state)
+    for entry in state.current().entries:
+        upto, differs = known.get(Slot(entry.slot), Agreement())
+        record = {"agreed_until": _stamp(upto), "differs_from": _stamp(differs)}
+        found.append(member(state, entry) | record)
+    return found
+
+
+def _stamp(hour: "Hour | None") -> str | None:
+    return None if hour is None else phrases.stamp(hour)
+
+
+def _tell(app: App, each: dict[str, Any]) -> None:
+    if app.ui.json:
+        return
+    mark = f" ({each['mark']})" if each["mark"] else ""
+    you = ", you" if each["you"] else ""
+    app.ui.say(f"{each['alias']}{mark}: {each['party']}, {each['role']}{you}")
+    for line in _more(each):
+        app.ui.say(f"    {line}")
+
+
+def _more(each: dict[str, Any]) -> list[str]:
+    lines = []
+    if not each["here"]:
+        lines.append("has not come along to the newest keys yet")
+    if each["differs_from"]:
+        lines.append(f"has another record than you from {each['differs_from']} on")
+    elif each["agreed_until"]:
+        lines.append(f"has the same record as you up to {each['agreed_until']}")
+    for fits, text in (
+        (each["floor"], "has the floor"),
+        (each["hand"], "asks for the floor"),
+        (each["leaving"], "wants to go"),
+    ):
+        if fits:
+            lines.append(text)
+    return lines
+
+
+def _readers(found: list[dict[str, Any]]) -> str:
+    if len(found) == 1:
+        return "You alone can read what is said here."
+    facilitators = [each["alias"] for each in found if each["role"] == "facilitator"]
+    return (
+        f"These {len(found)} can read what is said here, {phrases.listed(facilitators)} who "
+        f"facilitate{'s' if len(facilitators) == 1 else ''} included. Nobody else can: not the "
+        "relay, not who was here before."
+    )
+
+
+@verb("whoami")
+@channel_option
+def whoami(app: App, channel: str | None) -> None:
+    """Show who you are in a channel, and what you may do there. Asks no relay."""
+    from backchannel.client.choosing import pick_channel
+    from backchannel.client.people import member
+    from backchannel.client.rules import table
+    from backchannel.client.session import allowed, look
+
+    with app.vault() as vault:
+        row = pick_channel(vault, channel)
+        state = look(vault, row.name, app.now(), app.entropy).state
+    with allowed():
+        entry = state.current().entry(state.me)
+    you = member(state, entry)
+    may = [deed for deed, roles in table() if roles[entry.role]]
+    about = {key: you[key] for key in ("alias", "party", "role", "floor", "hand")}
+    app.ui.show({"channel": row.name, **about, "ended": state.ended, "may": may})
+    if app.ui.json:
+        return
+    article = "an" if entry.role[0] in "aeiou" else "a"
+    app.ui.say(f"In {row.name} you are {entry.alias}, of {entry.party}, {article} {entry.role}.")
+    app.ui.say("This name and its keys are used here and nowhere else.")
+    if state.ended:
+        app.ui.say(f"You are a member no more ({state.ended}).")
+        return
+    app.ui.field("you may", "; ".join(may))

@@ -103,22 +103,11 @@ def _waiting(each: standing.Document) -> str:
 
 
 def _tell(app: App, each: standing.Document) -> None:
-    """One channel, in as few lines as there is news."""
+    """One channel, in as few lines as there is news; what is wrong comes first."""
+    from backchannel.client.bulletin import lines
+
     role = f", {each['role']}" if each["role"] not in {"", "participant"} else ""
     members = phrases.count(each["members"], "member")
     app.ui.title(f"{each['channel']}: {members}; you are {each['alias']}{role}")
-    if each["unread"]:
-        hours = phrases.hours_left(each["unread_hours_left"])
-        app.ui.say(f"  {each['unread']} unread; the first to expire has {hours}.")
-    for number, text in (
-        (each["expired_unread"], "expired unread"),
-        (each["missed_blocks"], "not fetched before the relay let go of them"),
-        (each["refused_blocks"], "refused: not of this channel, or damaged"),
-    ):
-        if number:
-            noun = "item" if text == "expired unread" else "block"
-            app.ui.say(f"  {phrases.count(number, noun)} {text}.")
-    if each["waiting"]:
-        app.ui.say(f"  In the lobby: {', '.join(each['waiting'])}.")
-    if each["invited"]:
-        app.ui.say(f"  {phrases.count(each['invited'], 'invite')} not answered yet.")
+    for line in lines(each):
+        app.ui.say(f"  {line}")

@@ -2,16 +2,15 @@
 
 import sys
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option, thread_option
+from backchannel.client.choosing import AUTHORITY, RELEASE, channel_option, thread_option
 from backchannel.client.errors import RateLimited, RelayError, UsageMistake
 from backchannel.client.options import verb
-from backchannel.client.verdict import queued, stale
+from backchannel.client.verdict import stale
 
 if TYPE_CHECKING:
     from backchannel.client.reader import Reader
@@ -25,46 +24,44 @@ _PAUSES = (1, 2, 5, 10, 30)  # seconds before a relay that failed is tried again
 @verb("say")
 @click.argument("words", metavar="TEXT", nargs=-1, required=True)
 @thread_option
+@click.option("--to", "alias", metavar="ALIAS", help="To this member alone: a private note.")
+@click.option("--reply", "number", metavar="N", help="Answer message N, as `read` numbers them.")
+@click.option("--quote", default="", metavar="WORDS", help="Words you refer to; of no author.")
+@click.option(
+    "--authority", type=click.Choice(AUTHORITY), default="own",
+    help="Your own view, a sounding, or checked with somebody.  [default: own]",
+)  # fmt: skip
+@click.option(
+    "--release", type=click.Choice(RELEASE), default="no",
+    help="Whether it may be carried to another channel, word by word or in words you approve.",
+)  # fmt: skip
+@click.option("--unattributed", is_flag=True, help="As nobody in particular, within some hours.")
+@click.option("--yes", is_flag=True, help="With --unattributed: do not ask.")
 @channel_option
-def say(app: App, *, words: tuple[str, ...], thread: str | None, channel: str | None) -> None:
+def say(app: App, *, words: tuple[str, ...], channel: str | None, **how: Any) -> None:
     """Send a message; - reads it from standard input.
 
     Returns when a relay has it. If none can be reached, the message waits in the outbox of your
     vault and goes with the next `sync`: do not say it again.
+
+    \b
+    Examples:
+      backchannel say 'We can meet on Thursday.'
+      backchannel say --to Heron 'May I say so to my side?'
+      backchannel say --reply 12 'Yes, if it stays here.'
+      backchannel say --authority sounding 'A longer truce might be accepted.'
     """
-    from backchannel.client.choosing import pick_thread
-    from backchannel.client.session import look
-    from backchannel.client.sync import Sync
-    from backchannel.protocol.command import Say
-    from backchannel.protocol.outcome import Said
+    from backchannel.client.saying import How, refuse_mixture, say_to_channel, say_unattributed
 
     if len(words) > 1:
         msg = "The text came in several pieces; put it between quotes. Nothing was sent."
         raise UsageMistake(msg, "backchannel say 'TEXT'")
+    wanted = How(**how)
+    refuse_mixture(wanted)
     (text,) = words
     text = _checked(_given() if text == "-" else text)
-    with app.vault() as vault, Sync(app, vault) as sync:
-        row, _ = sync.fresh(channel)
-        state = look(vault, row.name, app.now(), app.entropy).state
-        chosen = pick_thread(state, thread)
-        try:
-            said = sync.act(row.name, Say(chosen.id, text), Said)
-        except UsageMistake as error:
-            raise UsageMistake(error.message, "say it in several messages") from None
-        assert said is not None  # noqa: S101 - what was said comes back as an event
-        problem = sync.send(row.name)
-    document = {
-        "id": said.id.hex(),
-        "channel": row.name,
-        "thread": chosen.topic,
-        "state": "queued" if problem else "at-relay",
-        "expires_at": phrases.stamp(said.expires),
-    }
-    done = f"At the relay; expires {phrases.hour_of_day(said.expires)}."
-    app.ui.show(document, *([] if problem else [done]))
-    if problem is not None:
-        safe = "The message is safe in the outbox and goes with the next sync; do not say it again."
-        raise queued(problem, safe)
+    deed = say_unattributed if wanted.unattributed else say_to_channel
+    deed(app, channel, text, wanted)
 
 
 def _given() -> str:

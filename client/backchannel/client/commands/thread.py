@@ -1,4 +1,6 @@
-"""`thread`: open one with a topic and a lifetime of its own, or list them."""
+"""`thread`: open one with a topic and a lifetime of its own, shorten its life, list them."""
+
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,18 +12,21 @@ from backchannel.client.filter import one_line
 from backchannel.client.options import Duration, verb, verbs
 from backchannel.client.verdict import queued, stale
 
+if TYPE_CHECKING:
+    from backchannel.protocol.state import ChannelState
+
 _TOPIC = 120  # characters, as the protocol has it
 
 
 @verbs("thread")
 def thread(_app: App) -> None:
-    """Open a thread, or list them."""
+    """Open a thread, let one live shorter, or list them."""
 
 
 @verb("new")
 @click.argument("topic")
 @click.option(
-    "--expires", type=Duration("1h", "90d", hours=True), metavar="TIME",
+    "--expires", "--expire", type=Duration("1h", "90d", hours=True), metavar="TIME",
     help="How long what is said in it is kept.  [default: as the channel]",
 )  # fmt: skip
 @channel_option
@@ -67,6 +72,40 @@ def _checked(topic: str) -> str:
     return topic
 
 
+@verb("shorten")
+@click.argument("topic")
+@click.argument("time", type=Duration("1h", "90d", hours=True))
+@channel_option
+def shorten(app: App, *, topic: str, time: int, channel: str | None) -> None:
+    """Let what is said in a thread live shorter, what was said before too.
+
+    Only who began it, or a facilitator, can. Everybody sees it, and nobody can lengthen it again.
+
+    \b
+    Example:
+      backchannel thread shorten 'Ceasefire line' 6h
+    """
+    from backchannel.client.choosing import pick_thread
+    from backchannel.client.deed import perform
+    from backchannel.protocol.command import Shorten
+    from backchannel.protocol.types import MAIN_THREAD
+
+    def make(state: "ChannelState") -> Shorten:
+        chosen = pick_thread(state, topic)
+        if chosen.id == MAIN_THREAD:
+            msg = "The channel's own thread goes by the channel's rules. Nothing was done."
+            raise UsageMistake(msg, "backchannel policy set --expires TIME")
+        return Shorten(chosen.id, time)
+
+    done = perform(app, channel, make)
+    kept = phrases.lifetime(time)
+    app.ui.show(
+        {"channel": done.name, "topic": topic, "expires_hours": time, "state": done.sent},
+        f"What is said in {topic!r} is kept for {kept}, what was said before too.",
+    )
+    done.owe("It holds here, and for the others with the next sync.")
+
+
 @verb("list")
 @click.option("--offline", is_flag=True, help="Show what was fetched before.")
 @channel_option
@@ -94,4 +133,5 @@ def list_(app: App, *, offline: bool, channel: str | None) -> None:
 
 
 thread.add_command(new)
+thread.add_command(shorten)
 thread.add_command(list_)

@@ -1,0 +1,30 @@
+"""What a member's program does by itself, so that nobody has to remember it: tells once a day what
+it holds, and lets rules hold to which everybody has agreed. Decides only; `sync` does it.
+"""
+
+from backchannel.client.session import Session
+from backchannel.protocol.command import Command, Digest, SetPolicy
+from backchannel.protocol.state import ChannelState
+from backchannel.protocol.types import Hour
+
+DIGEST_HOURS = 24
+
+
+def due(session: Session) -> list[Command]:
+    """What is to be done now."""
+    state = session.state
+    if state.roster is None or state.ended:
+        return []
+    news = Hour(session.summary.get("news", 0))
+    since = Hour(max(state.record.told, session.summary["since"]))
+    tells = news > state.record.told and session.hour - since >= DIGEST_HOURS
+    return [*_agreed(state), *([Digest()] if tells and len(state.current().entries) > 1 else [])]
+
+
+def _agreed(state: ChannelState) -> list[SetPolicy]:
+    """Only who proposed it acts: two at once would be rivals."""
+    if state.draft is not None or state.rivals or not state.facilitates(state.me):
+        return []
+    slots = {entry.slot for entry in state.current().entries}
+    mine = [each for each in state.proposals.values() if each.by == state.me]
+    return [SetPolicy(each.policy) for each in mine if slots.issubset(each.yes)][:1]

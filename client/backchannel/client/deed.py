@@ -1,0 +1,128 @@
+"""One thing that a person asks of a channel: a round before it, the deed, its delivery.
+
+Owns what is the same for every verb, and how a change of the roster ends. Prints nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import click
+
+from backchannel.client.app import App
+from backchannel.client.errors import ClientError
+from backchannel.client.session import allowed, look
+from backchannel.client.sync import Sync
+from backchannel.client.verdict import queued
+from backchannel.protocol.command import Command
+from backchannel.protocol.outcome import Event, RosterAdopted
+from backchannel.protocol.state import ChannelState
+
+yes_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--yes", is_flag=True, help="Do not ask."
+)
+
+T = TypeVar("T", bound=Event)
+Make = Callable[[ChannelState], Command]
+"""What to ask, by what is known after the round before."""
+
+End = Literal["done", "queued", "waits", "lost"]
+"""Holds; still to be sent; sent, and not read back; another facilitator's change was first."""
+
+
+class Done(NamedTuple):
+    """What came of it."""
+
+    name: str
+    """Of the channel."""
+    state: ChannelState
+    event: Any
+    """The one that tells about it, where one was asked for."""
+    problem: ClientError | None
+    """Why something is still to be sent."""
+
+    @property
+    def sent(self) -> str:
+        """For a document."""
+        return "queued" if self.problem else "at-relay"
+
+    def owe(self, safe: str) -> None:
+        """Raise the problem, if there is one; `safe` says that nothing was lost."""
+        if self.problem is not None:
+            raise queued(self.problem, safe)
+
+
+def perform(app: App, channel: str | None, make: Make, kind: type[T] | None = None) -> Done:
+    """Do it and deliver it; without `kind` no event is asked for."""
+    with app.vault() as vault, Sync(app, vault) as sync:
+        row, _ = sync.fresh(channel)
+        with allowed():
+            command = make(look(vault, row.name, app.now(), app.entropy).state)
+        event = sync.act(row.name, command, kind or RosterAdopted)
+        problem = sync.send(row.name)
+        state = look(vault, row.name, app.now(), app.entropy).state
+    return Done(row.name, state, event, problem)
+
+
+class Changed(NamedTuple):
+    """What came of a change of who is here, or by which rules."""
+
+    done: Done
+    before: ChannelState
+    end: End
+
+
+def change(app: App, channel: str | None, make: Make) -> Changed:
+    """A change of the roster; where several facilitate it is read back before it holds."""
+    with app.vault() as vault, Sync(app, vault) as sync:
+        row, _ = sync.fresh(channel)
+        before = look(vault, row.name, app.now(), app.entropy).state
+        with allowed():
+            command = make(before)
+        sync.act(row.name, command, RosterAdopted)
+        problem = sync.send(row.name)
+        state = look(vault, row.name, app.now(), app.entropy).state
+        if problem is None and state.draft is not None:
+            problem = _caught(lambda: sync.channel(row.name))
+            state = look(vault, row.name, app.now(), app.entropy).state
+    return Changed(Done(row.name, state, None, problem), before, _end(before, state, problem))
+
+
+def _end(before: ChannelState, after: ChannelState, problem: ClientError | None) -> End:
+    if after.draft is not None:
+        return "queued" if problem else "waits"
+    mine = after.current().issuer == before.me
+    if after.current().version == before.current().version or not mine:
+        return "lost"
+    return "queued" if problem else "done"
+
+
+def _caught(work: Callable[[], object]) -> ClientError | None:
+    try:
+        work()
+    except ClientError as error:
+        return error
+    return None
+
+
+def conclude(app: App, changed: Changed, about: dict[str, Any], *said: str) -> None:
+    """Say how a change of the roster ended; `said` when it holds."""
+    done, end = changed.done, changed.end
+    app.ui.show(
+        {"channel": done.name, **about, "state": end, "version": done.state.current().version},
+        *_END.get(end, said),
+    )
+    done.owe("It is decided, and goes with the next sync: do not do it again.")
+
+
+_END: dict[End, tuple[str, ...]] = {
+    "waits": (
+        "Sent. It holds once it comes back from the relay: another facilitator may be first.",
+        "next: backchannel sync",
+    ),
+    "lost": (
+        "Another facilitator changed something at the same moment, and was first.",
+        "Yours was not made. Look at what holds now, and do it again if it is still wanted.",
+        "next: backchannel log",
+    ),
+    "queued": (),
+}
