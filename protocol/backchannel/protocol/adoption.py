@@ -60,7 +60,9 @@ def _rival(reception: Reception, sender: Slot, announcement: Announcement) -> No
     beyond = state.come.get(sender, 0) >= current.version
     if announcement.roster in (*state.rivals, *current.merged) or beyond:
         return
-    state.rivals[RosterHash(announcement.roster)] = Rival(sender, reception.epoch.id)
+    state.rivals[RosterHash(announcement.roster)] = Rival(
+        sender, reception.epoch.id, announcement.gone
+    )
 
 
 def _cores(announcement: Announcement) -> tuple[ContentHash, ...]:

@@ -90,12 +90,13 @@ def remove(posting: Posting, command: commands.Remove) -> None:
 
 
 def turn(posting: Posting, gone: tuple[Gone, ...] = ()) -> None:
-    """A new epoch without those who go: by this wish, by their own, or replaced."""
+    """A new epoch without those who go: by this wish or their own, by a rival, or replaced."""
     state, current = posting.state, posting.state.current()
-    named = {each.slot for each in gone}
-    left = [Gone(slot, "left") for slot in state.leavers if slot not in named]
-    going = (*gone, *left)
-    slots = {each.slot for each in going}
+    here = {entry.slot for entry in current.entries} - {state.me}
+    rivals = [each for rival in state.rivals.values() for each in rival.gone]
+    left = [Gone(slot, "left") for slot in state.leavers]
+    named = {each.slot: each for each in (*left, *rivals, *gone) if each.slot in here}
+    going, slots = tuple(named.values()), set(named)
     entries = tuple(entry for entry in current.entries if entry.slot not in slots)
     issue(posting, Change(entries, current.policy, going))
 
@@ -251,7 +252,8 @@ def _announce(
     state, roster = posting.state, package.roster
     posting.reach_all()
     if posting.epoch is not state.epoch:
-        posting.new_generation()  # mine may be of an epoch that they do not read
+        posting.heal_all()  # mine may rest on what they do not read
+        posting.new_generation()
     begins = [_turn_core(posting, change, roster.hash, beginning)] if beginning else []
     secret = epoch.roster_secret(beginning.secret if beginning else posting.epoch.secret)
     clock, hour, entropy = posting.clock, posting.hour, posting.entropy

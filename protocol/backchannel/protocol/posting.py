@@ -243,15 +243,24 @@ class Posting:
             self.heal()
             self.new_generation()
 
-    def heal(self) -> None:
-        """Move the line to the answered peer that was not written to for longest, if that was over
-        a day ago.
-        """
-        ready = {
+    def _answered(self) -> dict[Slot, Hour]:
+        """Whose line may be moved, and when it was moved last."""
+        return {
             slot: peer.wrote
             for slot, peer in self.state.peers.items()
             if peer.line is not None and peer.line.answered and not peer.reply_due
         }
+
+    def heal_all(self) -> None:
+        """Move the line to every answered peer."""
+        for slot in self._answered():
+            self.put(self.line_block(slot, Nothing()).core)
+
+    def heal(self) -> None:
+        """Move the line to the answered peer that was not written to for longest, if that was over
+        a day ago.
+        """
+        ready = self._answered()
         stalest = min(ready, key=lambda slot: (ready[slot], slot), default=None)
         if stalest is not None and self.hour - ready[stalest] >= limits.GENERATION_HOURS:
             self.put(self.line_block(stalest, Nothing()).core)

@@ -223,6 +223,8 @@ class Rival(msgspec.Struct, frozen=True, array_like=True):
     by: Slot
     epoch: EpochId
     """Where it was announced."""
+    gone: tuple[Gone, ...] = ()
+    """Whom it took away: so does what ends it."""
     since: Timestamp = Timestamp(0)
     """0 until the next tick."""
 

@@ -186,7 +186,7 @@ def _overtake(state: ChannelState, roster: Roster) -> list[Event]:
         for core in (*each.announcement.pieces, each.announcement.epoch):
             state.got("core", each.by, core)
     state.rivals = {
-        RosterHash(each.announcement.roster): Rival(each.by, each.where)
+        RosterHash(each.announcement.roster): Rival(each.by, each.where, each.announcement.gone)
         for each in late
         if each.announcement.roster != roster.hash
         and each.announcement.version == roster.version
