@@ -33,8 +33,8 @@ def test_a_whole_file_is_taken(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"colour": "blue"}, "not known: colour"),
-        ({"charter": 7}, "no text for charter"),
-        ({"funded_by": "  "}, "no text for funded_by"),
+        ({"charter": 7}, "charter is no text"),
+        ({"funded_by": "  "}, "funded_by is no text"),
         ({"funded_by": "x" * 501}, "500 characters"),
         ({"charter": "x" * 20_001}, "20,000 bytes"),
         ({"convened_by": "a\u202eb"}, "no screen should obey"),

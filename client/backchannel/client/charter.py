@@ -9,6 +9,7 @@ relay_run_by = "..."
 ```
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ nobody speaks for a government, a party or an employer, and nothing said here
 commits anybody. What is said may be used, but not attributed: who said it, and
 who was here, stays here.
 """
+
+Mistake = Callable[[str, str], UsageMistake]
+"""Makes an error of a field and what is wrong with it."""
 
 
 class Charter(NamedTuple):
@@ -54,20 +58,25 @@ def read(path: Path) -> Charter:
     if unknown or missing:
         named = ", ".join(unknown or missing)
         raise _mistake(path, f"{'sets what is not known' if unknown else 'does not say'}: {named}")
-    text, *lines = (_text(path, field, found[field]) for field in _FIELDS)
+    return checked(found, lambda field, why: _mistake(path, f"is not good: {field} {why}"))
+
+
+def checked(found: dict[str, object], mistake: Mistake) -> Charter:
+    """The four fields, within their sizes; what `mistake` makes of the first that is not."""
+    text, *lines = (_text(field, found[field], mistake) for field in _FIELDS)
     return Charter(text, Disclosure(*lines))
 
 
-def _text(path: Path, field: str, value: object) -> str:
+def _text(field: str, value: object, mistake: Mistake) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise _mistake(path, f"gives no text for {field}")
+        raise mistake(field, "is no text")
     text = value.strip()
     if clean(text) != text:
-        raise _mistake(path, f"has characters in {field} that no screen should obey")
+        raise mistake(field, "has characters that no screen should obey")
     if field == "charter" and len(text.encode()) > limits.CHARTER_BYTES:
-        raise _mistake(path, f"has a charter of more than {limits.CHARTER_BYTES:,} bytes")
+        raise mistake(field, f"has more than {limits.CHARTER_BYTES:,} bytes")
     if field != "charter" and (len(text) > _MOST_LINE or "\n" in text):
-        raise _mistake(path, f"has more than one line of {_MOST_LINE} characters for {field}")
+        raise mistake(field, f"has more than one line of {_MOST_LINE} characters")
     return text
 
 

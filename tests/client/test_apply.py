@@ -1,0 +1,295 @@
+"""`channel apply`: a file read strictly, the steps that it takes, and none a second time."""
+
+from pathlib import Path
+
+import pytest
+
+from backchannel.client import plan, wanted
+from backchannel.client.errors import Refused, UsageMistake
+from backchannel.client.wanted import Guest, Thread, Wanted
+from backchannel.protocol import command as commands
+from backchannel.protocol.content import policy_hash
+from backchannel.protocol.roster import Policy
+from tests.support.world import CHARTER, LIFETIME, RELAY, World
+
+WHOLE = """\
+name = "North"
+kind = "bilateral"
+alias = "Fox"
+party = "Bridge"
+relay = "https://relay.example"
+vouchers = "vouchers.txt"
+charter = "We speak for ourselves."
+
+[disclosure]
+convened_by = "The Bridge"
+funded_by = "Nobody"
+relay_run_by = "The Bridge"
+
+[policy]
+expires = "3d"
+unattributed = 0
+vouches = 1
+
+[[threads]]
+topic = "Ceasefire line"
+expires = "24h"
+
+[[threads]]
+topic = "Principles"
+
+[[invites]]
+alias = "Heron"
+party = "North"
+valid = "48h"
+
+[[invites]]
+alias = "Wren"
+party = "South"
+role = "observer"
+
+[roles]
+Ibis = "note-taker"
+"""
+
+
+def file(folder: Path, text: str) -> Path:
+    path = folder / "north.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def read(folder: Path, text: str) -> Wanted:
+    return wanted.read(file(folder, text))
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    found = read(tmp_path, WHOLE)
+    assert (found.name, found.alias, found.party) == ("North", "Fox", "Bridge")
+    assert found.kind is not None
+    assert found.kind.format == "bilateral"
+    assert found.vouchers == tmp_path / "vouchers.txt"
+    assert (found.expires, found.unattributed, found.vouches) == (72, 0, 1)
+    assert found.threads == (Thread("Ceasefire line", 24), Thread("Principles", None))
+    assert found.invites == (
+        Guest("Heron", "North", "participant", 48),
+        Guest("Wren", "South", "observer", 24),
+    )
+    assert found.roles == {"Ibis": "note-taker"}
+    assert found.charter is not None
+    assert found.charter.disclosure.funded_by == "Nobody"
+
+
+def test_a_name_is_enough(tmp_path: Path) -> None:
+    found = read(tmp_path, 'name = "North"\n')
+    assert found == Wanted(
+        "North", None, None, None, None, None, None, None, None, None, (), (), {}
+    )
+
+
+def test_the_charter_may_stand_in_a_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "charter.toml").write_text(
+        'charter = "We talk."\nconvened_by = "a"\nfunded_by = "b"\nrelay_run_by = "c"\n'
+    )
+    found = read(tmp_path, 'name = "North"\ncharter_file = "charter.toml"\n')
+    assert found.charter is not None
+    assert found.charter.text == "We talk."
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "North"', 'title = "North"', "line 1: title is not known"),
+        ('kind = "bilateral"', 'kind = "mediation"', "line 2: kind is not known"),
+        ('alias = "Fox"', "alias = 7", "line 3: alias is one line of text"),
+        ('party = "Bridge"', 'party = "Br\\u202eidge"', "line 4: party is no name"),
+        ('funded_by = "Nobody"\n', "", "disclosure.funded_by is missing"),
+        ('funded_by = "Nobody"', 'funded_by = ""', "line 11: funded_by|funded_by is no text"),
+        ('expires = "3d"', 'expires = "3 days"', "line 15: policy.expires is no time"),
+        ('expires = "3d"', 'expires = "91d"', "line 15: policy.expires is no time"),
+        ("vouches = 1", "vouches = -1", "line 17: policy.vouches is a whole number"),
+        ("vouches = 1", "vouches = true", "line 17: policy.vouches is a whole number"),
+        ("vouches = 1", "vouch = 1", "line 17: policy.vouch is not known"),
+        ('topic = "Principles"', 'topic = "main"', r"line 24: threads\[2\].topic stands"),
+        ('topic = "Principles"', 'topic = "ceasefire LINE"', r"threads\[2\].topic stands"),
+        ('alias = "Wren"', 'alias = "heron"', r"line 32: invites\[2\].alias stands there twice"),
+        ('role = "observer"', 'role = "spy"', r"line 34: invites\[2\].role is one of"),
+        ('valid = "48h"', 'valid = "31d"', r"line 29: invites\[1\].valid is no time"),
+        ('Ibis = "note-taker"', 'Ibis = "spy"', "line 37: roles.Ibis is one of"),
+        ("[[threads]]", "[[threads]", "is not TOML"),
+        ("[roles]", "[[roles]]", "roles is a table"),
+        ("[policy]", "[policies]", "policies is not known"),
+    ],
+)
+def test_a_mistake_is_named_by_line_and_key(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in WHOLE
+    with pytest.raises(UsageMistake, match=said) as caught:
+        read(tmp_path, WHOLE.replace(old, new, 1))
+    assert "Nothing was done." in caught.value.message
+    assert caught.value.next_step
+
+
+def test_no_name_and_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageMistake, match="name is missing"):
+        read(tmp_path, 'alias = "Fox"\n')
+    with pytest.raises(UsageMistake, match="cannot be read"):
+        wanted.read(tmp_path / "nowhere.toml")
+
+
+# --- The steps ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def room() -> World:
+    """`North`, with Heron in it, and the thread `Principles`."""
+    world = World()
+    world.admit("Heron")
+    world.founder.act(commands.Begin("Principles", 48))
+    world.founder.flush()
+    world.settle()
+    return world
+
+
+def lines(tmp_path: Path, world: World, text: str, gone: tuple[str, ...] = ()) -> list[str]:
+    found = plan.steps(read(tmp_path, f'name = "North"\n{text}'), world.founder.state, gone)
+    return [step.shown.line for step in found.steps]
+
+
+def notes(tmp_path: Path, world: World, text: str, gone: tuple[str, ...] = ()) -> list[str]:
+    found = plan.steps(read(tmp_path, f'name = "North"\n{text}'), world.founder.state, gone)
+    return [f"{each.text} {each.next_step}" for each in found.notes]
+
+
+HERON = '[[invites]]\nalias = "Heron"\nparty = "North"\n'
+SAME = f"""\
+alias = "Founder"
+party = "Bridge"
+relay = "{RELAY.url}"
+kind = "plenary"
+charter = "{CHARTER}"
+[disclosure]
+convened_by = "The Bridge"
+funded_by = "Nobody"
+relay_run_by = "The Bridge"
+[policy]
+expires = "7d"
+unattributed = 0
+vouches = 0
+[[threads]]
+topic = "principles"
+expires = "2d"
+{HERON}
+[roles]
+Heron = "participant"
+"""
+
+
+def test_what_is_as_it_should_be_takes_no_step(tmp_path: Path, room: World) -> None:
+    assert LIFETIME == 168
+    assert (lines(tmp_path, room, SAME), notes(tmp_path, room, SAME)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('alias = "Founder"', 'alias = "Fox"', "alias"),
+        ('party = "Bridge"', 'party = "North"', "party"),
+        (RELAY.url, "https://other.example", "relay"),
+        (CHARTER, "We speak for governments.", "charter"),
+        ('"Nobody"', '"A ministry"', "disclosure"),
+    ],
+)
+def test_what_the_life_of_a_channel_fixes_is_refused(
+    tmp_path: Path, room: World, old: str, new: str, named: str
+) -> None:
+    with pytest.raises(Refused, match=f"another {named}, for as long as it lives"):
+        lines(tmp_path, room, SAME.replace(old, new))
+
+
+def test_tighter_rules_hold_at_once_and_longer_lives_are_proposed(
+    tmp_path: Path, room: World
+) -> None:
+    tighter = '[policy]\nexpires = "3d"\nvouches = 1\n'
+    assert lines(tmp_path, room, tighter + HERON) == [
+        "~ policy expires 7 days -> 3 days, vouches 0 -> 1"
+    ]
+    longer = '[policy]\nexpires = "14d"\nvouches = 1\n'
+    assert lines(tmp_path, room, longer + HERON) == [
+        "~ policy vouches 0 -> 1",
+        "? proposal expires 7 days -> 14 days",
+    ]
+
+
+def test_another_kind_is_proposed(tmp_path: Path, room: World) -> None:
+    assert lines(tmp_path, room, f'kind = "workshop"\n{HERON}') == [
+        "? proposal kind plenary -> workshop"
+    ]
+
+
+def test_a_proposal_is_made_once_then_waits_then_holds(tmp_path: Path, room: World) -> None:
+    text, policy = f'[policy]\nexpires = "14d"\n{HERON}', Policy(336)
+    (step,) = plan.steps(read(tmp_path, f'name = "North"\n{text}'), room.founder.state).steps
+    room.founder.act(step.command)
+    room.settle()
+    assert lines(tmp_path, room, text) == []
+    (waits,) = notes(tmp_path, room, text)
+    assert "Waits for Heron to agree: expires 7 days -> 14 days" in waits
+    room[1].act(commands.Consent(policy_hash(policy)))
+    room.settle()
+    (step,) = plan.steps(read(tmp_path, f'name = "North"\n{text}'), room.founder.state).steps
+    assert step.shown.mark == "~"
+    room.founder.act(step.command)
+    assert room.founder.state.policy == policy
+    assert (lines(tmp_path, room, text), notes(tmp_path, room, text)) == ([], [])
+
+
+def test_threads_begin_and_are_shortened_and_never_lengthened(tmp_path: Path, room: World) -> None:
+    def thread(expires: str, topic: str = "Principles") -> str:
+        return f'[[threads]]\ntopic = "{topic}"\nexpires = "{expires}"\n{HERON}'
+
+    assert lines(tmp_path, room, thread("24h", "Ceasefire")) == [
+        "+ thread Ceasefire: kept 24 hours"
+    ]
+    assert lines(tmp_path, room, thread("24h")) == ["~ thread Principles: 2 days -> 24 hours"]
+    assert lines(tmp_path, room, thread("3d")) == []
+    assert "is not made longer" in notes(tmp_path, room, thread("3d"))[0]
+
+
+def test_nobody_is_invited_who_is_here_or_invited(tmp_path: Path, room: World) -> None:
+    text = HERON + '[[invites]]\nalias = "Wren"\nrole = "observer"\n'
+    assert lines(tmp_path, room, text) == ["+ invite Wren: Participants, observer"]
+    room.invite("Wren")
+    assert lines(tmp_path, room, text) == []
+
+
+def test_who_answered_under_another_name_is_invited_already(tmp_path: Path, room: World) -> None:
+    guest = room.invite("Wren")
+    guest.sync()
+    guest.accept("Lark")
+    guest.flush()
+    room.founder.sync()
+    for name in ("Wren", "Lark"):
+        assert lines(tmp_path, room, f'{HERON}[[invites]]\nalias = "{name}"\n') == []
+
+
+def test_who_was_removed_is_not_asked_back_by_a_file(tmp_path: Path, room: World) -> None:
+    text = HERON + '[[invites]]\nalias = "Wren"\n'
+    assert lines(tmp_path, room, text, ("Wren",)) == []
+    assert "not invited again" in notes(tmp_path, room, text, ("Wren",))[0]
+
+
+def test_roles_change_for_who_is_here(tmp_path: Path, room: World) -> None:
+    text = '[roles]\nHeron = "observer"\nWren = "observer"\n'
+    assert lines(tmp_path, room, text) == ["~ role Heron: participant -> observer"]
+    assert notes(tmp_path, room, text) == [
+        "Wren is not here to be observer. backchannel invite Wren"
+    ]
+
+
+def test_who_is_not_in_the_file_stays_and_is_named(tmp_path: Path, room: World) -> None:
+    room.invite("Wren")
+    assert lines(tmp_path, room, "") == []
+    assert notes(tmp_path, room, "") == [
+        "Heron is here and not in the file. backchannel remove Heron",
+        "Wren is invited and not in the file. backchannel refuse Wren",
+    ]
