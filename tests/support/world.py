@@ -361,6 +361,10 @@ class World:
         self.members.append(member)
         return member
 
+    def join(self, name: str, channel: Channel) -> Member:
+        """Somebody who is a member already."""
+        return self._add(Member(name, self.drops, self.time, self._hear, channel=channel))
+
     def __getitem__(self, place: int) -> Member:
         return self.members[place]
 
