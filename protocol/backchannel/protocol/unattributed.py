@@ -45,11 +45,11 @@ class Unattributed(Record, frozen=True):
 def seal_unattributed(post: Unattributed, secret: EpochSecret, clock: Clock, head: Head) -> Core:
     """A core; `DecodeError` for a text that no reader would take, or that does not fit."""
     try:
-        data = encode(post)
+        data, size = encode(post), len(post.text.encode())
     except UnicodeEncodeError:
         msg = "a text holds half a character"
         raise DecodeError(msg) from None
-    if len(data) > PIECE:
+    if size > MOST:
         msg = f"an unattributed message is one block: at most {MOST:,} bytes of text"
         raise DecodeError(msg)
     _read(data)
