@@ -51,7 +51,7 @@ def _admit(world: World) -> tuple[int, int, int]:
     world.founder.act(commands.Admit("Newcomer"))
     admission = _blocks(world, world.founder.flush)
     guest.listen()
-    newcomer = _blocks(world, lambda: (guest.sync(), guest.sync()))
+    newcomer = _blocks(world, lambda: world.settle([guest], rounds=2))
     return admission, newcomer, _blocks(world, lambda: world.settle(rounds=3))
 
 
@@ -129,7 +129,7 @@ def test_the_state_of_a_large_room_is_small(large: Story) -> None:
     assert large.state < MOST_STATE
 
 
-ONE_BLOCK = {
+ONE_BLOCK: dict[str, commands.Command] = {
     "text": commands.Say(MAIN_THREAD, "Short."),
     "long text": commands.Say(MAIN_THREAD, "x" * 2_600),
     "private note": commands.Whisper("Guest 2", "Between us."),
@@ -157,11 +157,12 @@ def test_an_epoch_begins_alike_whatever_the_reason() -> None:
     gone.
     """
     counts = {}
-    for command in (
+    deeds: tuple[commands.Command, ...] = (
         commands.Turn(),
         commands.SetRole("Guest 2", "observer"),
         commands.Remove("Guest 2"),
-    ):
+    )
+    for command in deeds:
         world = crowd(5)
         world.founder.act(command)
         counts[type(command)] = (

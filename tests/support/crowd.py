@@ -1,5 +1,6 @@
-"""A channel of many members whose lines all stand, without the hours of reading that made them: each
-core goes straight to whom it is for, by the same code that posts and reads.
+"""A channel of many members whose lines all stand, without the hours of reading that made them.
+
+Each core goes straight to whom it is for, by the same code that posts and reads.
 """
 
 from itertools import combinations
