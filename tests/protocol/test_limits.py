@@ -4,12 +4,22 @@ from typing import Final
 
 import pytest
 
-from backchannel.protocol import core, drop, expiry, limits
+from backchannel.protocol import core, drop, expiry, limits, unattributed, whisper
 from tests.support import spec
 
 DRAWINGS = spec.drawings()
 TABLE = spec.limits_table()
-KINDS: Final = ("card", "group", "intro", "join", "key", "line", "roster")
+KINDS: Final = (
+    "card",
+    "chunk",
+    "group",
+    "intro",
+    "join",
+    "key",
+    "line",
+    "roster",
+    "unattributed",
+)
 NAMED: Final = {
     "block / core": [limits.BLOCK, limits.CORE],
     "entries": [limits.ENTRIES],
@@ -30,10 +40,17 @@ NAMED: Final = {
     "unproved names in an ask": [limits.UNPROVED, limits.WANTED],
     "asks": [limits.ASKS],
     "quote": [limits.QUOTE],
-    "file": [limits.FILE_BYTES // 2**20, limits.FILE_INDEX, limits.FILE_NAME],
-    "pieces of a private note": [limits.NOTE_PARTS],
+    "file": [
+        limits.FILE_BYTES // 2**20,
+        limits.FILE_INDEX,
+        limits.FILE_NAME,
+        limits.FILE_NAME_BYTES,
+    ],
+    "files of one member on their way": [limits.FILES_OF_ONE],
+    "pieces of a private note / bytes": [limits.NOTE_PARTS, whisper.MOST],
     "rows of a digest / refused cores in it": [limits.DIGEST_ROWS, limits.DIGEST_REFUSED],
-    "people for unattributed posts": [limits.UNATTRIBUTED_FEWEST],
+    "people for unattributed posts": [limits.UNATTRIBUTED_FEWEST, limits.COVER_HOURS],
+    "text of an unattributed post": [unattributed.MOST],
     "vouches / candidates of one facilitator": [limits.VOUCHES, limits.CANDIDATES],
     "heads of an epoch / merged rosters": [limits.HEADS, limits.MERGED],
     "epoch": [limits.EPOCH_HOURS, limits.SEAL_HOURS, limits.YIELD_HOURS],
