@@ -252,7 +252,7 @@ def _announce(
     state, roster = posting.state, package.roster
     posting.reach_all()
     if posting.epoch is not state.epoch:
-        posting.heal_all()  # mine may rest on what they do not read
+        state.heal = True  # mine may rest on what they do not read
         posting.new_generation()
     begins = [_turn_core(posting, change, roster.hash, beginning)] if beginning else []
     secret = epoch.roster_secret(beginning.secret if beginning else posting.epoch.secret)
@@ -304,10 +304,17 @@ def last_blocks(posting: Posting, cores: tuple[Core, ...]) -> None:
     """Where the old drop takes no more, seal it with one's own change as its last blocks."""
     state = posting.state
     over = state.epoch_of(content_hash(cores[0])) if cores else None
-    if over is None or over.close is None or over.ending is None or over.ending.sealed:
+    if over is None or over.close is None or not _ends(state, over):
         msg = "there is no change of yours to seal a drop with"
         raise LocalProtocolError(msg)
     seal(posting, over, cores)
+
+
+def _ends(state: ChannelState, over: Epoch) -> bool:
+    """Whether nothing more has to be written there: the next epoch is, or is about to be."""
+    if over.ending is not None:
+        return not over.ending.sealed
+    return state.draft is not None and state.draft.secret is not None
 
 
 def due(state: ChannelState, now: Hour) -> str:

@@ -206,6 +206,9 @@ class Posting:
         due.
         """
         state = self.state
+        if state.heal:
+            state.heal = False
+            self._heal_all()
         wraps = self.wraps(state.peers)
         own, core = sender_key.seal_key_block(
             state.me, self._under(), wraps, self.clock, self.head(Kind.KEY), self.entropy
@@ -251,7 +254,7 @@ class Posting:
             if peer.line is not None and peer.line.answered and not peer.reply_due
         }
 
-    def heal_all(self) -> None:
+    def _heal_all(self) -> None:
         """Move the line to every answered peer."""
         for slot in self._answered():
             self.put(self.line_block(slot, Nothing()).core)

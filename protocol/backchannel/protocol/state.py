@@ -360,6 +360,8 @@ class ChannelState(msgspec.Struct, array_like=True):
     own: OwnGeneration | None = None
     renew: bool = False
     """Whether somebody answered an intro, or left, since the generation was made."""
+    heal: bool = False
+    """Whether the next one must rest on fresh line blocks: others may not read where mine went."""
     prekeys: list[OldPrekey] = msgspec.field(default_factory=list)
     """One's own former ones: an intro may name them for a lifetime."""
     prekey_since: Hour = Hour(0)

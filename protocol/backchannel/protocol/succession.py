@@ -124,6 +124,7 @@ def _turn(state: ChannelState, new: Succession, before: Roster, now: Hour) -> No
         _let_go(state, slot)
         state.former.append(IdentityHash(before.entry(slot).identity))
     state.renew = True
+    state.heal = state.heal or bool(roster.merged)
 
 
 def _lighter(roster: Roster, before: Roster) -> set[Slot]:
