@@ -14,7 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from backchannel.client.app import App
+from backchannel.client.relay import Relay
 from backchannel.client.session import look
+from backchannel.client.sync import Sync
 from backchannel.protocol.drop import Drop, show_voucher
 from backchannel.protocol.snapshot import save
 from backchannel.protocol.state import ChannelState
@@ -279,6 +282,28 @@ def test_the_relay_holds_two_drops_that_nothing_joins(legs: Shuttle) -> None:
 
 def bytes_of(row: tuple[object, ...]) -> set[bytes]:
     return {each for each in row if isinstance(each, bytes) and len(each) >= 16}
+
+
+def test_one_command_speaks_for_two_channels_over_two_connections(
+    legs: Shuttle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App()
+    app.flags |= {"home": str(legs.fox.home)}
+    spoken: dict[Relay, set[bytes]] = {}
+    exchange = Relay.exchange
+
+    def heard(self: Relay, operation: Any, drop: Any, *more: Any) -> bytes:
+        spoken.setdefault(self, set()).add(bytes(drop))
+        return exchange(self, operation, drop, *more)
+
+    monkeypatch.setattr(Relay, "exchange", heard)
+    with legs.fox.vault() as vault, Sync(app, vault) as sync:
+        for leg in (NORTH, SOUTH, NORTH):
+            sync.channel(leg)
+    north, south = (drops(state(legs.fox, leg)) for leg in (NORTH, SOUTH))
+    assert any(each & north for each in spoken.values())
+    assert any(each & south for each in spoken.values())
+    assert not any(each & north and each & south for each in spoken.values())
 
 
 def test_one_person_in_two_channels_is_two_people_to_everybody(legs: Shuttle) -> None:

@@ -154,6 +154,7 @@ class Delivery:
 
     def _exchange(self, batch: list[Owed]) -> None:
         first = batch[0]
+        self._relays.speak_for(first.owner)
         key = X25519Public(first.relay_key)
         operation, payload = Operation(first.operation), b"".join(row.payload for row in batch)
         if first.label == ALONE:  # nothing else of this person's ever went this way

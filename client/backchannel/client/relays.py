@@ -24,6 +24,16 @@ class Relays:
         self._stack = ExitStack()
         self._open: dict[tuple[str, bytes], Relay] = {}
         self._down: dict[str, RelayError] = {}
+        self._owner = b""
+
+    def speak_for(self, owner: bytes) -> None:
+        """What follows is for this channel or join: a connection that served another is closed, or
+        a relay could tell that both are one person's.
+        """
+        if owner != self._owner:
+            self.close()
+            self._open.clear()
+            self._owner = owner
 
     def down(self, url: str, error: RelayError) -> None:
         """Do not wait for this one again, for now."""
