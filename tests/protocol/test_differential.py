@@ -32,6 +32,10 @@ FUZZED: Final = {
     "key block": "core",
     "content": "encoded",
     "line content": "encoded",
+    "policy": "encoded",
+    "unattributed": "core",
+    "chunk": "core",
+    "epoch core": "core",
     "part": "part",
     "request": "request",
     "answer": "answer",
@@ -42,7 +46,18 @@ FUZZED: Final = {
 }
 """What is fuzzed, and which of its fields."""
 
-LITTLE: Final = ("answer", "group", "intro", "join", "key block", "request", "roster piece")
+LITTLE: Final = (
+    "answer",
+    "group",
+    "intro",
+    "join",
+    "key block",
+    "request",
+    "roster piece",
+    "unattributed",
+    "chunk",
+    "epoch core",
+)
 """Under a MAC or AEAD nearly all is refused: a few tries show that both refuse."""
 
 

@@ -315,6 +315,9 @@ def test_a_package_without_newcomers_has_no_bundles() -> None:
     alone = Package(FIRST, {})
     assert alone.pack() == len(PACKED).to_bytes(4) + PACKED
     assert Package.parse(alone.pack()) == alone
+    for length in (len(PACKED) - 1, len(PACKED) + 1, 2**32 - 1):
+        with pytest.raises(DecodeError):
+            Package.parse(length.to_bytes(4) + PACKED)
 
 
 # --- Package --------------------------------------------------------------------------------------

@@ -1,19 +1,25 @@
 """Each operation of the test vectors by backchannel.protocol."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
+from typing import cast as cast_any_as
 
 from backchannel.protocol import (
+    adoption,
     codec,
     content,
     epoch,
     expiry,
     intro,
     invite,
-    posts,
+    pieces,
     primitives,
     roster,
     sender_key,
+    turn,
+    unattributed,
+    whisper,
     words,
 )
 from backchannel.protocol import line as lines
@@ -41,6 +47,7 @@ from backchannel.protocol.errors import (
     ReplayError,
 )
 from backchannel.protocol.expiry import ExpiryKeys, Place, PlaceKind
+from backchannel.protocol.format import check_format
 from backchannel.protocol.identity import (
     Bundle,
     BundleKeys,
@@ -78,11 +85,13 @@ from backchannel.protocol.secret import (
     ThreadKey,
     X25519Private,
 )
+from backchannel.protocol.state import Announced, Proposed
 from backchannel.protocol.types import (
     ChannelId,
     ContentHash,
     Core,
     DropId,
+    EpochId,
     Hour,
     IdentityHash,
     Slot,
@@ -157,7 +166,8 @@ def _xaead(given: Input) -> bytes:
 
 def _epoch(given: Input) -> dict[str, bytes]:
     secret, clock = epoch.begin(EpochSeed(given.hex("seed")))
-    return {"secret": secret.expose(), "clock": clock.expose()}
+    name = turn.seed_id(EpochSeed(given.hex("seed")))
+    return {"secret": secret.expose(), "clock": clock.expose(), "seed_id": name}
 
 
 def _epoch_keys(given: Input) -> dict[str, bytes]:
@@ -165,6 +175,8 @@ def _epoch_keys(given: Input) -> dict[str, bytes]:
     return {
         "intro_key": epoch.intro_key(secret).expose(),
         "roster_secret": epoch.roster_secret(secret).expose(),
+        "unattributed_secret": epoch.unattributed_secret(secret).expose(),
+        "epoch_id": epoch.epoch_id(secret),
     }
 
 
@@ -226,8 +238,21 @@ def _roster_piece(given: Input) -> bytes:
 
 
 def _successor(given: Input) -> None:
-    new = roster.Roster.parse(given.hex("new"))
-    roster.succeeds(new, roster.Roster.parse(given.hex("current")))
+    """Of a member who knows its roster, and whether it has agreed to the next one's policy."""
+    new, current = (roster.Roster.parse(given.hex(name)) for name in ("new", "current"))
+    agreed = Proposed(new.policy, Slot(0), Hour(0), (Slot(0),) if given["agreed"] else ())
+    state = SimpleNamespace(
+        me=0,
+        former=[],
+        proposals={content.policy_hash(new.policy): agreed},
+        current=lambda: current,
+    )
+    gone = tuple(content.Gone(slot, "removed") for slot in given["gone"])
+    named = bytes(32) if given["epoch_core"] else b""
+    announcement = content.Announcement(new.version, new.hash, (bytes(32),), named, gone)
+    waiting = Announced(Slot(new.issuer), announcement, EpochId(bytes(16)))
+    adoption.check_succession(cast_any_as("Any", state), new, waiting)
+    check_format(new.policy, new.entries)
 
 
 def _texts(given: Input) -> dict[str, bytes]:
@@ -395,7 +420,7 @@ class _Conversation:
         if found is None:
             msg = "a block of another line"
             raise AuthenticationError(msg)
-        said = content.read_line_content(found.content)
+        said = whisper.read_whisper(found.content)
         self._line = found.line
         return {
             "content": rows(said),
@@ -438,6 +463,28 @@ def _group_header(given: Input) -> list[Any]:
     hashes = [parent.hash for parent in header.parents]
     ages = [parent.age for parent in header.parents]
     return [*header[:4], hashes, ages]
+
+
+def _epoch_core(given: Input) -> dict[str, Any]:
+    core, head = _core(given, Kind.EPOCH)
+    clock = ClockValue(given.hex("clock"))
+    reader, step, use, header = _wrapped(core, given["reader"])
+    _, secret = _redeemed(_line_of(ExportKey(given.hex("export"))), Step(0), use)
+    seed = turn.open_turn(core, header, reader, secret, lambda _: clock, head)
+    begun = [each.expose() for each in epoch.begin(seed)]
+    return {"step": step, "use": use, "secret": begun[0], "clock": begun[1]}
+
+
+def _unattributed(given: Input) -> Any:
+    core, head = _core(given, Kind.UNATTRIBUTED)
+    secret, clock = EpochSecret(given.hex("epoch_secret")), ClockValue(given.hex("clock"))
+    return rows(unattributed.open_unattributed(core, secret, lambda _: clock, head))
+
+
+def _chunk(given: Input) -> bytes:
+    core, head = _core(given, Kind.CHUNK)
+    clock, key = ClockValue(given.hex("clock")), CoreSecret(given.hex("key"))
+    return roster.open_piece(core, key, lambda _: clock, head)
 
 
 def _group(given: Input) -> dict[str, Any]:
@@ -527,10 +574,29 @@ def _check_whole(parts: list[content.Part]) -> None:
         raise DecodeError(msg)
 
 
+def _note(given: Input) -> Any:
+    """The pieces of a private note, as reading puts them together."""
+    found = [whisper.read_whisper(piece) for piece in given.many("pieces")]
+    notes = sorted(
+        (each for each in found if isinstance(each, whisper.Note)), key=lambda each: each.place
+    )
+    agree = len({(each.id, each.total) for each in notes}) == 1 and len(notes) == len(found)
+    if not agree or [each.place for each in notes] != list(range(notes[0].total)):
+        msg = "not the pieces of one note"
+        raise DecodeError(msg)
+    return rows(whisper.read_note(b"".join(each.piece for each in notes)))
+
+
+def _policy(given: Input) -> bytes:
+    policy = codec.decode(given.hex("encoded"), roster.Policy, 100)
+    policy.check()
+    return content.policy_hash(policy)
+
+
 def _partial_key(given: Input) -> bytes:
     clock = ClockValue(given.hex("clock"))
     name = ContentHash(given.hex("content_hash"))
-    return posts._partial_key(lambda _: clock, name, Hour(0))
+    return pieces._key(lambda _: clock, name, Hour(0))
 
 
 def _relay_keys(given: Input) -> list[bytes]:
@@ -641,7 +707,13 @@ OPERATIONS: dict[str, vectors.Operation] = {
     "part": lambda given: list(content.Part.parse(given.hex("part"))),
     "message": _message,
     "partial key": _partial_key,
-    "line content": lambda given: rows(content.read_line_content(given.hex("encoded"))),
+    "line content": lambda given: rows(whisper.read_whisper(given.hex("encoded"))),
+    "note": _note,
+    "policy": _policy,
+    "carried": lambda given: content.carried_words(given["text"]),
+    "unattributed": _unattributed,
+    "chunk": _chunk,
+    "epoch core": _epoch_core,
     "relay keys": _relay_keys,
     "request": _request,
     "answer": _answer,

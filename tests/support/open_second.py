@@ -12,7 +12,6 @@ from tests.support.second_reader import (
     intro,
     line,
     lobby,
-    messagepack,
     primitives,
     ratchet,
     relay,
@@ -89,10 +88,11 @@ def _roster_piece(given: Input) -> bytes:
 
 
 def _successor(given: Input) -> None:
-    secret, clock = given.hex("epoch_secret"), given.hex("clock")
     current, new = given.hex("current"), given.hex("new")
-    issuer = roster.decode_roster(new)["issuer"]
-    roster.check_successor(current, new, issuer, secret, clock, given["now"])
+    known = {name: given[name] for name in ("epoch_core", "gone", "agreed", "now")}
+    known |= {name: given.hex(name) for name in ("epoch_secret", "clock")}
+    known["sender"] = roster.decode_roster(new)["issuer"]
+    roster.check_successor(current, new, known)
 
 
 def _texts(given: Input) -> dict[str, bytes]:
@@ -234,6 +234,19 @@ def _key_block(given: Input) -> dict[str, Any]:
 OPENED = ("step", "use", "chain_key", "mac_seed")
 
 
+def _epoch_core(given: Input) -> dict[str, Any]:
+    core, reader = given.hex("core"), given["reader"]
+    named = sender_keys.read_epoch_core(core, reader)
+    _, secret = uses.take(uses.new_export(named["step"], given.hex("export")), named["use"])
+    found = named | sender_keys.open_epoch_core(core, given.hex("clock"), secret, reader)
+    return {name: found[name] for name in ("step", "use", "secret", "clock")}
+
+
+def _unattributed(given: Input) -> Any:
+    secret = epoch.epoch_keys(given.hex("epoch_secret"))["unattributed_secret"]
+    return rows(content.open_unattributed(given.hex("core"), given.hex("clock"), secret))
+
+
 def _uses(given: Input) -> list[bytes]:
     export, secrets = uses.new_export(0, given.hex("export")), []
     for use in given["uses"]:
@@ -257,7 +270,11 @@ def _message(given: Input) -> Any:
 
 
 def _line_content(given: Input) -> Any:
-    return rows(line.CONTENT(messagepack.read(given.hex("encoded"))))
+    return rows(line.decode_content(given.hex("encoded")))
+
+
+def _note(given: Input) -> Any:
+    return rows(line.join_note([line.decode_content(piece) for piece in given.many("pieces")]))
 
 
 def _relay_keys(given: Input) -> list[bytes]:
@@ -356,6 +373,14 @@ OPERATIONS: dict[str, Operation] = {
     "message": _message,
     "partial key": lambda given: content.partial_key(given.hex("clock"), given.hex("content_hash")),
     "line content": _line_content,
+    "note": _note,
+    "policy": lambda given: roster.policy_hash(given.hex("encoded")),
+    "carried": lambda given: primitives.label_hash("carry", given["text"].encode()),
+    "unattributed": _unattributed,
+    "chunk": lambda given: content.open_chunk(
+        given.hex("core"), given.hex("clock"), given.hex("key")
+    ),
+    "epoch core": _epoch_core,
     "relay keys": _relay_keys,
     "request": _request,
     "answer": _answer,

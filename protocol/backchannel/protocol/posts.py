@@ -81,7 +81,7 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
         if content.roster != header.roster:
             msg = "an announcement under another roster than its own"
             raise ForbiddenError(msg, header.sender)
-        _check_announcement(state, header.sender, content)
+        _check_announcement(state, content)
     peer.generations = {**peer.generations, header.generation: following}
     if state.roster is None:
         state.transcript.first = version
@@ -162,7 +162,7 @@ def _role(reception: Reception, sender: Slot) -> Role:
     return role
 
 
-def _check_announcement(state: ChannelState, sender: Slot, content: Announcement) -> None:
+def _check_announcement(state: ChannelState, content: Announcement) -> None:
     """It is of what comes next. Whether its author facilitates was asked: by the current roster,
     since nobody's role under the one that it names is known.
     """

@@ -237,8 +237,11 @@ class Package(NamedTuple):
     def parse(cls, data: bytes) -> Self:
         """`DecodeError` unless whole and each bundle is the entry's; identity keys differ."""
         length = int.from_bytes(data[:4])
-        roster = Roster.parse(data[4 : 4 + length])
-        rest = data[4 + length :]
+        body, rest = data[4 : 4 + length], data[4 + length :]
+        if len(body) != length:
+            msg = "a package is shorter than its roster"
+            raise DecodeError(msg)
+        roster = Roster.parse(body)
         if not rest:
             return cls(roster, {})
         if len(rest) != limits.BUNDLE * len(roster.entries):

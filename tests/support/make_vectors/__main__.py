@@ -16,6 +16,8 @@ from tests.support.make_vectors.lines import line, the_intro
 from tests.support.make_vectors.members import lobby, roster
 from tests.support.make_vectors.posts import contents, sender_keys
 from tests.support.make_vectors.storage import relay, store
+from tests.support.make_vectors.turns import turns
+from tests.support.make_vectors.whispers import whispers
 
 FILES: dict[str, tuple[str, str, Callable[[], Cases]]] = {
     "primitives": ("2", "Hashes, keys, agreements, ciphers, padding", primitives),
@@ -29,7 +31,9 @@ FILES: dict[str, tuple[str, str, Callable[[], Cases]]] = {
     "intro": ("12", "Intros as B opens them, with admission and without", the_intro),
     "line": ("13", "Conversations, event by event, as one side lives them", line),
     "sender_key": ("14", "Generations, key blocks, posts", sender_keys),
-    "content": ("13 and 15", "What posts and line blocks say; parts", contents),
+    "turn": ("5", "Cores that begin an epoch", turns),
+    "content": ("15", "What posts say; parts; what nobody in particular says; files", contents),
+    "whisper": ("13 and 15", "What line blocks say; private notes", whispers),
     "relay": ("18", "Requests, answers, pages, vouchers", relay),
     "expiry": ("19", "Places, headers, items", store),
 }

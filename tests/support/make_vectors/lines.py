@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from backchannel.protocol import content, intro, invite, sender_key
+from backchannel.protocol import intro, invite, sender_key, whisper
 from backchannel.protocol import line as lines
 from backchannel.protocol import primitives as prim
 from backchannel.protocol.chain import step
@@ -158,10 +158,10 @@ class Recorder:
         return shared, ciphertext
 
 
-SEEDS = encode(content.GivenSeeds(fixed("generation", 16), 5, fixed("chain")))
+SEEDS = encode(whisper.GivenSeeds(fixed("generation", 16), 5, fixed("chain")))
 
 
-NOTHING = encode(content.Nothing())
+NOTHING = encode(whisper.Nothing())
 
 
 class Talk:

@@ -1,5 +1,6 @@
 """Vectors of sections 9 and 11: who is in a channel, and how somebody comes in."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,14 @@ from backchannel.protocol.codec import encode
 from backchannel.protocol.core import Head, Kind
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.epoch import roster_secret
-from backchannel.protocol.roster import Roster, charter_hash, seal_package, seal_piece
+from backchannel.protocol.roster import (
+    Package,
+    Policy,
+    Roster,
+    charter_hash,
+    seal_package,
+    seal_piece,
+)
 from backchannel.protocol.types import (
     Core,
 )
@@ -37,6 +45,7 @@ from tests.support.vectors import Case
 def roster() -> Cases:
     yield case("version 1", "roster", encoded=FIRST.pack())
     yield case("version 2", "roster", encoded=SECOND.pack())
+    yield case("of all there is", "roster", encoded=_full().pack())
     yield from _rosters_refused()
     package = cast.package(SECOND)
     good = case("a package", "package", package=package.pack())
@@ -44,6 +53,8 @@ def roster() -> Cases:
     yield damaged(
         good, "a package, an identity changed", "rules", "package", 8 * (4 + len(SECOND.pack()))
     )
+    alone = Package(SECOND, {}).pack()
+    yield case("a package without bundles", "package", package=alone)
     yield changed(good, "a package, cut", "size", package=package.pack()[:-1])
     yield changed(good, "a package, longer", "size", package=package.pack() + b"\0")
     cores = seal_package(
@@ -58,6 +69,12 @@ def roster() -> Cases:
     yield from _successors()
     texts = {"charter": "We speak freely.", "disclosure": encode(cast.DISCLOSURE)}
     yield case("hashes of charter and disclosure", "texts", **texts)
+
+
+def _full() -> Roster:
+    policy = Policy(2160, "workshop", 64, 8)
+    merged, heads = (fixed("rival"),) * 4, (fixed("head"),) * 64
+    return msgspec.structs.replace(SECOND, policy=policy, merged=merged, heads=heads, epoch=7)
 
 
 def _piece(name: str, core: Core) -> Case:
@@ -93,7 +110,14 @@ def _rosters_refused() -> Cases:
         ),
         "lifetime 0": ("rules", replace(FIRST, policy=replace(FIRST.policy, lifetime=0))),
         "lifetime 2161": ("rules", replace(FIRST, policy=replace(FIRST.policy, lifetime=2161))),
-        "a head": ("rules", replace(FIRST, heads=(bytes(32),))),
+        "65 heads": ("rules", replace(FIRST, heads=(bytes(32),) * 65)),
+        "five rivals": ("rules", replace(FIRST, merged=(bytes(32),) * 5)),
+        "an unknown format": ("rules", replace(FIRST, policy=replace(FIRST.policy, format="ball"))),
+        "three people for an unattributed post": (
+            "rules",
+            replace(FIRST, policy=replace(FIRST.policy, unattributed=3)),
+        ),
+        "nine vouches": ("rules", replace(FIRST, policy=replace(FIRST.policy, vouches=9))),
         "an id of 15": ("rules", replace(FIRST, channel=bytes(15))),
         "a hash of 33": ("rules", replace(FIRST, charter=bytes(33))),
     }
@@ -102,44 +126,86 @@ def _rosters_refused() -> Cases:
     packed = FIRST.pack()
     yield case("refused: bytes after it", "roster", "encoding", encoded=packed + b"\0")
     yield case("refused: cut", "roster", "encoding", encoded=packed[:-1])
-    longer = packed.replace(bytes([0x9D, 0xC4, 0x10]), bytes([0x9D, 0xC5, 0x00, 0x10]), 1)
+    longer = packed.replace(bytes([0x9E, 0xC4, 0x10]), bytes([0x9E, 0xC5, 0x00, 0x10]), 1)
     yield case("refused: not the shortest form", "roster", "encoding", encoded=longer)
 
 
 def _successors() -> Cases:
-    def follows(name: str, new: Roster, expect: str = "ok") -> Case:
-        return case(
-            name,
-            "successor",
-            expect,
-            current=FIRST.pack(),
-            new=new.pack(),
-            epoch_secret=SECRET.expose(),
-            clock=CLOCK.expose(),
-            now=HOUR,
-        )
+    def follows(name: str, new: Roster, expect: str = "ok", /, **given: Any) -> Case:
+        known: dict[str, Any] = {"epoch_core": False, "gone": [], "agreed": False, "now": HOUR}
+        keys = {"epoch_secret": SECRET.expose(), "clock": CLOCK.expose()}
+        both = {"current": FIRST.pack(), "new": new.pack()}
+        return case(name, "successor", expect, **both, **keys, **known | given)
 
     replace = msgspec.structs.replace
     yield follows("a successor", SECOND)
+    one, two, three = SECOND.entries
+    rules = SECOND.policy
+    yield follows("nobody new", replace(SECOND, entries=FIRST.entries))
+    more = (one, replace(two, role="facilitator"), three)
+    yield follows("a role with more", replace(SECOND, entries=more))
+    yield follows("a shorter life", replace(SECOND, policy=replace(rules, lifetime=24)))
+    by_name = {"previous": b"p" * 32, "merged": (b"m" * 32, FIRST.hash)}
+    yield follows("by name among rivals", replace(SECOND, **by_name))
     changes: dict[str, dict[str, Any]] = {
         "another channel": {"channel": bytes(16)},
-        "another epoch": {"epoch": 1},
+        "another epoch without its core": {"epoch": 1},
         "another relay": {"relays": (cast.relay("other"),)},
-        "another lifetime": {"policy": replace(SECOND.policy, lifetime=24)},
+        "a longer life": {"policy": replace(rules, lifetime=721)},
+        "another format": {"policy": replace(rules, format="workshop")},
         "another charter": {"charter": b"c" * 32},
         "another disclosure": {"disclosure": b"d" * 32},
         "two versions on": {"version": 3},
         "another one before": {"previous": b"p" * 32},
         "issued by a participant": {"issuer": 1},
         "issued by nobody": {"issuer": 9},
-        "somebody left": {"entries": (SECOND.entries[0], SECOND.entries[2])},
-        "nobody new": {"entries": FIRST.entries},
-        "somebody renamed": {
-            "entries": (SECOND.entries[0], replace(SECOND.entries[1], alias="b"), SECOND.entries[2])
+        "heads while the epoch stays": {"heads": (b"h" * 32,)},
+        "somebody left": {"entries": (one, three)},
+        "a lighter role while the epoch stays": {
+            "entries": (one, replace(two, role="observer"), three)
         },
+        "somebody renamed": {"entries": (one, replace(two, alias="b"), three)},
+        "nobody who facilitates": {"entries": (replace(one, role="participant"), two, three)},
     }
     for why, fields in changes.items():
         yield follows(f"no successor: {why}", replace(SECOND, **fields), "rules")
+    yield from _next_epochs(follows)
+
+
+def _next_epochs(follows: Callable[..., Case]) -> Cases:
+    """With a core that begins an epoch; it is of the same secret here."""
+    replace = msgspec.structs.replace
+    one, two, three = SECOND.entries
+    turned = replace(SECOND, epoch=1, heads=(fixed("head"),))
+    yield follows("a new epoch", turned, epoch_core=True)
+    yield follows("a core for no epoch", SECOND, "rules", epoch_core=True)
+    without = replace(turned, entries=(one, three))
+    yield follows("a new epoch without somebody", without, epoch_core=True, gone=[1])
+    yield follows("somebody gone unsaid", without, "rules", epoch_core=True)
+    yield follows("somebody said to go who stays", turned, "rules", epoch_core=True, gone=[1])
+    by_name = replace(without, previous=b"p" * 32, merged=(FIRST.hash,))
+    yield follows("over a rival, whoever went there", by_name, epoch_core=True)
+    lighter = replace(turned, entries=(one, replace(two, role="observer"), three))
+    yield follows("a lighter role with a new epoch", lighter, epoch_core=True)
+    longer = replace(turned, policy=replace(turned.policy, lifetime=721))
+    yield follows("a longer life, agreed", longer, epoch_core=True, agreed=True)
+    yield follows("a longer life, not agreed", longer, "rules", epoch_core=True)
+    sides = tuple(replace(each, party=f"side {each.slot}") for each in SECOND.entries)
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "bilateral": ("ok", {}),
+        "shuttle": ("rules", {}),
+        "hotline": ("rules", {}),
+        "workshop": ("ok", {}),
+    }
+    for kind, (expect, fields) in kinds.items():
+        policy = replace(turned.policy, format=kind, **fields)
+        new = replace(turned, policy=policy, entries=(one, two, sides[2]))
+        yield follows(f"a {kind} of two parties", new, expect, epoch_core=True, agreed=True)
+    hot = replace(turned.policy, format="hotline", lifetime=72)
+    given = {"epoch_core": True, "agreed": True}
+    yield follows("a hotline of 72 hours", replace(turned, policy=hot), **given)
+    nobody = replace(hot, unattributed=4)
+    yield follows("a hotline of nobody", replace(turned, policy=nobody), "rules", **given)
 
 
 @cache

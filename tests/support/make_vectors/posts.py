@@ -2,14 +2,16 @@
 
 import msgspec
 
-from backchannel.protocol import content, sender_key
+from backchannel.protocol import content, epoch, sender_key, unattributed
 from backchannel.protocol import line as lines
 from backchannel.protocol.chain import Chain
 from backchannel.protocol.codec import encode
 from backchannel.protocol.core import Head, Kind, content_hash
+from backchannel.protocol.roster import seal_piece
 from backchannel.protocol.secret import (
     ChainKey,
     ChainSeed,
+    CoreSecret,
     ExportKey,
     MacSeed,
 )
@@ -21,12 +23,14 @@ from backchannel.protocol.types import (
     Slot,
     Step,
 )
+from tests.support import cast
 from tests.support.bits import flip
 from tests.support.entropy import ScriptedEntropy
 from tests.support.make_vectors.cases import (
     CLOCK,
     HOUR,
     SECOND,
+    SECRET,
     Cases,
     case,
     changed,
@@ -35,7 +39,6 @@ from tests.support.make_vectors.cases import (
     of_byte,
     with_bytes,
 )
-from tests.support.make_vectors.lines import NOTHING, SEEDS
 from tests.support.vectors import Case
 
 READER, SENDER = Slot(2), Slot(1)
@@ -117,7 +120,8 @@ def _posts(export: ExportKey) -> Cases:
         sender_key.Parent(ContentHash(fixed("parent 1")), 0),
         sender_key.Parent(ContentHash(fixed("parent 2")), 255),
     )
-    said = content.split(content.Text(bytes(16), 24, "hello"), MessageId(fixed("id", 16)), 7)[0]
+    text = content.Text.plain(bytes(16), 24, "hello")
+    said = content.split(text, MessageId(fixed("id", 16)), 7)[0]
     goods: list[Case] = []
     for number in range(3):
         head = Head(Kind.GROUP, HOUR, fixed(f"salt {number}", 16))
@@ -179,27 +183,114 @@ THREAD = fixed("thread", 16)
 
 
 def contents() -> Cases:
-    text = content.Text(THREAD, 24, "Grüße")
+    text = content.Text.plain(THREAD, 24, "Grüße")
     said: dict[str, content.Content] = {
         "text": text,
-        "text in the channel's own thread": content.Text(bytes(16), 2160, "a"),
+        "text in the channel's own thread": content.Text.plain(bytes(16), 2160, "a"),
+        "text that says all": content.Text(
+            THREAD, 24, 2, 1, 1, fixed("about", 16), "their words", "Grüße"
+        ),
         "threads": content.Threads(
             (content.Thread(THREAD, 1, "t" * 120), content.Thread(fixed("2", 16), 24, "Ж"))
         ),
         "roster": content.Announcement(2, SECOND.hash, (fixed("a"), fixed("b"))),
+        "roster that begins an epoch": content.Announcement(
+            2,
+            SECOND.hash,
+            (fixed("a"),),
+            fixed("epoch core"),
+            (content.Gone(1, "left"), content.Gone(63, "compromised")),
+        ),
         "ask": content.Ask((fixed("a"),), ((1, fixed("g", 16)),), ((63, 0), (0, 2**32 - 1))),
         "ask for 32": content.Ask((fixed("a"),) * 32, (), ()),
+        **_of_each_other(),
     }
     for name, each in said.items():
         yield case(name, "content", encoded=encode(each))
     yield from _contents_refused(text)
-    for name, block in (("seeds", SEEDS), ("nothing", NOTHING)):
-        yield case(f"line content {name}", "line content", encoded=block)
-    over = encode(content.GivenSeeds(fixed("generation", 16), 256, fixed("chain")))
-    yield case("line content, number 256", "line content", "rules", encoded=over)
-    more = b"\x92\xa7nothing\x00"
-    yield case("line content, a field too many", "line content", "encoding", encoded=more)
+    rules = SECOND.policy
+    yield case("hash of a policy", "policy", encoded=encode(rules))
+    few = encode(msgspec.structs.replace(rules, unattributed=3))
+    yield case("hash of a policy for three people", "policy", "rules", encoded=few)
+    yield case("hash of carried words", "carried", text="Grüße")
+    yield from _pieces()
     yield from _parts()
+
+
+def _of_each_other() -> dict[str, content.Content]:
+    row = content.DigestRow(HOUR, 3, 2, fixed("row"))
+    return {
+        "echo": content.Echo(3, SECOND.hash),
+        "prekey": content.Prekey(cast.bundle("anna").prekey.pack()),
+        "leave": content.Leave(),
+        "digest": content.Digest(1, HOUR, 2, (row, row), (fixed("refused"),)),
+        "digest of nothing": content.Digest(0, HOUR, 2, (), ()),
+        "compared": content.Compared(fixed("words")),
+        "proposal": content.Proposal(SECOND.policy),
+        "consent": content.Consent(fixed("policy")),
+        "paraphrase": content.Paraphrase(fixed("about", 16), "other words"),
+        "release": content.Release(fixed("about", 16), content.carried_words("other words")),
+        "floor": content.Floor((5,)),
+        "floor for everybody": content.Floor(()),
+        "hand": content.Hand(1),
+        "file": content.File(THREAD, 24, "A paper.pdf", 5000, fixed("key"), (fixed("a"),)),
+        "candidate": content.Candidate("dora", "South", "observer", fixed("identity")),
+        "vouch": content.Vouch(fixed("identity")),
+    }
+
+
+def _refused_of_each_other() -> dict[str, content.Content]:
+    replace, each = msgspec.structs.replace, _of_each_other()
+    file = content.File(THREAD, 24, "name", 1, bytes(32), (bytes(32),))
+    row = content.DigestRow(0, 0, 0, bytes(32))
+    names = {
+        "a separator": "a/b",
+        "a device": "NUL.txt",
+        "a full stop before it": ".name",
+        "a space after it": "name ",
+        "a right-to-left mark": "a\u202eb",
+        "121 characters": "n" * 121,
+        "over 240 bytes": "桜" * 81,
+    }
+    return {
+        "a prekey of 1215": content.Prekey(bytes(1215)),
+        "a prekey of low order": content.Prekey(
+            cast.LOW_ORDER[0] + cast.bundle("anna").prekey.pack()[32:]
+        ),
+        "43 rows": content.Digest(0, 0, 0, (row,) * 43, ()),
+        "17 refused": content.Digest(0, 0, 0, (), (bytes(32),) * 17),
+        "a policy for three people": content.Proposal(replace(SECOND.policy, unattributed=3)),
+        "a floor for two": content.Floor((1, 2)),
+        "a hand of 2": content.Hand(2),
+        "other words of nothing": content.Paraphrase(bytes(16), ""),
+        "a file of nothing": replace(file, size=0),
+        "a file with an index too many": replace(file, index=(bytes(32),) * 2),
+        "a candidate of no name": replace(each["candidate"], alias=" "),
+        **{f"a file's name, {why}": replace(file, name=name) for why, name in names.items()},
+    }
+
+
+def _pieces() -> Cases:
+    """Cores of kinds 2 and 3: the shape of a roster core under other secrets."""
+    head = Head(Kind.UNATTRIBUTED, HOUR, fixed("salt", 16))
+    post = unattributed.Unattributed(THREAD, 24, "nobody")
+    core = unattributed.seal_unattributed(post, SECRET, lambda _: CLOCK, head)
+    given = {"core": core, "clock": CLOCK.expose()}
+    good = case("unattributed", "unattributed", epoch_secret=SECRET.expose(), **given)
+    yield good
+    yield changed(good, "unattributed, another epoch", "commitment", epoch_secret=bytes(32).hex())
+    yield damaged(good, "unattributed, ciphertext changed", "ciphertext", "core", of_byte(53))
+    bad = encode(msgspec.structs.replace(post, text=""))
+    secret = epoch.unattributed_secret(SECRET)
+    empty = seal_piece(bad, secret, lambda _: CLOCK, head)
+    yield changed(good, "unattributed, of nothing", "rules", core=empty.hex())
+    key = CoreSecret(fixed("file"))
+    core = seal_piece(b"piece", key, lambda _: CLOCK, head._replace(kind=Kind.CHUNK))
+    given = {"core": core, "clock": CLOCK.expose(), "key": key.expose()}
+    good = case("a chunk of a file", "chunk", **given)
+    yield good
+    yield damaged(good, "a chunk, ciphertext changed", "ciphertext", "core", of_byte(53))
+    yield changed(good, "a chunk, another key", "commitment", key=bytes(32).hex())
 
 
 def _contents_refused(text: content.Text) -> Cases:
@@ -221,6 +312,14 @@ def _contents_refused(text: content.Text) -> Cases:
         "an ask for nothing": content.Ask((), (), ()),
         "an ask for 33": content.Ask((bytes(32),) * 33, (), ()),
         "an ask of slot 64": content.Ask((), ((64, bytes(16)),), ()),
+        "authority 3": replace(text, authority=3),
+        "release 3": replace(text, release=3),
+        "carried 2": replace(text, carried=2),
+        "about half an id": replace(text, about=bytes(8)),
+        "a quote of 501": replace(text, quote="q" * 501),
+        "a control character in a topic": content.Threads((replace(thread, topic="a\nb"),)),
+        "an epoch core of 31": content.Announcement(2, bytes(32), (bytes(32),), bytes(31)),
+        **_refused_of_each_other(),
     }
     for why, each in refused.items():
         yield case(f"refused: {why}", "content", "rules", encoded=encode(each))
@@ -241,13 +340,14 @@ def _contents_refused(text: content.Text) -> Cases:
     }
     for why, data in odd.items():
         yield case(f"refused: {why}", "content", "encoding", encoded=data)
-    long = encode(content.Text(THREAD, 24, "a" * content.MOST))
+    long = encode(content.Text.plain(THREAD, 24, "a" * content.MOST))
     yield case("refused: over 44,128 bytes", "content", "size", encoded=long)
 
 
 def _parts() -> Cases:
     name = MessageId(fixed("id", 16))
-    parts = [part.pack() for part in content.split(content.Text(THREAD, 24, "a" * 6000), name, 7)]
+    text = content.Text.plain(THREAD, 24, "a" * 6000)
+    parts = [part.pack() for part in content.split(text, name, 7)]
     for number, part in enumerate(parts):
         yield case(f"part {number}", "part", part=part)
     head = name + (7).to_bytes(4)

@@ -51,18 +51,21 @@ def check_newcomers_hour(hour: int, now: int) -> None:
 
 
 def epoch_start(seed: bytes) -> dict[str, bytes]:
-    """SPEC 5: a seed 32 -> `secret` S and `clock` E(first hour)."""
+    """SPEC 5: a seed 32 -> `secret` S, `clock` E(first hour) and `seed_id` 16."""
     return {
         "secret": kdf(seed, b"", "epoch secret", b"", 32),
         "clock": kdf(seed, b"", "epoch clock", b"", 32),
+        "seed_id": label_hash("epoch seed", seed)[:16],
     }
 
 
 def epoch_keys(secret: bytes) -> dict[str, bytes]:
-    """SPEC 5: S -> `intro_key` and `roster_secret`."""
+    """SPEC 5: S -> `intro_key`, `roster_secret`, `unattributed_secret` and `epoch_id` 16."""
     return {
         "intro_key": kdf(secret, b"", "intro key", b"", 32),
         "roster_secret": kdf(secret, b"", "roster body", b"", 32),
+        "unattributed_secret": kdf(secret, b"", "unattributed", b"", 32),
+        "epoch_id": kdf(secret, b"", "epoch id", b"", 16),
     }
 
 

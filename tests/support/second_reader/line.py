@@ -31,12 +31,51 @@ from tests.support.second_reader.sender_keys import open_key_core, read_key_core
 from tests.support.second_reader.uses import chain_step, kept, new_export, redeem, spend
 
 HEADER = (21, 53, 2413)
+MOST_PIECES = 8
+NOTE_PIECE = 1565
 CONTENT = shapes.union(
     seeds=shapes.record(
         generation_id=shapes.binary(16), number=shapes.uint(0, 255), chain_key=shapes.binary(32)
     ),
     nothing=shapes.record(),
+    close=shapes.record(epoch_id=shapes.binary(16), secret=shapes.binary(32)),
+    note=shapes.record(
+        id=shapes.binary(16),
+        place=shapes.uint(0, MOST_PIECES - 1),
+        total=shapes.uint(1, MOST_PIECES),
+        piece=shapes.binary(*range(1, NOTE_PIECE + 1)),
+    ),
+    object=shapes.record(identity_hash=shapes.binary(32)),
 )
+NOTE = shapes.record(
+    roster_hash=shapes.binary(32),
+    order=shapes.uint(),
+    lifetime=shapes.uint(1, 2160),
+    authority=shapes.uint(0, 2),
+    about=shapes.binary(0, 16),
+    text=shapes.text(least=1),
+)
+
+
+def decode_content(encoded: bytes) -> dict[str, Any]:
+    """SPEC 13: the fields of `CONTENT` above, with `tag`."""
+    need(len(encoded) <= 1594, "size", "line content")
+    content: dict[str, Any] = CONTENT(read(encoded))
+    if content["tag"] == "note":
+        need(content["place"] < content["total"], "rules", "a piece beyond the last")
+    return content
+
+
+def join_note(pieces: list[dict[str, Any]]) -> dict[str, Any]:
+    """SPEC 15: a private note from all its pieces (of `decode_content`), in any order."""
+    for field in ("tag", "id", "total"):
+        need(all(piece[field] == pieces[0][field] for piece in pieces), "rules", f"other {field}")
+    ordered = sorted(pieces, key=lambda piece: int(piece["place"]))
+    places = [piece["place"] for piece in ordered]
+    need(places == list(range(pieces[0]["total"])), "rules", "a piece is missing")
+    encoded = b"".join(piece["piece"] for piece in ordered)
+    note: dict[str, Any] = NOTE(read(encoded))
+    return note
 
 
 def answered_export(export_ab: bytes, reply_secret: bytes) -> bytes:
@@ -74,7 +113,7 @@ def open_line(core: bytes, clock: bytes, state: State) -> tuple[State, dict[str,
     start, size = (3533, 507) if reply else (2445, 1595)
     padded = open_part(core, body_secret, clock, (2413, start, 4056), b"body")
     forget(after)
-    content = CONTENT(read(unpad(padded, size)))
+    content = decode_content(unpad(padded, size))
     step = (1 if state["side"] == "A" else 2) + chain["before"] + header["n"]
     after["exports_in"] = kept(after["exports_in"], new_export(step, export))
     if reply:

@@ -28,20 +28,30 @@ HASH = shapes.binary(32)
 LIFETIME = shapes.uint(1, MOST_LIFETIME)
 URL = shapes.text(most_characters=256, least=1)
 RELAYS = shapes.array(shapes.record(url=URL, static_key=HASH), 1, 8)
+FORMATS = ("plenary", "bilateral", "shuttle", "hotline", "workshop")
+PARTIES = {"bilateral": 2, "shuttle": 1}
+POLICY = shapes.record(
+    lifetime=LIFETIME,
+    format=shapes.one_of(*FORMATS),
+    unattributed=shapes.uint(0, 64),
+    vouches=shapes.uint(0, 8),
+)
+WEIGHT = {"facilitator": 3, "participant": 2, "note-taker": 1, "observer": 0}
 
 ROSTER = shapes.record(
     channel_id=shapes.binary(16),
     version=shapes.uint(1),
     previous=HASH,
+    merged=shapes.array(HASH, 0, 4),
     issuer=SLOT,
     hour=shapes.uint(),
     epoch=shapes.uint(),
     commitment=HASH,
     relays=RELAYS,
-    policy=shapes.record(lifetime=LIFETIME),
+    policy=POLICY,
     charter=HASH,
     disclosure=HASH,
-    heads=shapes.array(HASH, 0, 0),
+    heads=shapes.array(HASH, 0, 64),
     entries=shapes.array(
         shapes.record(
             slot=SLOT, alias=shapes.text(), party=shapes.text(), role=ROLE, identity_hash=HASH
@@ -60,7 +70,35 @@ def decode_roster(encoded: bytes) -> dict[str, Any]:
     need((roster["previous"] == bytes(32)) == first, "rules", "previous roster")
     check_relays(roster["relays"])
     _check_entries(roster["entries"])
+    check_policy(roster["policy"])
     return roster
+
+
+def check_policy(policy: dict[str, Any]) -> None:
+    """SPEC 9: too few people, and a guess names an author."""
+    need(policy["unattributed"] == 0 or policy["unattributed"] >= 4, "rules", "people too few")
+
+
+def check_format(roster: dict[str, Any]) -> None:
+    """SPEC 9: whom the format lets sit together, and what it does not have."""
+    policy, entries = roster["policy"], roster["entries"]
+    hosts = {likeness(e["party"]) for e in entries if e["role"] == "facilitator"}
+    sides = {
+        likeness(entry["party"])
+        for entry in entries
+        if entry["role"] == "participant"
+        or (entry["role"] != "facilitator" and likeness(entry["party"]) not in hosts)
+    }
+    need(len(sides) <= PARTIES.get(policy["format"], 64), "rules", "parties of the format")
+    if policy["format"] == "hotline":
+        need(policy["lifetime"] <= 72, "rules", "lifetime of a hotline")
+        need(policy["unattributed"] == 0, "rules", "unattributed posts in a hotline")
+
+
+def policy_hash(encoded: bytes) -> bytes:
+    """SPEC 9: of an encoded policy."""
+    check_policy(POLICY(read(encoded)))
+    return label_hash("policy", encoded)
 
 
 def check_relays(relays: list[dict[str, Any]]) -> None:
@@ -117,6 +155,8 @@ def read_package(package: bytes) -> dict[str, Any]:
     need(end <= 4 + MOST_ROSTER and end <= len(package), "size", "roster in the package")
     encoded = package[4:end]
     roster = decode_roster(encoded)
+    if end == len(package):
+        return {"encoded": encoded, "hash": roster_hash(encoded), "roster": roster, "bundles": []}
     need(len(package) == end + BUNDLE * len(roster["entries"]), "size", "bundles in the package")
     bundles = [package[at : at + BUNDLE] for at in range(end, len(package), BUNDLE)]
     for entry, bundle in zip(roster["entries"], bundles, strict=True):
@@ -139,28 +179,59 @@ def open_piece(core: bytes, clock: bytes, roster_secret: bytes) -> bytes:
     return piece
 
 
-def check_successor(
-    current: bytes, new: bytes, sender: int, epoch_secret: bytes, clock: bytes, now: int
-) -> dict[str, Any]:
+def check_successor(current: bytes, new: bytes, given: dict[str, Any]) -> dict[str, Any]:
     """SPEC 9: may a member with `current` adopt `new` (both encoded)? Gives the new one, decoded.
 
-    sender: the slot that announced it. clock: the reader's own E at the new roster's hour. The
-    package's own checks are those of `read_package`; those of the announcement come before.
+    given: sender, the slot that announced it; epoch_core, whether the announcement names one; gone,
+    the slots that it says go; agreed, whether the reader consented to the new policy; epoch_secret
+    and clock, the reader's own S and E at the new roster's hour; now.
+    The package's own checks are those of `read_package`.
     """
     old, roster = decode_roster(current), decode_roster(new)
-    for same in ("channel_id", "epoch", "relays", "policy", "charter", "disclosure"):
+    for same in ("channel_id", "charter", "disclosure"):
         need(roster[same] == old[same], "rules", f"{same} changed")
     need(roster["version"] == old["version"] + 1, "rules", "version")
-    need(roster["previous"] == roster_hash(current), "rules", "previous roster")
+    direct = roster["previous"] == roster_hash(current)
+    need(direct or roster_hash(current) in roster["merged"], "rules", "previous roster")
     facilitators = [e["slot"] for e in old["entries"] if e["role"] == "facilitator"]
-    need(sender == roster["issuer"] and sender in facilitators, "rules", "issuer")
-    need(roster["hour"] <= now + 1, "stale", "hour of the roster")
-    commitment = epoch_commitment(epoch_secret, roster["hour"], clock)
+    need(given["sender"] == roster["issuer"] in facilitators, "rules", "issuer")
+    need(roster["hour"] <= given["now"] + 1, "stale", "hour of the roster")
+    commitment = epoch_commitment(given["epoch_secret"], roster["hour"], given["clock"])
     need(roster["commitment"] == commitment, "commitment", "epoch")
-    kept = len(old["entries"])
-    need(roster["entries"][:kept] == old["entries"], "rules", "an entry changed")
-    need(len(roster["entries"]) > kept, "rules", "nobody new")
+    before = {entry["slot"]: entry for entry in old["entries"]}
+    after = {entry["slot"]: entry for entry in roster["entries"]}
+    for slot in before.keys() & after.keys():
+        kept = after[slot] | {"role": before[slot]["role"]}
+        need(kept == before[slot], "rules", "who stays keeps alias, party and identity")
+    roles = [entry["role"] for entry in roster["entries"]]
+    need("facilitator" in roles, "rules", "a facilitator remains")
+    gone = before.keys() - after.keys()
+    need(not direct or gone == set(given["gone"]), "rules", "who goes")
+    check_format(roster)
+    need(given["agreed"] or not _loosens(old, roster), "rules", "what nobody agreed to")
+    need(given["epoch_core"] == (roster["epoch"] > old["epoch"]), "rules", "epoch core")
+    need(roster["epoch"] >= old["epoch"], "rules", "an epoch back")
+    if roster["epoch"] == old["epoch"]:
+        _check_same_epoch(old, roster, before, after)
     return roster
+
+
+def _loosens(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    a, b = old["policy"], new["policy"]
+    return bool(b["lifetime"] > a["lifetime"] or b["format"] != a["format"])
+
+
+def _check_same_epoch(
+    old: dict[str, Any], new: dict[str, Any], before: dict[int, Any], after: dict[int, Any]
+) -> None:
+    need(before.keys() <= after.keys(), "rules", "everybody stays")
+    for slot, entry in before.items():
+        lighter = WEIGHT[after[slot]["role"]] < WEIGHT[entry["role"]]
+        need(not lighter, "rules", "a lighter role without an epoch")
+    need(new["relays"] == old["relays"], "rules", "relays changed")
+    need(new["heads"] == [], "rules", "heads")
+    need(not _loosens(old, new), "rules", "a looser policy without an epoch")
+    need(new["hour"] >= old["hour"], "rules", "an hour back")
 
 
 def check_first(
@@ -174,7 +245,7 @@ def check_first(
     need(given["hash"] == intro_hash, "rules", "roster of the intro")
     for field in ("channel_id", "relays"):
         need(roster[field] == card[field], "rules", f"{field} of the card")
-    need(roster["policy"]["lifetime"] == card["lifetime"], "rules", "lifetime of the card")
+    need(roster["policy"]["lifetime"] <= card["lifetime"], "rules", "lifetime of the card")
     need(roster["charter"] == charter_hash(card["charter"]), "rules", "charter of the card")
     need(roster["disclosure"] == disclosure_hash(given["disclosure"]), "rules", "disclosure")
     need(roster["epoch"] == given["epoch"], "rules", "epoch of the admission")
@@ -183,6 +254,7 @@ def check_first(
     need(own.get("alias") == given["alias"], "rules", "own alias")
     need(own.get("identity_hash") == given["identity_hash"], "rules", "own identity")
     need(host.get("identity_hash") == identity_hash(card["bundle"]), "rules", "the card's identity")
+    check_format(roster)
     issuer = entries.get(roster["issuer"], {})
     need(issuer.get("role") == "facilitator", "rules", "issuer")
     need(roster["hour"] <= given["now"] + 1, "stale", "hour of the roster")

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.support.second_reader.content import read_part
 from tests.support.second_reader.drops import content_hash
-from tests.support.second_reader.epoch import check_core, core_key, open_part
+from tests.support.second_reader.epoch import check_core, core_key, epoch_start, open_part
 from tests.support.second_reader.primitives import (
     aead_open,
     kdf,
@@ -96,6 +96,10 @@ def open_group(
 def read_key_core(core: bytes, own_slot: int) -> dict[str, Any]:
     """SPEC 14: slot, generation_id, roster_hash, and step and use named for the reader."""
     check_core(core, 6)
+    return _read_entry(core, own_slot)
+
+
+def _read_entry(core: bytes, own_slot: int) -> dict[str, Any]:
     need(core[21] < 64 and core[21] != own_slot, "rules", "slot")
     at = ENTRIES_AT + ENTRY * own_slot
     return {
@@ -114,14 +118,32 @@ def open_key_core(core: bytes, clock: bytes, use: bytes, own_slot: int) -> dict[
     sender.
     """
     named = read_key_core(core, own_slot)
-    context = b"wrap" + u8(named["slot"]) + u8(own_slot)
-    key = core_key(core, use, clock, context)[0]
-    at = ENTRIES_AT + ENTRY * own_slot
-    associated = core[:ENTRIES_AT] + u8(own_slot) + core[at : at + NAMED]
-    chain_seed = aead_open(key, associated, core[at + NAMED : at + ENTRY])
+    chain_seed = _open_entry(core, clock, use, own_slot)
     keys = generation(chain_seed)
     need(same(keys["generation_id"], named["generation_id"]), "commitment", "generation")
     return {
         "chain_seed": chain_seed,
         "mac_seed": mac_seed(use, named["generation_id"]),
     } | keys
+
+
+def _open_entry(core: bytes, clock: bytes, use: bytes, own_slot: int) -> bytes:
+    context = b"wrap" + u8(core[21]) + u8(own_slot)
+    key = core_key(core, use, clock, context)[0]
+    at = ENTRIES_AT + ENTRY * own_slot
+    associated = core[:ENTRIES_AT] + u8(own_slot) + core[at : at + NAMED]
+    return aead_open(key, associated, core[at + NAMED : at + ENTRY])
+
+
+def read_epoch_core(core: bytes, own_slot: int) -> dict[str, Any]:
+    """SPEC 5: as `read_key_core`, of kind 11; generation_id is the seed id."""
+    check_core(core, 11)
+    return _read_entry(core, own_slot)
+
+
+def open_epoch_core(core: bytes, clock: bytes, use: bytes, own_slot: int) -> dict[str, bytes]:
+    """SPEC 5 and 14: `secret` and `clock` of the epoch that the core begins, as `epoch_start`."""
+    named = read_epoch_core(core, own_slot)
+    found = epoch_start(_open_entry(core, clock, use, own_slot))
+    need(same(found["seed_id"], named["generation_id"]), "commitment", "seed id")
+    return found

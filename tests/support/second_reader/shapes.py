@@ -25,13 +25,13 @@ def uint(least: int = 0, most: int = U32_MOST) -> Shape:
     return check
 
 
-def binary(size: int) -> Shape:
-    """Bytes of one size."""
+def binary(*sizes: int) -> Shape:
+    """Bytes of one size, or of one of some."""
 
     def check(value: Any) -> bytes:
         if not isinstance(value, bytes):
             raise Refused("encoding", "not a bin")
-        need(len(value) == size, "rules", "bin of another size")
+        need(len(value) in sizes, "rules", "bin of another size")
         return value
 
     return check
