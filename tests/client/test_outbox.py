@@ -1,6 +1,7 @@
 """The outbox: in order, in batches, once, whatever a relay does meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -9,16 +10,17 @@ import pytest
 from backchannel.client.errors import (
     ClientError,
     DropFull,
+    DropSealed,
     NoVoucher,
     RelayDown,
     UnknownDrop,
     VoucherRefused,
 )
-from backchannel.client.outbox import LASTING, PASSING, Delivered, Delivery, owe
+from backchannel.client.outbox import LASTING, PASSING, Delivered, Delivery, Refusal, Request, owe
 from backchannel.client.relays import Relays
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol.drop import Drop, Operation, Stored
-from backchannel.protocol.outcome import Append, DeleteDrop, OpenDrop
+from backchannel.protocol.outcome import Alone, Append, DeleteDrop, OpenDrop, SealDrop
 from backchannel.protocol.primitives import X25519Public, x25519_public
 from backchannel.protocol.secret import DropSecret, X25519Private
 from backchannel.protocol.types import Block, ContentHash, DropId, Hour, hour_of
@@ -38,10 +40,20 @@ class FakeRelay:
     asked: list[tuple[Operation, DropId, bytes]] = field(default_factory=list)
     fail: Callable[[Operation, DropId, bytes], ClientError | None] = lambda *_: None
     url: str = URL
+    apart: list[int] = field(default_factory=list)
+    """Which of them came over a connection of its own."""
 
     def get(self, url: str, key: X25519Public) -> "FakeRelay":
         assert (url, key) == (self.url, KEY)
         return self
+
+    @contextmanager
+    def another(self, url: str, key: X25519Public) -> Iterator["FakeRelay"]:
+        self.apart.append(len(self.asked))
+        yield self.get(url, key)
+
+    def speak_for(self, owner: bytes) -> None:
+        """As `Relays`."""
 
     def down(self, url: str, error: ClientError) -> None:
         """As `Relays`."""
@@ -61,7 +73,7 @@ def drop(number: int) -> Drop:
     return Drop(DropSecret(bytes([number] * 32)), KEY)
 
 
-def put(vault: Vault, *effects: OpenDrop | Append | DeleteDrop, label: str = LASTING) -> None:
+def put(vault: Vault, *effects: Request, label: str = LASTING) -> None:
     with vault.exclusive(NOON), vault.transaction():
         for effect in effects:
             owe(vault, NORTH, effect, label, HERE)
@@ -182,3 +194,58 @@ def test_what_nobody_could_open_any_more_is_let_go(vault: Vault) -> None:
         assert vault.outbox.let_go(NORTH, Operation.APPEND, HERE) == 0
         assert vault.outbox.let_go(bytes(16), Operation.APPEND, Hour(HERE + 1)) == 0
         assert vault.outbox.let_go(NORTH, Operation.APPEND, Hour(HERE + 1)) == 1
+
+
+def test_what_must_go_alone_goes_over_a_connection_of_its_own(vault: Vault) -> None:
+    one, relay = drop(1), FakeRelay()
+    put(vault, block(1, one), Alone(URL, one, Block(bytes(4096))), block(2, one), block(3, one))
+    assert deliver(vault, relay)[:2] == (4, None)
+    assert [len(payload) // 4096 for _, _, payload in relay.asked] == [1, 1, 2]
+    assert relay.apart == [1]
+
+
+def test_a_drop_that_is_sealed_already_is_sealed(vault: Vault) -> None:
+    put(vault, SealDrop(URL, drop(1), CLOSE, (Block(bytes(4096)),)))
+    relay = FakeRelay(fail=lambda *_: DropSealed("Sealed."))
+    assert deliver(vault, relay) == (1, None, ())
+    assert vault.outbox.count() == 0
+
+
+def test_the_last_blocks_go_with_the_seal_under_the_closing_key(vault: Vault) -> None:
+    last = (Block(b"1" * 4096), Block(b"2" * 4096))
+    put(vault, SealDrop(URL, drop(1), CLOSE, last))
+    assert vault.outbox.pending()[0].access.expose() == CLOSE.expose()
+    relay = FakeRelay()
+    assert deliver(vault, relay)[:2] == (1, None)
+    assert relay.asked == [(Operation.SEAL, drop(1).id, b"".join(last))]
+
+
+@pytest.mark.parametrize("error", [DropSealed("Sealed."), DropFull("Full.")])
+def test_what_a_drop_takes_no_more_is_named_and_holds_up_nobody(
+    vault: Vault, error: DropSealed | DropFull
+) -> None:
+    over, other = drop(1), drop(2)
+    relay = FakeRelay(fail=lambda _, to, __: error if to == over.id else None)
+    put(vault, block(1, over), block(2, other), block(3, over))
+    sent, problem, refused = deliver(vault, relay)
+    assert (sent, problem, refused) == (1, error, (Refusal(URL, over.id, error),))
+    assert [row.content for row in vault.outbox.pending()] == [HASH, HASH]
+
+
+def test_nobody_is_sent_to_a_drop_that_could_not_be_paid_for(vault: Vault) -> None:
+    give(vault, b"v" * 16)
+    old, new = drop(1), drop(2)
+    relay = FakeRelay(fail=lambda _, to, __: VoucherRefused("No.") if to == new.id else None)
+    put(vault, block(1, old), OpenDrop(URL, new, x25519_public(CLOSE), 2), block(2, old))
+    sent, problem, _ = deliver(vault, relay)
+    assert (sent, type(problem)) == (1, VoucherRefused)
+    assert [row.drop for row in vault.outbox.pending()] == [new.id, old.id]
+
+
+def test_whoever_waits_hears_how_far_it_is(vault: Vault) -> None:
+    one, heard = drop(1), list[tuple[int, int]]()
+    put(vault, *(block(n, one) for n in range(70)))
+    Delivery(vault, cast("Relays", FakeRelay()), lambda: NOON).run(
+        NORTH, lambda done, of: heard.append((done, of))
+    )
+    assert heard == [(64, 70), (70, 70)]

@@ -26,12 +26,12 @@ def settle(vault: Vault, session: Session, refused: Iterable[Refusal]) -> None:
     """Deal with each, in the caller's transaction; what may still go in as it is stays owed."""
     for each in refused:
         over = _epoch(session.state, each.drop)
-        if over is session.state.epoch and not session.state.ended:
-            continue  # full, and others may make room; or what comes next is not known here yet
         rows = vault.outbox.of_drop(session.row.id, each.relay, each.drop, Operation.APPEND)
+        if isinstance(each.error, DropFull) and over is not None:
+            rows = _seal(vault, session, over, rows)
+        if over is session.state.epoch and not session.state.ended:
+            continue  # others may make room; or what comes next is not known here yet
         vault.outbox.done(*(row.id for row in rows))
-        if isinstance(each.error, DropFull) and over is not None and _is_mine_to_seal(over):
-            _seal(vault, session, rows)
         for message in _own(vault, session, rows):
             _say_again(vault, session, message)
         if any(row.label == outbox.ALONE for row in rows):
@@ -45,18 +45,28 @@ def _epoch(state: ChannelState, drop: DropId) -> Epoch | None:
     return None
 
 
-def _is_mine_to_seal(over: Epoch) -> bool:
-    ending = over.ending
-    return ending is not None and ending.issuer and not ending.sealed and over.close is not None
-
-
-def _seal(vault: Vault, session: Session, rows: list[Owed]) -> None:
-    """With the change that ended it: who filled the drop cannot prevent its own removal."""
+def _seal(vault: Vault, session: Session, over: Epoch, rows: list[Owed]) -> list[Owed]:
+    """Where one's own change ends the epoch, seal the drop with it: who filled it cannot prevent
+    its own removal. What is left.
+    """
     names = dict.fromkeys(ContentHash(row.content) for row in rows if not row.message)
     held = vault.cores.many(session.row.id, names, session.now)
     cores = tuple(held[name] for name in names if name in held)
-    if cores:
+    if not cores or not _is_mine_to_end(session.state, over):
+        return rows
+    try:
         session.act(commands.LastBlocks(cores[: limits.MOST_BLOCKS]))
+    except ClientError:
+        return rows
+    vault.outbox.done(*(row.id for row in rows if not row.message))
+    return [row for row in rows if row.message]
+
+
+def _is_mine_to_end(state: ChannelState, over: Epoch) -> bool:
+    """Whether the epoch ended, or is about to end, by what one announced oneself."""
+    if over.ending is not None:
+        return over.ending.issuer
+    return over is state.epoch and state.draft is not None
 
 
 def _own(vault: Vault, session: Session, rows: list[Owed]) -> list[Message]:

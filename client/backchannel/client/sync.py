@@ -28,7 +28,7 @@ from backchannel.client.vault.outbox import Cursor
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import limits
 from backchannel.protocol.command import Command, Turn
-from backchannel.protocol.drop import Page
+from backchannel.protocol.drop import Drop, Page
 from backchannel.protocol.outcome import EVERY_HOUR, Arrival, Event, Offered, Poll, Said
 from backchannel.protocol.types import hour_of
 
@@ -69,6 +69,7 @@ class Sync:
         """
         self._relays.forgive()
         owner = self._vault.channels.get(name).id
+        self._relays.speak_for(owner)
         before = self.deliver(owner)
         new, problem = self._fetch(name, wait)
         if self._tick(name, before.refused):
@@ -78,6 +79,9 @@ class Sync:
         self._say_drafts(name)
         self._vault.sweep(self._app.now())
         after = self.deliver(owner)
+        if after.refused:  # what is said to an epoch that is over may come too late
+            self._settle(name, after.refused)
+            after = self.deliver(owner)
         problem = after.problem or problem
         if problem is not None:
             raise problem
@@ -140,6 +144,7 @@ class Sync:
 
     def join(self, row: JoinRow, wait: int = 0) -> None:
         """Ask one lobby; waits up to `wait` seconds for an answer."""
+        self._relays.speak_for(row.id)
         delivered = self.deliver(row.id)
         if delivered.problem is not None:
             joining.tidy(self._app, self._vault, row.id)
@@ -158,6 +163,7 @@ class Sync:
         """
         self._relays.forgive()
         look_at = look(self._vault, name, self._app.now(), self._app.entropy)
+        self._relays.speak_for(look_at.row.id)
         before = self._vault.cores.count(look_at.row.id)
         for poll in look_at.channel.polls():
             with suppress(UnknownDrop):
@@ -175,25 +181,30 @@ class Sync:
             position = page.following
 
     def _fetch(self, name: str, wait: int) -> tuple[int, ClientError | None]:
-        """Messages of others from all drops, and the first problem. Only the channel's own first
-        drop is waited for.
+        """Messages of others from all drops, and the first problem: of an epoch too that is learned
+        of on the way. Only the current epoch's first drop is waited for.
         """
         problem: ClientError | None = None
-        new = 0
-        session = look(self._vault, name, self._app.now(), self._app.entropy)
-        own = len(session.state.relays)
+        new, seen = 0, set[bytes]()
 
         def take(poll: Poll, cursor: Cursor, page: Page) -> int:
             return self._take(name, poll, cursor, page)
 
-        for number, poll in enumerate(session.channel.polls()):
-            try:
-                new += self._drain(poll, take, wait if number == 0 else 0)
-            except UnknownDrop as error:
-                problem = problem or (error if number < own else None)
-            except ClientError as error:
-                problem = problem or error
-        return new, problem
+        while True:
+            session = look(self._vault, name, self._app.now(), self._app.entropy)
+            polls = [each for each in session.channel.polls() if each.drop.id not in seen]
+            if not polls:
+                return new, problem
+            here = session.state.epoch
+            own = [Drop.of_epoch(here.secret, relay.public).id for relay in here.relays]
+            for poll in polls:
+                seen.add(poll.drop.id)
+                try:
+                    new += self._drain(poll, take, wait if poll.drop.id == own[0] else 0)
+                except UnknownDrop as error:
+                    problem = problem or (error if poll.drop.id in own else None)
+                except ClientError as error:
+                    problem = problem or error
 
     def _drain(self, poll: Poll, take: _Take, wait: int) -> int:
         """Read a drop to its end; what `take` counted."""
@@ -227,6 +238,10 @@ class Sync:
                 session.summary["missed"] += max(0, passed - len(page.rows))
             self._vault.cursors.put(poll.relay, poll.drop.id, after(cursor, page))
         return new
+
+    def _settle(self, name: str, refused: Iterable[Refusal]) -> None:
+        with change(self._vault, name, self._app.now(), self._app.entropy) as session:
+            refusals.settle(self._vault, session, refused)
 
     def _tick(self, name: str, refused: Iterable[Refusal]) -> bool:
         """What time asks for; whether a new epoch is due."""
