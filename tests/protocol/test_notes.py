@@ -279,6 +279,20 @@ def test_attack_an_observers_note_is_not_shown_and_the_line_moves_on(named: str)
     assert [want for want in founder.state.wants if want.kind == "step"] == []
 
 
+def test_attack_who_lost_a_role_names_the_roster_in_which_it_had_it(trio: World) -> None:
+    before = trio.founder.state.current().hash
+    trio.founder.act(commands.SetRole("Guest 1", "observer"))
+    trio.founder.flush()
+    trio.settle()
+    liar = Insider(trio[1])
+    (piece,) = split_note(Private(before, 1, 24, 0, b"", "as if nothing had changed"), ID)
+    events = trio[2].receive(whispered(liar, 2, piece))
+    assert [(each.kind, each.slot) for each in events if isinstance(each, Alarm)] == [
+        ("forbidden", Slot(1))
+    ]
+    assert notes(events) == []
+
+
 def test_a_note_written_before_a_role_changed_is_read_after(trio: World) -> None:
     note(trio[1], "Guest 2", "while I may")
     late = sent(trio[1])

@@ -61,7 +61,7 @@ def _note(reception: Reception, sender: Slot, note: Note) -> list[Event]:
         private = read_note(whole.data)
     except DecodeError:
         return []  # of one block or several: whose line it is wrote it, and harms nobody
-    role = _role(state, sender, RosterHash(private.roster))
+    role = _role(reception, sender, RosterHash(private.roster))
     if not may(role, "note"):
         return [Alarm("forbidden", sender, reception.hash, refusal(role, "note"))]
     event = _said(state, sender, state.me, MessageId(note.id), whole.partial, private)
@@ -69,11 +69,15 @@ def _note(reception: Reception, sender: Slot, note: Note) -> list[Event]:
     return [event if event.expires > hour_of(reception.now) else Expired(sender)]
 
 
-def _role(state: ChannelState, sender: Slot, roster: RosterHash) -> Role:
-    """What it was when it wrote, where that is known; whoever lets a newcomer in facilitates."""
+def _role(reception: Reception, sender: Slot, roster: RosterHash) -> Role:
+    """What it was when it wrote, in the epoch in which it wrote: who lost a role does not keep it by
+    naming an older roster. Whoever lets a newcomer in facilitates.
+    """
+    state = reception.state
     if state.roster is None:
         return "facilitator"
-    return state.role(sender, roster) or state.role(sender, state.expected) or "observer"
+    then = state.numbers.get(roster) == reception.epoch.number
+    return state.role(sender, roster if then else state.expected) or "observer"
 
 
 def _follows(peer: Peer, said: Said) -> None:
