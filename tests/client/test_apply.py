@@ -1,5 +1,6 @@
 """`channel apply`: a file read strictly, the steps that it takes, and none a second time."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,12 @@ from backchannel.client.errors import Refused, UsageMistake
 from backchannel.client.wanted import Guest, Thread, Wanted
 from backchannel.protocol import command as commands
 from backchannel.protocol.content import policy_hash
+from backchannel.protocol.drop import show_voucher
 from backchannel.protocol.roster import Policy
+from tests.support import relay as relays
+from tests.support.member import Member
+from tests.support.people import program
+from tests.support.relay import RelayProcess
 from tests.support.world import CHARTER, LIFETIME, RELAY, World
 
 WHOLE = """\
@@ -293,3 +299,145 @@ def test_who_is_not_in_the_file_stays_and_is_named(tmp_path: Path, room: World) 
         "Heron is here and not in the file. backchannel remove Heron",
         "Wren is invited and not in the file. backchannel refuse Wren",
     ]
+
+
+# --- Over a relay -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[RelayProcess]:
+    with relays.running_relay() as running:
+        yield running
+
+
+def vouchers(folder: Path, relay: RelayProcess, count: int) -> None:
+    lines = map(show_voucher, relay.mint(count))
+    (folder / "vouchers.txt").write_text("\n".join(lines) + "\n")
+
+
+def small(relay: RelayProcess, *more: str) -> str:
+    head = (
+        'name = "North"', 'kind = "bilateral"', 'alias = "Fox"', 'party = "Bridge"',
+        f'relay = "{relay.url}"', 'vouchers = "vouchers.txt"',
+    )  # fmt: skip
+    return "\n".join((*head, *more)) + "\n"
+
+
+def invite(alias: str, party: str) -> str:
+    return f'[[invites]]\nalias = "{alias}"\nparty = "{party}"'
+
+
+THREAD = '[[threads]]\ntopic = "Dates"\nexpires = "24h"'
+BOTH = (THREAD, invite("Heron", "North"), invite("Wren", "South"))
+
+
+def test_a_rehearsal_makes_nothing_and_asks_nobody(tmp_path: Path) -> None:
+    text = 'name = "North"\nkind = "hard"\nrelay = "https://nowhere.example"\n' + "\n".join(BOTH)
+    done = program("channel", "apply", str(file(tmp_path, text)), "--dry-run", home=tmp_path / "h")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "+ channel North: hard",
+        "+ thread Options",
+        "+ thread Joint text",
+        "+ thread Dates",
+        "+ invite Heron: North, participant",
+        "+ invite Wren: South, participant",
+    ]
+    assert not (tmp_path / "h").exists()
+
+
+def test_twice_is_as_good_as_once(tmp_path: Path, relay: RelayProcess) -> None:
+    fox, heron = Member.make("Fox", tmp_path), Member.make("Heron", tmp_path)
+    vouchers(tmp_path, relay, 6)
+    path = str(file(tmp_path, small(relay, *BOTH)))
+    would = fox.json("channel", "apply", path, "--dry-run")
+    assert [each["what"] for each in would["steps"]] == ["channel", "thread", "invite", "invite"]
+    *words, done = fox.lines("channel", "apply", path)
+    assert done["steps"] == [
+        would["steps"][0],
+        {"mark": "+", "what": "thread", "name": "Dates", "detail": "kept 24 hours"},
+        *would["steps"][2:],
+    ]
+    assert [each["alias"] for each in words] == ["Heron", "Wren"]
+    for more in ([], ["--dry-run"]):
+        again = fox.json("channel", "apply", path, *more)
+        assert (again["steps"], again["notes"]) == ([], [])
+    assert "Nothing to change." in fox.do("channel", "apply", path)
+    heron.do("join", relay.url, "--yes", give=words[0]["words"] + "\n")
+    fox.do("admit", "Heron")
+    assert fox.json("channel", "apply", path)["steps"] == []
+    shown = fox.json("policy", "--offline")
+    assert (shown["kind"], shown["expires_hours"]) == ("bilateral", 72)
+
+
+def test_a_file_that_changed_is_followed_and_nobody_is_removed(
+    tmp_path: Path, relay: RelayProcess
+) -> None:
+    fox = Member.make("Fox", tmp_path)
+    vouchers(tmp_path, relay, 6)
+    fox.do("channel", "apply", str(file(tmp_path, small(relay, *BOTH))))
+    text = small(relay, '[policy]\nexpires = "2d"', THREAD, invite("Heron", "North"))
+    done = fox.json("channel", "apply", str(file(tmp_path, text)))
+    assert [each["what"] for each in done["steps"]] == ["policy"]
+    (note,) = done["notes"]
+    assert note == {
+        "text": "Wren is invited and not in the file.", "next_step": "backchannel refuse Wren",
+    }  # fmt: skip
+    fox.do("refuse", "Wren")
+    assert fox.json("channel", "apply", str(tmp_path / "north.toml"))["notes"] == []
+
+
+def test_longer_lives_are_proposed_once_and_hold_when_all_agree(
+    tmp_path: Path, relay: RelayProcess
+) -> None:
+    fox, heron = Member.make("Fox", tmp_path), Member.make("Heron", tmp_path)
+    vouchers(tmp_path, relay, 6)
+    path = str(file(tmp_path, small(relay, invite("Heron", "North"))))
+    words = fox.lines("channel", "apply", path)[0]["words"]
+    heron.do("join", relay.url, "--yes", give=words + "\n")
+    fox.do("admit", "Heron")
+    for _ in range(2):
+        heron.do("sync")
+        fox.do("sync")
+    file(tmp_path, small(relay, '[policy]\nexpires = "7d"', invite("Heron", "North")))
+    (step,) = fox.json("channel", "apply", path)["steps"]
+    assert (step["mark"], step["what"]) == ("?", "proposal")
+    waits = fox.json("channel", "apply", path)
+    assert (waits["steps"], "Waits for Heron" in waits["notes"][0]["text"]) == ([], True)
+    assert fox.json("policy", "--offline")["expires_hours"] == 72
+    heron.do("policy", "agree")
+    done = fox.json("channel", "apply", path)  # the round before it has made it hold
+    assert (done["steps"], done["notes"]) == ([], [])
+    assert fox.json("policy", "--offline")["expires_hours"] == 168
+
+
+def test_what_stops_half_way_goes_on_from_there(tmp_path: Path, relay: RelayProcess) -> None:
+    fox = Member.make("Fox", tmp_path)
+    vouchers(tmp_path, relay, 2)
+    path = str(file(tmp_path, small(relay, *BOTH)))
+    done = fox.run("channel", "apply", path, "--json")
+    assert (done.returncode, "no-voucher" in done.stderr) == (6, True)
+    assert '"alias": "Heron"' in done.stdout
+    vouchers(tmp_path, relay, 1)
+    (words, rest) = fox.lines("channel", "apply", path)
+    assert words["alias"] == "Wren"
+    assert [each["name"] for each in rest["steps"]] == ["Wren"]
+
+
+def test_a_new_channel_wants_a_relay(tmp_path: Path) -> None:
+    fox = Member.make("Fox", tmp_path)
+    code, error = fox.fails("channel", "apply", str(file(tmp_path, 'name = "North"\n')))
+    assert (code, "names no relay" in error["message"]) == (6, True)
+
+
+def test_a_third_party_in_a_bilateral_file_is_refused(tmp_path: Path, relay: RelayProcess) -> None:
+    fox = Member.make("Fox", tmp_path)
+    vouchers(tmp_path, relay, 6)
+    path = str(file(tmp_path, small(relay, *BOTH, invite("Ibis", "East"))))
+    code, error = fox.fails("channel", "apply", path)
+    assert (code, "at most 2 parties" in error["message"]) == (6, True)
+    assert fox.json("channel", "list")["channels"] == []
+    fox.do("channel", "apply", str(file(tmp_path, small(relay, *BOTH))))
+    file(tmp_path, small(relay, *BOTH, invite("Ibis", "East")))
+    code, _ = fox.fails("channel", "apply", path)
+    assert code == 6

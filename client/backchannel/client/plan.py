@@ -5,7 +5,7 @@ proposed, and who is not in the file is named and stays. Knows no vault and no n
 """
 
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from backchannel.client import phrases
 from backchannel.client.errors import Refused
 from backchannel.client.kinds import find
-from backchannel.client.wanted import Wanted
+from backchannel.client.wanted import Guest, Wanted
 from backchannel.protocol.alias import alike
 from backchannel.protocol.command import Begin, Command, Invite, SetPolicy, SetRole, Shorten
 from backchannel.protocol.content import policy_hash
-from backchannel.protocol.roster import Policy, charter_hash
+from backchannel.protocol.errors import RefusedError
+from backchannel.protocol.format import Seat, check_format
+from backchannel.protocol.roster import Format, Policy, charter_hash
 from backchannel.protocol.state import ChannelState
 
 
@@ -57,17 +59,14 @@ class Plan(NamedTuple):
     notes: tuple[Note, ...]
 
 
-def opened(wanted: Wanted) -> Shown:
-    """The channel itself, where there is none of that name."""
-    return Shown("+", "channel", wanted.name, wanted.kind.name if wanted.kind else "plenary")
-
-
 def opening(wanted: Wanted) -> list[Shown]:
-    """All that a channel begins with."""
-    kind = find(opened(wanted).detail)
+    """All that a channel begins with; `Refused` for people who cannot sit together in one."""
+    kind = wanted.kind or find("plenary")
+    host = Guest("", wanted.party or "Facilitation", "facilitator", 0)
+    _refuse_crowd(kind.format, [host, *wanted.invites])
     threads = [*(topic for topic, _ in kind.threads), *(each.topic for each in wanted.threads)]
     return [
-        opened(wanted),
+        Shown("+", "channel", wanted.name, kind.name),
         *(Shown("+", "thread", topic) for topic in dict.fromkeys(threads)),
         *(
             Shown("+", "invite", each.alias, f"{each.party}, {each.role}")
@@ -81,6 +80,9 @@ def steps(wanted: Wanted, state: ChannelState, gone: Collection[str] = ()) -> Pl
     the file has otherwise.
     """
     _refuse_fixed(wanted, state)
+    here = state.current()
+    new = [each for each in wanted.invites if here.named(each.alias) is None]
+    _refuse_crowd(state.policy.format, [*here.entries, *new])
     rules, said = _policy(wanted, state)
     threads, kept = _thread_steps(wanted, state)
     invites, absent = _invite_steps(wanted, state, gone)
@@ -89,6 +91,14 @@ def steps(wanted: Wanted, state: ChannelState, gone: Collection[str] = ()) -> Pl
         (*rules, *threads, *invites, *roles),
         (*said, *kept, *absent, *missing, *_strangers(wanted, state)),
     )
+
+
+def _refuse_crowd(kind: Format, seats: Sequence[Seat]) -> None:
+    try:
+        check_format(Policy(1, kind), seats)
+    except RefusedError as error:
+        msg = f"{phrases.sentence(str(error))} Nothing was done."
+        raise Refused(msg, "correct the parties of the file's invites") from None
 
 
 def _refuse_fixed(wanted: Wanted, state: ChannelState) -> None:

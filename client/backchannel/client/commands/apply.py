@@ -62,10 +62,10 @@ def _preview(app: App, wanted: "Wanted") -> None:
 
 def _bring(app: App, vault: "Vault", wanted: "Wanted") -> ClientError | None:
     """Do it, a step after the other; why something is still to be sent."""
-    from backchannel.client.plan import opened, steps
+    from backchannel.client.plan import opening, steps
     from backchannel.client.sync import Sync
 
-    done = [] if _stands(vault, wanted.name) else [opened(wanted)]
+    done = [] if _stands(vault, wanted.name) else opening(wanted)[:1]
     with Sync(app, vault) as sync:
         if done:
             problem = _open(app, vault, sync, wanted)
