@@ -118,27 +118,27 @@ def strange(reception: Reception, header: GroupHeader) -> None:
 
 def digest(state: ChannelState, now: Hour, *, asks: bool = False) -> Digest:
     """The newest closed hours in which anything was said."""
-    first, mine = _beginning(state, now), _rows(state)
+    first, mine = _beginning(state, now), rows(state)
     told = sorted(row for row in mine if first <= row[0] < now - limits.CLOCK_SKEW)
     newest = told[-limits.DIGEST_ROWS :]
     if newest != told:
         first = Hour(newest[0][0] + 1)  # of that hour a version may be cut off
-    rows = [
+    listed = tuple(
         DigestRow(hour, version, len(mine[hour, version]), _digest(mine[hour, version]))
         for hour, version in newest
         if hour >= first
-    ]
+    )
     refused = sorted(state.record.refused)[: limits.DIGEST_REFUSED]
-    return Digest(int(asks), first, state.transcript.first, tuple(rows), tuple(refused))
+    return Digest(int(asks), first, state.transcript.first, listed, tuple(refused))
 
 
-def _rows(state: ChannelState) -> dict[Row, list[ContentHash]]:
+def rows(state: ChannelState) -> dict[Row, list[ContentHash]]:
     """What was accepted; of one's own posts those that a relay has shown."""
-    rows: dict[Row, list[ContentHash]] = {}
+    found: dict[Row, list[ContentHash]] = {}
     for core, post in state.transcript.posts.items():
         if not post.aside and core not in state.record.sent:
-            rows.setdefault((post.hour, post.version), []).append(core)
-    return rows
+            found.setdefault((post.hour, post.version), []).append(core)
+    return found
 
 
 def _digest(cores: list[ContentHash]) -> bytes:
@@ -167,11 +167,10 @@ def compare(reception: Reception, sender: Slot, told: Digest) -> None:
     first = Hour(max(_beginning(state, hour_of(reception.now)), told.since))
     last = Hour(now - limits.CLOCK_SKEW - 1)
     theirs = {(Hour(row.hour), row.version): row.digest for row in told.rows}
-    mine = _rows(state)
+    mine = rows(state)
     oldest = max(told.version, state.transcript.first)
-    rows = [row for row in {*theirs, *mine} if first <= row[0] <= last and row[1] >= oldest]
-    differs = {row: theirs.get(row, b"") for row in rows}
-    differs = _differing(mine, differs)
+    both = [row for row in {*theirs, *mine} if first <= row[0] <= last and row[1] >= oldest]
+    differs = _differing(mine, {row: theirs.get(row, b"") for row in both})
     since = before.since if before is not None and before.differs else reception.now
     account = Account(reception.head.hour, first, last, differs, since)
     record.accounts[sender] = account
@@ -187,7 +186,7 @@ def _differing(mine: dict[Row, list[ContentHash]], theirs: dict[Row, bytes]) -> 
 
 def agreement(state: ChannelState) -> dict[Slot, Agreement]:
     """For each other member, up to where its newest account agrees."""
-    mine = _rows(state)
+    mine = rows(state)
     return {slot: _agreement(mine, state.record.accounts.get(slot)) for slot in state.peers}
 
 
@@ -273,7 +272,7 @@ def _watch_accounts(posting: Posting) -> None:
     """
     record, now = posting.state.record, posting.now
     differing = {slot: each for slot, each in record.accounts.items() if each.differs}
-    mine = _rows(posting.state) if differing else {}
+    mine = rows(posting.state) if differing else {}
     first = _beginning(posting.state, posting.hour)
     for slot, account in differing.items():
         open_ = _differing(mine, account.differs)
