@@ -228,9 +228,7 @@ def test_too_few_of_a_large_group() -> None:
     """Rows T08 and A024: refused below the least number, with the reason."""
     world = settled("participant", "participant", "participant", "observer", "note-taker")
     heard(world, 0, 1, 5)
-    with pytest.raises(
-        LocalProtocolError, match=r"2 of the 4 people .* last 24 hours"
-    ):
+    with pytest.raises(LocalProtocolError, match=r"2 of the 4 people .* last 24 hours"):
         world[2].act(SPEAK)
     heard(world, 2)
     with pytest.raises(LocalProtocolError, match="3 of the 4 people"):

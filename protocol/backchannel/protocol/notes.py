@@ -70,8 +70,8 @@ def _note(reception: Reception, sender: Slot, note: Note) -> list[Event]:
 
 
 def _role(reception: Reception, sender: Slot, roster: RosterHash) -> Role:
-    """What it was when it wrote, in the epoch in which it wrote: who lost a role does not keep it by
-    naming an older roster. Whoever lets a newcomer in facilitates.
+    """What it was when it wrote, in the epoch in which it wrote: who lost a role does not keep it
+    by naming an older roster. Whoever lets a newcomer in facilitates.
     """
     state = reception.state
     if state.roster is None:
