@@ -1,5 +1,6 @@
 """`channel apply`: a file read strictly, the steps that it takes, and none a second time."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,15 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert found.roles == {"Ibis": "note-taker"}
     assert found.charter is not None
     assert found.charter.disclosure.funded_by == "Nobody"
+
+
+def test_the_file_of_the_handbook(tmp_path: Path) -> None:
+    book = (Path(__file__).parents[2] / "docs" / "facilitators.md").read_text("utf-8")
+    charter, example, *_ = re.findall(r"```toml\n(.*?)```", book, re.DOTALL)
+    (tmp_path / "charter.toml").write_text(charter)
+    found = read(tmp_path, example)
+    assert (found.name, [each.alias for each in found.invites]) == ("North", ["Heron", "Wren"])
+    assert next(each.line for each in plan.opening(found)) == "+ channel North: bilateral"
 
 
 def test_a_name_is_enough(tmp_path: Path) -> None:
