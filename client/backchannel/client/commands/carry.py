@@ -120,7 +120,7 @@ def paraphrase(app: App, *, number: str, text: str, channel: str | None) -> None
 
     \b
     Example:
-      backchannel paraphrase 7 'One side could live with a later date.' --channel 'Leg North'
+      backchannel paraphrase 7 'A later date is not excluded.'
     """
     from backchannel.client import carrying
     from backchannel.client.session import look
