@@ -3,8 +3,9 @@ hour. Aliases are those of the time: a place in the roster may be somebody else'
 """
 
 import hashlib
-import json
 from typing import Any
+
+import msgspec
 
 from backchannel.client.vault.sealed import Message
 from backchannel.protocol.content import AUTHORITY, RELEASE
@@ -54,7 +55,7 @@ def of_event(state: ChannelState, event: Readable, hour: Hour) -> Message:
 
 def numbered(message: Message, number: int) -> Message:
     """With the number that people call it by on this machine."""
-    return message._replace(plain=_pack(json.loads(message.plain) | {"number": number}))
+    return message._replace(plain=_pack(msgspec.json.decode(message.plain) | {"number": number}))
 
 
 def _said(state: ChannelState, said: Said) -> Message:
@@ -109,4 +110,4 @@ def _acted(state: ChannelState, acted: Acted) -> Message:
 
 
 def _pack(plain: Document) -> bytes:
-    return json.dumps(plain, ensure_ascii=False).encode()
+    return msgspec.json.encode(plain)

@@ -29,6 +29,7 @@ _AFTER_KEY = (
     "secure_delete = ON",
     "temp_store = MEMORY",
     "foreign_keys = ON",
+    "cache_size = -16000",  # a page of a relay changes more than the usual 2 MB
     "trusted_schema = OFF",
     f"busy_timeout = {_BUSY}",
 )

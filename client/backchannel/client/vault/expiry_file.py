@@ -86,6 +86,8 @@ class ExpiryFile:
         """
         from backchannel.protocol.expiry import synced
 
+        if not writes:
+            return
         with self._held(fcntl.LOCK_EX):
             try:
                 for group in synced(writes):

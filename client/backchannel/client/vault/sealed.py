@@ -26,7 +26,7 @@ from backchannel.protocol.types import (
 
 if TYPE_CHECKING:
     from backchannel.protocol.entropy import Entropy
-    from backchannel.protocol.secret import ItemKey
+    from backchannel.protocol.secret import ExpiryKey, ItemKey
 
 _CORE = b"core"  # keeps a core's associated data apart from a message's
 
@@ -53,12 +53,13 @@ class Items:
     def __init__(self, store: StoreKey, file: ExpiryFile) -> None:
         self._store = store
         self._file = file
+        self._latest: tuple[ExpiryKey, ItemKey] | None = None
 
     def seal(
         self, plain: bytes, about: bytes, expires: Hour, now: Timestamp, entropy: "Entropy"
     ) -> tuple[Hour, bytes]:
         """The hour it is stored at, and the item. `StaleError` when `expires` is over already."""
-        from backchannel.protocol.expiry import item_key, seal_item
+        from backchannel.protocol.expiry import seal_item
 
         keys = self._file.keys
         stored = keys.hour(hour_of(now))
@@ -67,7 +68,15 @@ class Items:
             raise StaleError(msg)
         expiry, writes = keys.add(stored, expires, entropy)
         self._file.apply(writes)
-        return stored, seal_item(item_key(self._store, expiry), plain, about, entropy)
+        return stored, seal_item(self._derived(expiry), plain, about, entropy)
+
+    def _derived(self, expiry: "ExpiryKey") -> "ItemKey":
+        """Most items in a row end together."""
+        from backchannel.protocol.expiry import item_key
+
+        if self._latest is None or self._latest[0] != expiry:
+            self._latest = expiry, item_key(self._store, expiry)
+        return self._latest[1]
 
     def seal_apart(
         self, plain: bytes, name: bytes, expires: Hour, now: Timestamp, entropy: "Entropy"
@@ -96,9 +105,7 @@ class Items:
 
     def key(self, stored: Hour, expires: Hour, now: Timestamp) -> "ItemKey":
         """Opens what was stored then and ends then; `StaleError` when that is over."""
-        from backchannel.protocol.expiry import item_key
-
-        return item_key(self._store, self._file.keys.get(stored, expires, hour_of(now)))
+        return self._derived(self._file.keys.get(stored, expires, hour_of(now)))
 
     def again(
         self, row: Row, about: bytes, expires: Hour, now: Timestamp, entropy: "Entropy"
@@ -139,15 +146,18 @@ class Messages:
     def add(self, message: Message, now: Timestamp, entropy: "Entropy") -> bool:
         """Keep a message until its hour; false when that author's message is there already."""
         channel, content, ident, author, thread, hour, order, expires, plain = message
-        if self._known(channel, author, ident, content):
-            return False
-        stored, item = self._items.seal(plain, channel + content, expires, now, entropy)
-        self._database.change(
+        try:
+            stored, item = self._items.seal(plain, channel + content, expires, now, entropy)
+        except StaleError:
+            if self._known(channel, author, ident, content):
+                return False
+            raise
+        added = self._database.change(
             "INSERT INTO messages (channel, content, message, author, thread, hour, rank,"
-            " stored, expires, item) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " stored, expires, item) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             *(channel, content, ident, author, thread, hour, order, stored, expires, item),
         )
-        return True
+        return added == 1
 
     def find(self, channel: ChannelId, ident: bytes, now: Timestamp) -> list[Message]:
         """Those of an id: one, unless two authors chose the same."""
@@ -246,15 +256,14 @@ class Cores:
         entropy: "Entropy",
     ) -> bool:
         """Keep a core until its hour; false when it is there already."""
-        if self.has(channel, content):
-            return False
         about = _CORE + channel + content
         stored, item = self._items.seal(core, about, expires, now, entropy)
-        self._database.change(
-            "INSERT INTO cores (channel, content, stored, expires, item) VALUES (?, ?, ?, ?, ?)",
+        added = self._database.change(
+            "INSERT INTO cores (channel, content, stored, expires, item) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
             *(channel, content, stored, expires, item),
         )
-        return True
+        return added == 1
 
     def shorten(
         self,
