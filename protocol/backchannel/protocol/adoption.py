@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import msgspec
 
-from backchannel.protocol import epoch, limits, line, turn
+from backchannel.protocol import epoch, limits, line, steps, turn
 from backchannel.protocol.content import Announcement, policy_hash
 from backchannel.protocol.errors import (
     AuthenticationError,
@@ -22,10 +22,10 @@ from backchannel.protocol.outcome import Ended, Event
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Package, Roster, charter_hash, open_piece, succeeds
 from backchannel.protocol.secret import ClockValue, EpochSecret
-from backchannel.protocol.sender_key import KeyHeader, wrapped
+from backchannel.protocol.sender_key import KeyHeader
 from backchannel.protocol.state import Announced, ChannelState, Rival
 from backchannel.protocol.succession import Succession, succeed
-from backchannel.protocol.types import ContentHash, Hour, RosterHash, Slot, Step, hour_of
+from backchannel.protocol.types import ContentHash, Hour, RosterHash, Slot, hour_of
 
 
 def announced(reception: Reception, sender: Slot, announcement: Announcement) -> list[Event]:
@@ -54,15 +54,14 @@ def announced(reception: Reception, sender: Slot, announcement: Announcement) ->
 
 
 def _rival(reception: Reception, sender: Slot, announcement: Announcement) -> None:
-    """Another roster after the same one; nothing if its issuer has come over since."""
+    """Another roster after the same one; it does not stand if its issuer has come over since."""
     state = reception.state
     current = state.current()
     beyond = state.come.get(sender, 0) >= current.version
-    if announcement.roster in (*state.rivals, *current.merged) or beyond:
+    if announcement.roster in (*state.rivals, *current.merged):
         return
-    state.rivals[RosterHash(announcement.roster)] = Rival(
-        sender, reception.epoch.id, announcement.gone
-    )
+    rivals = state.record.conceded if beyond else state.rivals
+    rivals[RosterHash(announcement.roster)] = Rival(sender, reception.epoch.id, announcement.gone)
 
 
 def _cores(announcement: Announcement) -> tuple[ContentHash, ...]:
@@ -83,14 +82,11 @@ def take_turn(reception: Reception) -> list[Event]:
     if header.sender != waiting.by or header.roster != waiting.announcement.roster:
         msg = "an epoch core is not of the announced roster"
         raise RefusedError(msg)
-    peer = reception.peer(header.sender)
-    step, use = wrapped(reception.core, state.me)
-    if peer.line is None or not line.knows(peer.line, step):
-        if state.roster is not None:
-            state.want("step", header.sender, step.to_bytes(4), reception.now)
-        msg = "an epoch core under a step that has not come"
-        raise UnknownError(msg)
-    following, secret, value = _open_turn(reception, header, peer.line, step, use)
+    peer, found = (
+        reception.peer(header.sender),
+        steps.named(reception, header.sender, wants=state.roster is not None),
+    )
+    following, secret, value = _open_turn(reception, header, found)
     name = epoch.epoch_id(secret)
     reception.clocks.setdefault(name, epoch.EpochClock(reception.head.hour, value))
     waiting.secret = secret
@@ -105,10 +101,10 @@ def take_turn(reception: Reception) -> list[Event]:
 
 
 def _open_turn(
-    reception: Reception, header: KeyHeader, held: line.Line, step: Step, use: int
+    reception: Reception, header: KeyHeader, found: steps.Named
 ) -> tuple[line.Line, EpochSecret, ClockValue]:
     core, me, clock, head = reception.core, reception.state.me, reception.clock, reception.head
-    for following, key in line.redeem(held, step, use):
+    for following, key in line.redeem(*found):
         with suppress(AuthenticationError):
             seed = turn.open_turn(core, header, me, key, clock, head)
             return (following, *epoch.begin(seed))

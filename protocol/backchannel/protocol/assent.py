@@ -29,7 +29,7 @@ from backchannel.protocol.content import (
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.identity import Bundle, HybridPublic, identity_hash
 from backchannel.protocol.labels import Label
-from backchannel.protocol.outcome import NOBODY, Alarm, Event, Released, Rephrased
+from backchannel.protocol.outcome import NOBODY, Event, Released, Rephrased
 from backchannel.protocol.posting import Posting, tidy
 from backchannel.protocol.primitives import hash_
 from backchannel.protocol.reception import Reception
@@ -43,7 +43,7 @@ def told(reception: Reception, sender: Slot, whole: Partial, content: Content) -
     state = reception.state
     match content:
         case Echo():
-            return _echo(state, sender, content)
+            _echo(reception, sender, content)
         case Digest():
             record.compare(reception, sender, content)
         case Prekey():
@@ -86,14 +86,13 @@ def note(state: ChannelState, sender: Slot, whole: Partial, content: Content) ->
     return []
 
 
-def _echo(state: ChannelState, sender: Slot, echo: Echo) -> list[Event]:
+def _echo(reception: Reception, sender: Slot, echo: Echo) -> None:
     """Whoever is at a roster of my version that is not mine was shown another."""
-    roster = RosterHash(echo.roster)
+    state, roster = reception.state, RosterHash(echo.roster)
     if roster in state.versions:
         record.come(state, sender, roster)
-    elif state.roster and echo.version == state.roster.version and roster not in state.rivals:
-        return [Alarm("foreign", sender, roster)]
-    return []
+    elif state.roster is not None and echo.version == state.roster.version:
+        record.strange(reception, sender, roster)
 
 
 def _prekey(state: ChannelState, sender: Slot, content: Prekey) -> None:

@@ -9,7 +9,7 @@ effect is carried out.
 from collections.abc import Mapping
 from typing import Self, final
 
-from backchannel.protocol import change, limits, lobby
+from backchannel.protocol import change, limits, lobby, record
 from backchannel.protocol import command as commands
 from backchannel.protocol.adoption import read_back
 from backchannel.protocol.block import unwrap
@@ -223,7 +223,7 @@ class Channel:
         accepted; or its author waits for a reply.
         """
         post = self.state.transcript.posts.get(known)
-        self.state.record.sent.pop(known, None)
+        record.shown(self.state, known)
         if post is None or post.slots == slots_name(core):
             self.state.owed.pop(known, None)
         for slot, peer in self.state.peers.items():

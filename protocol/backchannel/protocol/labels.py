@@ -55,6 +55,7 @@ class Label(StrEnum):
     ROSTER_BODY = "roster body"
     SENDER_CHAIN = "sender chain"
     SLOT = "slot"
+    STEP_MASK = "step mask"
     UNATTRIBUTED = "unattributed"
     VOUCHER = "voucher"
     WORDS = "words"

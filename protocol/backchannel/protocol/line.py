@@ -44,6 +44,7 @@ from backchannel.protocol.secret import (
     HeaderKey,
     KemSeed,
     KemShared,
+    MaskKey,
     MessageKey,
     RootKey,
     X25519Private,
@@ -77,6 +78,7 @@ class Wrap(NamedTuple):
     step: Step
     use: int
     secret: MessageKey
+    mask: MaskKey
 
 
 class Sending(msgspec.Struct, frozen=True, array_like=True):
@@ -128,6 +130,8 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     export_out: Export
     exports_in: tuple[Export, ...]
     """Steps rise."""
+    masks: tuple[MaskKey, ...]
+    """Of this line's intro; then of one that gave way to it, which key blocks may rest on."""
 
     @property
     def ready(self) -> bool:
@@ -156,6 +160,18 @@ class Opened(NamedTuple):
 def _beside(export: ExportKey) -> ExportKey:
     """What the reply will confirm; it opens none of the export's uses."""
     return ExportKey(kdf(export.expose(), b"", Label.ANSWERED))
+
+
+def _mask(export: ExportKey) -> MaskKey:
+    """Of what an intro exports from its initiator: both sides have it, nobody else."""
+    return MaskKey(kdf(export.expose(), b"", Label.STEP_MASK))
+
+
+def beside(line: Line, export: ExportKey, hour: Hour) -> Line:
+    """The line, with what an intro that gave way to it exports: key blocks may rest on that."""
+    extra = Export.fresh(Step(0), export, hour)
+    exports, masks = (extra, *line.exports_in), (*line.masks, _mask(export))
+    return msgspec.structs.replace(line, exports_in=exports, masks=masks)
 
 
 def begin(keys: SessionKeys, own: HybridPrivate, hour: Hour) -> Line:
@@ -198,6 +214,7 @@ def _new(
         first=_beside(keys.export_ab),
         export_out=Export.fresh(Step(0), export_out, hour),
         exports_in=(Export.fresh(Step(0), export_in, hour),),
+        masks=(_mask(keys.export_ab),),
     )
 
 
@@ -447,7 +464,9 @@ def spend(line: Line) -> tuple[Line, Wrap]:
         raise LocalProtocolError(msg)
     chain, secret = export.chain.take(use, 0)
     spent = msgspec.structs.replace(export, chain=chain)
-    return msgspec.structs.replace(line, export_out=spent), Wrap(export.step, use, secret)
+    return msgspec.structs.replace(line, export_out=spent), Wrap(
+        export.step, use, secret, line.masks[0]
+    )
 
 
 def knows(line: Line, step: Step) -> bool:

@@ -19,10 +19,11 @@ from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Role
 from backchannel.protocol.secret import CloseSecret
 from backchannel.protocol.state import ChannelState, Partial, Peer
-from backchannel.protocol.types import MAIN_THREAD, Hour, MessageId, RosterHash, Slot, hour_of
+from backchannel.protocol.types import MAIN_THREAD, Hour, MessageId, RosterHash, Slot, Step, hour_of
 from backchannel.protocol.whisper import (
     GivenClose,
     GivenSeeds,
+    LostSteps,
     Note,
     Nothing,
     Objection,
@@ -42,6 +43,8 @@ def hear(reception: Reception, sender: Slot, content: Whisper) -> list[Event]:
             _close(reception.state, sender, content)
         case Objection():
             _objection(reception.state, sender, content)
+        case LostSteps():
+            _hand_again(reception, sender, content)
         case Nothing() | GivenSeeds():
             pass  # keys are another file's matter
         case _:
@@ -128,6 +131,15 @@ def _objection(state: ChannelState, sender: Slot, objection: Objection) -> None:
     if candidate is not None and role and may(role, "vouch") and state.facilitates(state.me):
         kept = msgspec.structs.replace(candidate, objected=True)
         state.candidates[objection.identity] = kept
+
+
+def _hand_again(reception: Reception, sender: Slot, lost: LostSteps) -> None:
+    """One's own blocks that did not arrive, for `tick` to post again."""
+    sent = reception.state.peers[sender].steps
+    for step in lost.steps:
+        core = sent.get(Step(step))
+        if core is not None:
+            reception.state.owe(core, sender, reception.now)
 
 
 def _addressee(state: ChannelState, alias: str) -> tuple[Slot, Peer]:

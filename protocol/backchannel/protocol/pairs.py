@@ -2,14 +2,11 @@
 
 from contextlib import suppress
 
-import msgspec
-
-from backchannel.protocol import epoch, intro, limits, line, sender_key
+from backchannel.protocol import epoch, intro, limits, line, sender_key, steps
 from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import (
     AuthenticationError,
     RefusedError,
-    RemoteProtocolError,
     StaleError,
     UnknownError,
 )
@@ -20,7 +17,7 @@ from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import ROLES
 from backchannel.protocol.sender_key import KeyHeader, PeerGeneration
 from backchannel.protocol.state import ChannelState, Peer
-from backchannel.protocol.types import Core, PrekeyId, Slot, Step, hour_of
+from backchannel.protocol.types import Core, PrekeyId, Slot, hour_of
 from backchannel.protocol.whisper import GivenSeeds, read_whisper
 
 
@@ -34,29 +31,20 @@ def take_key_block(reception: Reception) -> list[Event]:
         raise StaleError(msg)
     if header.generation in peer.generations:
         return []
-    step, use = sender_key.wrapped(reception.core, state.me)
-    if peer.line is None or not line.knows(peer.line, step):
-        if reception.of_my_time(header.roster) and _plausible(peer, step):
-            state.want("step", header.sender, step.to_bytes(4), reception.now)
-        msg = "a key block under a step that has not come"
-        raise UnknownError(msg)
-    try:
-        peer.line, held = _open_key_block(reception, header, peer.line, step, use)
-    except RemoteProtocolError:
-        if _may_rest_on_a_crossing_intro(reception, header.sender, peer, step):
-            msg = "a key block under an intro that has not come"
-            raise UnknownError(msg) from None
-        raise
+    mine = reception.of_my_time(header.roster)
+    found = steps.named(reception, header.sender, wants=mine)
+    peer.line, held = _open_key_block(reception, header, found)
+    step = found.step
     peer.proved = peer.proved or step > 0
     state.got("step", header.sender, step.to_bytes(4))
-    _give(state, header.sender, held)
+    _give(reception, header.sender, held)
     return [reception.keep()]
 
 
 def _open_key_block(
-    reception: Reception, header: KeyHeader, held: line.Line, step: Step, use: int
+    reception: Reception, header: KeyHeader, found: steps.Named
 ) -> tuple[line.Line, PeerGeneration]:
-    for following, secret in line.redeem(held, step, use):
+    for following, secret in line.redeem(*found):
         with suppress(AuthenticationError):
             return following, sender_key.open_key_block(
                 reception.core,
@@ -70,33 +58,16 @@ def _open_key_block(
     raise AuthenticationError(msg)
 
 
-def _may_rest_on_a_crossing_intro(
-    reception: Reception, sender: Slot, peer: Peer, step: Step
-) -> bool:
-    """Whether the sender may have greeted me, and made this before its intro gave way to mine."""
-    crossing = peer.line is not None and peer.line.initiator and peer.heard is None
-    return crossing and step == 0 and reception.state.me < sender
-
-
-def _plausible(peer: Peer, step: Step) -> bool:
-    """Whether a step may be one that was lost: where nothing is for me, it is random."""
-    if peer.line is None or not peer.line.answered:
-        return False
-    newest = max(export.step for export in peer.line.exports_in)
-    return step <= newest + limits.SKIPPED
-
-
-def _give(state: ChannelState, sender: Slot, held: PeerGeneration) -> None:
-    peer = state.peers[sender]
+def _give(reception: Reception, sender: Slot, held: PeerGeneration) -> None:
+    state = reception.state
+    peer = reception.peer(sender)
     if held.id not in peer.generations:
         recent = [*peer.generations.items(), (held.id, held)]
         peer.generations = dict(recent[-limits.GENERATIONS :])
     state.got("generation", sender, held.id)
     for waiting in state.pending:  # a key block of it is not needed any more
         if waiting.sender == sender and _gives(waiting.core, held):
-            step, _ = sender_key.wrapped(waiting.core, state.me)
-            if peer.line is None or step not in line.lacking(peer.line):
-                state.got("step", sender, step.to_bytes(4))
+            steps.needless(reception, sender, waiting)
 
 
 def _gives(core: Core, held: PeerGeneration) -> bool:
@@ -129,7 +100,7 @@ def _take(reception: Reception, slot: Slot, peer: Peer, opened: line.Opened) -> 
         state.want("step", slot, step.to_bytes(4), reception.now)
     if isinstance(content, GivenSeeds):
         held = sender_key.from_seeds(content.seeds, opened.export, reception.head.hour)
-        _give(state, slot, held)
+        _give(reception, slot, held)
         events: list[Event] = []
     else:
         events = hear(reception, slot, content)
@@ -206,8 +177,7 @@ def _greeted(reception: Reception, slot: Slot, peer: Peer, accepted: intro.Accep
     own = peer.line if peer.line is not None and peer.line.initiator else None
     replaced = peer.heard is not None
     if own is not None and state.me < slot:
-        extra = line.Export.fresh(Step(0), accepted.keys.export_ab, hour)
-        peer.line = msgspec.structs.replace(own, exports_in=(extra, *own.exports_in))
+        peer.line = line.beside(own, accepted.keys.export_ab, hour)
     else:
         if replaced:
             state.own = None  # its slots are keyed by the line that dies: begin anew for all
@@ -216,5 +186,5 @@ def _greeted(reception: Reception, slot: Slot, peer: Peer, accepted: intro.Accep
         peer.line = line.answer(accepted.keys, accepted.ratchet, hour)
         peer.greeting, peer.reply_due = None, True
     peer.heard, peer.heard_hour = reception.hash, hour
-    _give(state, slot, sender_key.from_seeds(accepted.seeds, accepted.keys.export_ab, hour))
+    _give(reception, slot, sender_key.from_seeds(accepted.seeds, accepted.keys.export_ab, hour))
     return [Replaced(slot)] if replaced else []

@@ -107,7 +107,7 @@ def _announced_version(reception: Reception, header: GroupHeader, content: Conte
             return content.version
     if isinstance(content, Ask):  # who lacks my key cannot wait until I have its roster
         _asked(reception.state, header.sender, content, reception.now)
-    record.strange(reception, header)
+    record.strange(reception, header.sender, header.roster)
     _follow(reception, header)
     msg = "a post under a roster that has not come"
     raise UnknownError(msg)

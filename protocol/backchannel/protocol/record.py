@@ -90,6 +90,8 @@ def accept(
     for lost in state.transcript.add(reception.hash, post, header.parents):
         if state.epoch_of(lost) is None:  # what alarmed is a gap, and stays one
             state.want("core", sender, lost, reception.now)
+    for parent in parents:
+        shown(state, parent)
     state.got("core", sender, reception.hash)
     state.record.refused.pop(reception.hash, None)
     state.alive[sender] = Hour(max(state.alive.get(sender, 0), reception.head.hour))
@@ -97,20 +99,36 @@ def accept(
         come(state, sender, header.roster)
 
 
+def shown(state: ChannelState, core: ContentHash) -> None:
+    """One's own post came back, or somebody names it: so a relay took it, and those before it."""
+    ahead = [core]
+    while ahead:
+        core = ahead.pop()
+        if state.record.sent.pop(core, None) is not None and core in state.transcript:
+            ahead.extend(state.transcript.posts[core].parents)
+
+
 def come(state: ChannelState, slot: Slot, roster: RosterHash) -> None:
     """A member has shown to be at a roster that is known; so it stands behind no rival of it."""
     version = state.versions[roster]
     state.come[slot] = max(state.come.get(slot, 0), version)
     if state.roster is not None and version >= state.roster.version:
-        state.rivals = {name: each for name, each in state.rivals.items() if each.by != slot}
+        over = {name: each for name, each in state.rivals.items() if each.by == slot}
+        state.record.conceded |= over
+        state.rivals = {name: each for name, each in state.rivals.items() if name not in over}
 
 
-def strange(reception: Reception, header: GroupHeader) -> None:
-    """An authentic post under a roster that is not known: its announcement may still come."""
-    foreign = reception.state.record.foreign
-    foreign.setdefault(header.roster, (header.sender, reception.now))
-    for roster in list(foreign)[: -limits.FOREIGN]:
-        del foreign[roster]
+def strange(reception: Reception, slot: Slot, roster: RosterHash) -> None:
+    """Somebody is at a roster that is not known: its announcement may still come. Or at a rival
+    whose issuer is not any more: then it stands after all.
+    """
+    state, foreign = reception.state, reception.state.record.foreign
+    conceded = state.record.conceded.get(roster)
+    if conceded is not None and conceded.by != slot:
+        state.rivals[roster] = state.record.conceded.pop(roster)
+    foreign.setdefault(roster, (slot, reception.now))
+    for name in list(foreign)[: -limits.FOREIGN]:
+        del foreign[name]
 
 
 # Accounts of the past.
@@ -136,7 +154,8 @@ def rows(state: ChannelState) -> dict[Row, list[ContentHash]]:
     """What was accepted; of one's own posts those that a relay has shown."""
     found: dict[Row, list[ContentHash]] = {}
     for core, post in state.transcript.posts.items():
-        if not post.aside and core not in state.record.sent:
+        split = post.version in state.record.split
+        if not (post.aside or split or core in state.record.sent):
             found.setdefault((post.hour, post.version), []).append(core)
     return found
 
@@ -170,6 +189,7 @@ def compare(reception: Reception, sender: Slot, told: Digest) -> None:
     mine = rows(state)
     oldest = max(told.version, state.transcript.first)
     both = [row for row in {*theirs, *mine} if first <= row[0] <= last and row[1] >= oldest]
+    both = [row for row in both if row[1] not in record.split]
     differs = _differing(mine, {row: theirs.get(row, b"") for row in both})
     since = before.since if before is not None and before.differs else reception.now
     account = Account(reception.head.hour, first, last, differs, since)
@@ -258,9 +278,10 @@ def _watch_cited(posting: Posting) -> None:
 
 
 def _watch_foreign(posting: Posting) -> None:
-    state, foreign = posting.state, posting.state.record.foreign
+    state, record = posting.state, posting.state.record
+    foreign = record.foreign
     for roster, (slot, since) in list(foreign.items()):
-        if roster in state.versions or roster in state.rivals:
+        if roster in {*state.versions, *state.rivals, *record.conceded}:
             del foreign[roster]
         elif posting.now - since >= limits.PATIENCE:
             _alarm(posting, "foreign", slot, roster)

@@ -137,6 +137,11 @@ class ExportKey(Secret):
 
 
 @final
+class MaskKey(Secret):
+    """Hides from others how far a line has come: section 14."""
+
+
+@final
 class ChainSeed(Secret):
     """What a generation starts from: section 14."""
 

@@ -27,7 +27,15 @@ from backchannel.protocol.intro import Seeds
 from backchannel.protocol.labels import Label
 from backchannel.protocol.line import Wrap
 from backchannel.protocol.primitives import hash_, kdf, mac, macs, pad, same, unpad
-from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MacSeed, MessageKey, Secret
+from backchannel.protocol.secret import (
+    ChainKey,
+    ChainSeed,
+    ExportKey,
+    MacSeed,
+    MaskKey,
+    MessageKey,
+    Secret,
+)
 from backchannel.protocol.types import ContentHash, Core, GenerationId, Hour, RosterHash, Slot, Step
 
 _HEADER = Struct(f">B{limits.ID}sB{'32s' * (1 + limits.PARENTS)}{limits.PARENTS}s")
@@ -250,17 +258,34 @@ def seal_wraps(
     front = head.pack() + header.pack()
     rest = bytearray(entropy.draw(limits.CORE - _WRAPS_AT))
     for slot, wrap in wraps.items():
-        named = wrap.step.to_bytes(3) + bytes([wrap.use])
+        mask = _step_mask(wrap.mask, clock, head, header.sender, slot)
+        named = _masked(wrap.step.to_bytes(3) + bytes([wrap.use]), mask)
         key = _wrap_key(wrap.secret, clock, head, header.sender, slot)
         at = slot * _WRAP
         rest[at : at + _WRAP] = named + key.seal(seed.expose(), front + bytes([slot]) + named)
     return Core(front + bytes(rest))
 
 
-def wrapped(core: Core, reader: Slot) -> tuple[Step, int]:
-    """Step and use that a key block names for one reader; noise where there is none."""
+def wrapped(
+    core: Core, sender: Slot, reader: Slot, mask: MaskKey, clock: Clock, head: Head
+) -> tuple[Step, int]:
+    """Step and use that a core names for one reader; noise where there is none, or under another
+    mask.
+    """
     at = _WRAPS_AT + reader * _WRAP
-    return Step(int.from_bytes(core[at : at + 3])), core[at + 3]
+    named = _masked(core[at : at + 4], _step_mask(mask, clock, head, sender, reader))
+    return Step(int.from_bytes(named[:3])), named[3]
+
+
+def _step_mask(mask: MaskKey, clock: Clock, head: Head, sender: Slot, reader: Slot) -> bytes:
+    """4 bytes that hide step and use: others would count the blocks between two members by them."""
+    context = head.hour.to_bytes(4) + bytes([head.kind, sender, reader])
+    secret = mask.expose() + clock(head.hour).expose()
+    return kdf(secret, head.salt, Label.STEP_MASK, context, 4)
+
+
+def _masked(data: bytes, mask: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(data, mask, strict=True))
 
 
 def open_wrap(

@@ -302,6 +302,10 @@ class Record(msgspec.Struct, array_like=True):
     """What an alarm was raised about already."""
     foreign: dict[RosterHash, tuple[Slot, Timestamp]] = msgspec.field(default_factory=dict)
     """Rosters that nobody announced here, who posted under them, and since when."""
+    conceded: dict[RosterHash, "Rival"] = msgspec.field(default_factory=dict)
+    """Rivals whose issuers came over; others may still stand behind them."""
+    split: list[int] = msgspec.field(default_factory=list)
+    """Roster versions in which there were two halves: of those nobody has all."""
     sent: dict[ContentHash, Hour] = msgspec.field(default_factory=dict)
     """One's own posts that no relay has shown yet: a sealed drop may have taken none of them."""
     accounts: dict[Slot, Account] = msgspec.field(default_factory=dict)

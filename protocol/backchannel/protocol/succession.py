@@ -125,6 +125,7 @@ def _turn(state: ChannelState, new: Succession, before: Roster, now: Hour) -> No
         state.former.append(IdentityHash(before.entry(slot).identity))
     state.renew = True
     state.heal = state.heal or bool(roster.merged)
+    state.record.split += [roster.version - 1] if roster.merged else []
 
 
 def _lighter(roster: Roster, before: Roster) -> set[Slot]:
@@ -164,7 +165,7 @@ def _adopt(state: ChannelState, package: Package) -> list[Event]:
     state.knows(roster)
     for rival in (roster.previous, *roster.merged):  # what was said under it can be read now
         state.versions.setdefault(RosterHash(rival), roster.version - 1)
-    state.ended = ""
+    state.ended = "left" if state.ended == "left" else ""  # a rival took my place away, if anybody
     for slot, bundle in package.bundles.items():
         held = state.peers.get(slot)  # maybe of one's own guest, whose roster was too late
         if slot != state.me and (held is None or held.bundle.identity != bundle.identity):
@@ -186,6 +187,7 @@ def _overtake(state: ChannelState, roster: Roster) -> list[Event]:
     for each in late:
         for core in (*each.announcement.pieces, each.announcement.epoch):
             state.got("core", each.by, core)
+    state.record.conceded = {}
     state.rivals = {
         RosterHash(each.announcement.roster): Rival(each.by, each.where, each.announcement.gone)
         for each in late

@@ -15,7 +15,7 @@ from backchannel.protocol.outcome import Lost, Repost
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.state import ChannelState, OldPrekey, Peer, Want
 from backchannel.protocol.types import Hour, Slot, Timestamp, hour_of
-from backchannel.protocol.whisper import GivenClose, Nothing
+from backchannel.protocol.whisper import GivenClose, LostSteps, Nothing
 
 
 def keep_up(posting: Posting) -> None:
@@ -200,13 +200,36 @@ def _ask(posting: Posting) -> None:
         msgspec.structs.replace(each, asked=now, times=each.times + 1) if each in due else each
         for each in state.wants
     ]
-    posting.post(
-        Ask(
-            tuple(each.name for each in due if each.kind == "core"),
-            tuple((each.slot, each.name) for each in due if each.kind == "generation"),
-            tuple((each.slot, int.from_bytes(each.name)) for each in due if each.kind == "step"),
+    due = _ask_in_private(posting, due)
+    if due:
+        posting.post(
+            Ask(
+                tuple(each.name for each in due if each.kind == "core"),
+                tuple((each.slot, each.name) for each in due if each.kind == "generation"),
+                tuple((each.slot, _step(each)) for each in due if each.kind == "step"),
+            )
         )
-    )
+
+
+def _step(want: Want) -> int:
+    return int.from_bytes(want.name)
+
+
+def _ask_in_private(posting: Posting, due: list[Want]) -> list[Want]:
+    """Ask over the line for steps that would tell others how much was said on it; the rest is left:
+    a lost reply, without which there is no line, counts nothing.
+    """
+    lost: dict[Slot, list[Want]] = {}
+    for each in due:
+        peer = posting.state.peers.get(Slot(each.slot))
+        answered = peer is not None and peer.line is not None and peer.line.answered
+        if each.kind == "step" and answered:
+            lost.setdefault(Slot(each.slot), []).append(each)
+    for slot, wants in lost.items():
+        if posting.state.peers[slot].reply_due:
+            posting.reply(slot)
+        posting.put(posting.line_block(slot, LostSteps(tuple(map(_step, wants)))).core)
+    return [each for each in due if each not in lost.get(Slot(each.slot), [])]
 
 
 def _be_heard(posting: Posting, unheard: set[Slot]) -> None:

@@ -80,7 +80,15 @@ class Private(Record, frozen=True):
     text: Annotated[str, Meta(min_length=1)]
 
 
-Whisper = GivenSeeds | Nothing | GivenClose | Note | Objection
+class LostSteps(Record, frozen=True, tag="lost"):
+    """Steps of the reader's blocks that the author lacks: asked for in private, since their numbers
+    count what the two said.
+    """
+
+    steps: Annotated[tuple[U32, ...], Meta(min_length=1, max_length=limits.WANTED)]
+
+
+Whisper = GivenSeeds | Nothing | GivenClose | Note | Objection | LostSteps
 
 
 def read_whisper(data: bytes) -> Whisper:
