@@ -23,8 +23,18 @@ from backchannel.client.vault.head import VaultKey
 from backchannel.client.vault.outbox import Cursor, Owed
 from backchannel.client.vault.vault import DATABASE, HEAD, KEYS, Vault
 from backchannel.protocol.errors import StaleError
+from backchannel.protocol.expiry import PlaceKind
 from backchannel.protocol.secret import ClockValue, X25519Private
-from backchannel.protocol.types import ChannelId, ContentHash, Core, DropId, Hour, ThreadId
+from backchannel.protocol.types import (
+    ChannelId,
+    ContentHash,
+    Core,
+    DropId,
+    EpochId,
+    Hour,
+    ThreadId,
+    Timestamp,
+)
 from tests.support.people import ENTROPY, NOON, NORTH, PASSPHRASE, make_vault, message
 
 Made = tuple[Profile, VaultKey]
@@ -317,3 +327,118 @@ def test_a_draft_that_a_dead_process_left_is_cleared_away(tmp_path: Path) -> Non
     with Vault(profile, key, NOON) as vault:
         assert vault.channels.list() == []
     assert not draft.exists()
+
+
+def clocks(vault: Vault) -> set[bytes]:
+    return vault._expiry.keys.names(PlaceKind.CLOCK)
+
+
+def keep_clock(vault: Vault, name: bytes) -> None:
+    with vault.exclusive(NOON):
+        vault.set_clock(name, Hour(500_000), ClockValue(name * 2), 24)
+
+
+def test_a_clock_that_no_channel_names_is_erased_and_no_other(made: Made, vault: Vault) -> None:
+    one, two = EpochId(b"1" * 16), EpochId(b"2" * 16)
+    keep_clock(vault, one)
+    keep_clock(vault, two)
+    with vault.exclusive(NOON), vault.transaction():
+        vault.channels.put_epochs(NORTH, [one, two])
+    vault.sweep(NOON)
+    assert clocks(vault) == {one, two}
+    with vault.exclusive(NOON), vault.transaction():
+        vault.channels.put_epochs(NORTH, [two])
+    assert clocks(vault) == {one, two}
+    vault.sweep(NOON)
+    assert clocks(vault) == {two}
+    data = (made[0].vault / KEYS).read_bytes()
+    assert one * 2 not in data
+    assert two * 2 in data
+
+
+def test_a_clock_of_a_change_that_failed_is_erased(vault: Vault) -> None:
+    with abandoned(vault):
+        vault.set_clock(b"1" * 16, Hour(500_000), ClockValue(b"1" * 32), 24)
+        vault.channels.put_epochs(NORTH, [EpochId(b"1" * 16)])
+    assert vault.channels.epochs(NORTH) == set()
+    vault.sweep(NOON)
+    assert clocks(vault) == set()
+
+
+def test_a_channel_that_is_removed_takes_its_clocks_along(vault: Vault) -> None:
+    keep_clock(vault, b"1" * 16)
+    with vault.exclusive(NOON), vault.transaction():
+        vault.channels.put_epochs(NORTH, [EpochId(b"1" * 16)])
+        vault.channels.remove(NORTH)
+    vault.sweep(NOON)
+    assert clocks(vault) == set()
+
+
+DUE = Timestamp(NOON + 7000)
+
+
+def keep_draft(vault: Vault, text: bytes = b"a draft that nobody said") -> int:
+    with vault.exclusive(NOON), vault.transaction():
+        vault.drafts.add(NORTH, text, DUE, Hour(500_030), NOON, ENTROPY)
+    return vault.drafts.list(NORTH)[-1].number
+
+
+def test_a_draft_opens_until_its_hour_and_not_without_its_own_key(vault: Vault) -> None:
+    number, other = keep_draft(vault), keep_draft(vault, b"another")
+    assert vault.drafts.open(number, NOON) == b"a draft that nobody said"
+    with vault.exclusive(NOON), vault.transaction():
+        assert vault.drafts.remove(NORTH, number) == 1
+        assert vault.drafts.remove(NORTH, number) == 0
+    vault.sweep(NOON)
+    assert vault.drafts.open(number, NOON) is None
+    assert vault.drafts.open(other, NOON) == b"another"
+    assert vault.drafts.open(other, Timestamp(NOON + 30 * 3600)) is None
+
+
+def test_attack_58_an_old_copy_of_the_database_does_not_open_a_draft_that_was_sent(
+    made: Made, vault: Vault, tmp_path: Path
+) -> None:
+    number = keep_draft(vault)
+    vault.sweep(NOON)
+    copy = (made[0].vault / DATABASE).read_bytes()
+    with vault.exclusive(NOON), vault.transaction():
+        vault.drafts.remove(NORTH, number)
+    vault.sweep(NOON)
+    vault.close()
+    (made[0].vault / DATABASE).write_bytes(copy)
+    with Vault(*made, NOON) as old:
+        assert [each.number for each in old.drafts.list(NORTH)] == [number]
+        assert old.drafts.open(number, NOON) is None
+
+
+def test_the_text_of_a_draft_stands_in_no_file(made: Made, vault: Vault) -> None:
+    keep_draft(vault)
+    for path in made[0].vault.iterdir():
+        assert b"nobody said" not in path.read_bytes()
+
+
+def test_a_draft_is_refused_or_lapses(vault: Vault) -> None:
+    number = keep_draft(vault)
+    with vault.exclusive(NOON), vault.transaction():
+        vault.drafts.refuse(number, "too few")
+        assert vault.drafts.lapse(NORTH, Hour(500_029)) == 0
+    (draft,) = vault.drafts.list(NORTH)
+    assert (draft.refused, draft.due) == ("too few", DUE)
+    assert (draft.start, draft.end) == (NOON + 3600, NOON + 7200)
+    with vault.exclusive(NOON), vault.transaction():
+        assert vault.drafts.lapse(NORTH, Hour(500_030)) == 1
+
+
+def test_messages_are_found_by_id_and_cores_by_name(vault: Vault) -> None:
+    with vault.exclusive(NOON), vault.transaction():
+        for number in (1, 2):
+            vault.messages.add(message(number), NOON, ENTROPY)
+        name = ContentHash(bytes([9] * 32))
+        vault.cores.add(NORTH, name, Core(b"core"), Hour(500_020), NOON, ENTROPY)
+    assert vault.messages.find(NORTH, message(2).id, NOON) == [message(2)]
+    assert vault.messages.find(NORTH, message(3).id, NOON) == []
+    assert vault.cores.many(NORTH, [name, ContentHash(bytes(32))], NOON) == {name: b"core"}
+    assert vault.cores.count(NORTH) == 1
+    with vault.exclusive(NOON), vault.transaction():
+        vault.messages.remove(NORTH, message(2).author, message(2).id)
+    assert vault.messages.list(NORTH, NOON) == [message(1)]

@@ -10,16 +10,26 @@ from backchannel.client.vault.database import Database
 from backchannel.client.vault.head import VaultKey
 from backchannel.client.vault.vault import DATABASE, KEYS, Vault, expire
 from backchannel.protocol.errors import AuthenticationError, StaleError
-from backchannel.protocol.expiry import item_key, open_item
+from backchannel.protocol.expiry import PlaceKind, item_key, open_item
 from backchannel.protocol.secret import ClockValue, ExpiryKey, StoreKey
-from backchannel.protocol.types import ContentHash, Core, Hour, Timestamp
-from tests.support.people import ENTROPY, NOON, NORTH, message
+from backchannel.protocol.types import (
+    MAIN_THREAD,
+    ContentHash,
+    Core,
+    Hour,
+    ThreadId,
+    Timestamp,
+    hour_of,
+)
+from tests.support.people import ENTROPY, NOON, NORTH, add_channel, message
 
 Made = tuple[Profile, VaultKey]
 DAY = 24 * 3600
 AFTER = Timestamp(NOON + DAY)
 SECRET = "the bridge at four"
 CONTENT = ContentHash(b"c" * 32)
+HOUR = hour_of(NOON)
+THREAD = ThreadId(b"t" * 16)
 
 
 @pytest.fixture
@@ -201,3 +211,85 @@ def test_attack_30_a_torn_header_does_not_pass_for_a_later_hour(kept: Made, twin
     path.write_bytes(data)
     assert texts(kept, AFTER) == [b"next week"]
     assert opened_by(key, profile.vault / DATABASE, path.read_bytes()) == [b"next week"]
+
+
+LATER = Timestamp(NOON + 6 * 3600)
+
+
+def keep_two(vault: Vault) -> None:
+    """A message of ten hours in each of two threads, and a core beside each."""
+    with vault.exclusive(NOON), vault.transaction():
+        for number, thread in ((1, MAIN_THREAD), (2, THREAD)):
+            each = message(number, lifetime=10)._replace(thread=thread)
+            vault.messages.add(each, NOON, ENTROPY)
+            core = Core((b"\1" + HOUR.to_bytes(4)).ljust(4056, b"\0"))
+            vault.cores.add(NORTH, each.content, core, each.expires, NOON, ENTROPY)
+
+
+def shorten(vault: Vault, thread: ThreadId | None, lifetime: int, now: Timestamp) -> None:
+    with vault.exclusive(now), vault.transaction():
+        ends = vault.messages.shorten(NORTH, thread, lifetime, now, ENTROPY)
+        vault.cores.shorten(NORTH, ends if thread else None, lifetime, now, ENTROPY)
+    vault.sweep(now)
+
+
+def orders(vault: Vault, now: Timestamp) -> list[int]:
+    found = [each.order for each in vault.messages.list(NORTH, now)]
+    cores = vault.cores.many(NORTH, [message(number).content for number in (1, 2)], now)
+    assert [int.from_bytes(content) for content in cores] == found
+    return found
+
+
+def test_what_lives_shorter_from_now_on_is_under_keys_that_die_sooner(vault: Vault) -> None:
+    keep_two(vault)
+    shorten(vault, None, 8, NOON)
+    (name,) = vault._expiry.keys.names(PlaceKind.EXPIRY)
+    assert int.from_bytes(name[4:8]) == HOUR + 8
+    assert orders(vault, Timestamp(NOON + 7 * 3600)) == [1, 2]
+    assert orders(vault, Timestamp(NOON + 8 * 3600)) == []
+
+
+def test_a_thread_that_is_shortened_leaves_the_others(vault: Vault) -> None:
+    keep_two(vault)
+    shorten(vault, THREAD, 3, NOON)
+    assert orders(vault, Timestamp(NOON + 2 * 3600)) == [1, 2]
+    assert orders(vault, Timestamp(NOON + 3 * 3600)) == [1]
+
+
+def test_what_would_be_over_by_now_is_gone_at_once(vault: Vault) -> None:
+    keep_two(vault)
+    shorten(vault, None, 6, LATER)
+    assert orders(vault, LATER) == []
+    assert vault._expiry.keys.names(PlaceKind.EXPIRY) == set()
+
+
+def test_nothing_lives_longer_by_being_shortened(vault: Vault) -> None:
+    keep_two(vault)
+    shorten(vault, None, 20, NOON)
+    shorten(vault, None, 10, NOON)
+    assert orders(vault, Timestamp(NOON + 10 * 3600)) == []
+    assert {each.expires for each in vault.messages.list(NORTH, NOON)} == {HOUR + 10}
+
+
+def test_attack_58_an_old_copy_dies_sooner_too(made: Made) -> None:
+    profile, key = made
+    with Vault(profile, key, NOON) as vault:
+        add_channel(vault)
+        keep_two(vault)
+        vault.sweep(NOON)
+        copy = (profile.vault / DATABASE).read_bytes()
+        shorten(vault, None, 3, NOON)
+        assert orders(vault, NOON) == [1, 2]
+    (profile.vault / DATABASE).write_bytes(copy)
+    with Vault(profile, key, NOON) as old:
+        assert orders(old, NOON) == []
+
+
+def test_a_clock_dies_sooner_where_its_channel_lives_shorter(vault: Vault) -> None:
+    name = b"1" * 16
+    with vault.exclusive(NOON):
+        vault.set_clock(name, HOUR, ClockValue(bytes(32)), 24)
+        vault.set_clock(name, HOUR, ClockValue(bytes(32)), 6)
+        vault.set_clock(name, HOUR, ClockValue(bytes(32)), 12)
+    with vault.exclusive(Timestamp(NOON + 10 * 3600)):
+        assert vault.clock(name)[0] == HOUR + 10 - 6 - 2
