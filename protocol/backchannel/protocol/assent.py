@@ -4,6 +4,9 @@ leaves, words compared, consents, vouches, the floor.
 Takes authentic content only, of somebody who may say it.
 """
 
+from collections.abc import Callable
+from typing import Any, Final
+
 import msgspec
 
 from backchannel.protocol import command as commands
@@ -55,35 +58,8 @@ def told(reception: Reception, sender: Slot, whole: Partial, content: Content) -
 
 def note(state: ChannelState, sender: Slot, whole: Partial, content: Content) -> list[Event]:
     """Take in what somebody told, oneself included."""
-    hour = whole.hour
-    match content:
-        case Leave():
-            state.leavers.setdefault(sender, hour)
-        case Compared():
-            state.compared[sender] = content.identities
-        case Proposal():
-            _propose(state, sender, content, hour)
-        case Consent():
-            _consent(state, sender, content)
-        case Floor():
-            state.floor = Slot(content.holders[0]) if content.holders else None
-            state.hands = [each for each in state.hands if each != state.floor]
-        case Hand():
-            others = [each for each in state.hands if each != sender]
-            state.hands = [*others, sender] if content.raised else others
-        case Candidate():
-            _present(state, sender, content, hour)
-        case Vouch():
-            _vouch(state, sender, content)
-        case Paraphrase():
-            expires = Hour(hour + state.lifetime)
-            return [Rephrased(MessageId(content.about), sender, content.text, expires)]
-        case Release():
-            expires = Hour(hour + state.lifetime)
-            return [Released(MessageId(content.about), sender, content.words, expires)]
-        case _:
-            pass
-    return []
+    noted = _NOTED.get(type(content))
+    return noted(state, sender, content, whole.hour) if noted is not None else []
 
 
 def _echo(reception: Reception, sender: Slot, echo: Echo) -> None:
@@ -101,34 +77,82 @@ def _prekey(state: ChannelState, sender: Slot, content: Prekey) -> None:
         peer.bundle = Bundle(peer.bundle.identity, HybridPublic.parse(content.prekey))
 
 
-def _propose(state: ChannelState, sender: Slot, proposal: Proposal, hour: Hour) -> None:
+def _leave(state: ChannelState, sender: Slot, _content: Leave, hour: Hour) -> list[Event]:
+    state.leavers.setdefault(sender, hour)
+    return []
+
+
+def _compare(state: ChannelState, sender: Slot, content: Compared, _hour: Hour) -> list[Event]:
+    state.compared[sender] = content.identities
+    return []
+
+
+def _propose(state: ChannelState, sender: Slot, proposal: Proposal, hour: Hour) -> list[Event]:
     """Of one facilitator the newest; who proposes agrees."""
     name = policy_hash(proposal.policy)
-    if name in state.proposals:
-        return
-    others = {n: each for n, each in state.proposals.items() if each.by != sender}
-    state.proposals = {**others, name: Proposed(proposal.policy, sender, hour, (sender,))}
+    if name not in state.proposals:
+        others = {n: each for n, each in state.proposals.items() if each.by != sender}
+        state.proposals = {**others, name: Proposed(proposal.policy, sender, hour, (sender,))}
+    return []
 
 
-def _consent(state: ChannelState, sender: Slot, consent: Consent) -> None:
+def _consent(state: ChannelState, sender: Slot, consent: Consent, _hour: Hour) -> list[Event]:
     proposed = state.proposals.get(consent.policy)
     if proposed is not None and sender not in proposed.yes:
         yes = (*proposed.yes, sender)
         state.proposals[consent.policy] = msgspec.structs.replace(proposed, yes=yes)
+    return []
 
 
-def _present(state: ChannelState, sender: Slot, who: Candidate, hour: Hour) -> None:
+def _floor(state: ChannelState, _sender: Slot, content: Floor, _hour: Hour) -> list[Event]:
+    state.floor = Slot(content.holders[0]) if content.holders else None
+    state.hands = [each for each in state.hands if each != state.floor]
+    return []
+
+
+def _hand(state: ChannelState, sender: Slot, content: Hand, _hour: Hour) -> list[Event]:
+    others = [each for each in state.hands if each != sender]
+    state.hands = [*others, sender] if content.raised else others
+    return []
+
+
+def _present(state: ChannelState, sender: Slot, who: Candidate, hour: Hour) -> list[Event]:
     mine = [name for name, each in state.candidates.items() if each.by == sender]
-    if who.identity in state.candidates or len(mine) >= limits.CANDIDATES:
-        return
-    state.candidates[who.identity] = Vouched(who.alias, who.party, who.role, sender, hour)
+    if who.identity not in state.candidates and len(mine) < limits.CANDIDATES:
+        state.candidates[who.identity] = Vouched(who.alias, who.party, who.role, sender, hour)
+    return []
 
 
-def _vouch(state: ChannelState, sender: Slot, vouch: Vouch) -> None:
+def _vouch(state: ChannelState, sender: Slot, vouch: Vouch, _hour: Hour) -> list[Event]:
     known = state.candidates.get(vouch.identity)
     if known is not None and sender not in known.vouched:
         kept = msgspec.structs.replace(known, vouched=(*known.vouched, sender))
         state.candidates[vouch.identity] = kept
+    return []
+
+
+def _rephrase(state: ChannelState, sender: Slot, content: Paraphrase, hour: Hour) -> list[Event]:
+    expires = Hour(hour + state.lifetime)
+    return [Rephrased(MessageId(content.about), sender, content.text, expires)]
+
+
+def _release(state: ChannelState, sender: Slot, content: Release, hour: Hour) -> list[Event]:
+    expires = Hour(hour + state.lifetime)
+    return [Released(MessageId(content.about), sender, content.words, expires)]
+
+
+_NOTED: Final[dict[type, Callable[[ChannelState, Slot, Any, Hour], list[Event]]]] = {
+    Leave: _leave,
+    Compared: _compare,
+    Proposal: _propose,
+    Consent: _consent,
+    Floor: _floor,
+    Hand: _hand,
+    Candidate: _present,
+    Vouch: _vouch,
+    Paraphrase: _rephrase,
+    Release: _release,
+}
 
 
 def identities(roster: Roster) -> bytes:

@@ -199,7 +199,7 @@ def _begin(posting: Posting) -> Beginning:
 
 
 def _common(state: ChannelState) -> Epoch:
-    """Where everybody reads who may have adopted a rival: the epoch in which both were announced."""
+    """Where all read who may have adopted a rival: the epoch in which both were announced."""
     told = {rival.epoch for rival in state.rivals.values()}
     open_ = [e for e in state.epochs if e.id in told and not (e.ending and e.ending.sealed)]
     return open_[0] if open_ else state.epoch
