@@ -182,6 +182,8 @@ def test_attack_61_two_rosters_shown_to_two_halves(room: World) -> None:
         member.tick()  # the echo into the epoch that both read
         member.flush()
     room.settle([room[1], room[2]])
+    room.pass_time(seconds=limits.PATIENCE)
+    room.settle([room[1], room[2]])
     assert "foreign" in alarms(room[1])
     assert "foreign" in alarms(room[2])
 

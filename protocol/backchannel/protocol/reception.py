@@ -11,7 +11,7 @@ from backchannel.protocol.core import Head
 from backchannel.protocol.epoch import EpochClock
 from backchannel.protocol.errors import RefusedError, UnknownError
 from backchannel.protocol.outcome import Keep
-from backchannel.protocol.state import ChannelState, Epoch, Peer
+from backchannel.protocol.state import ChannelState, Ending, Epoch, Peer
 from backchannel.protocol.types import (
     ContentHash,
     Core,
@@ -59,9 +59,8 @@ class Reception(NamedTuple):
         if slot == self.state.me:
             msg = "a core speaks as me, and I did not send it"
             raise RefusedError(msg)
-        ending = self.epoch.ending
-        peer = ending.gone.get(slot) if ending is not None else None
-        peer = peer or self.state.peers.get(slot)
+        stood = (ending.gone.get(slot) for ending in self._endings())
+        peer = next(filter(None, stood), None) or self.state.peers.get(slot)
         if peer is None:
             msg = "a core of somebody who is not in my roster"
             raise UnknownError(msg)
@@ -71,9 +70,15 @@ class Reception(NamedTuple):
         """Whether a core may still count: who did not come along speaks only from the past of the
         heads that the next roster names, or of what those who stay say.
         """
-        ending = self.epoch.ending
-        named = self.state.transcript.missing
-        return ending is None or slot not in ending.bound or self.hash in {*ending.past, *named}
+        bounds = [ending for ending in self._endings() if slot in ending.bound]
+        return self.hash in self.state.transcript.missing or all(
+            self.hash in ending.past for ending in bounds
+        )
+
+    def _endings(self) -> list[Ending]:
+        """Of this epoch and of those after it: who went later stood here, and speaks no more."""
+        later = [each for each in self.state.epochs if each.number >= self.epoch.number]
+        return [each.ending for each in later if each.ending is not None]
 
     def of_my_time(self, roster: RosterHash) -> bool:
         """Whether a core under this roster is one that this member should be able to read.
