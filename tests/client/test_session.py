@@ -1,26 +1,46 @@
 """A channel in the vault: every change whole or not at all, nothing kept past its hour."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from backchannel.client import session
-from backchannel.client.errors import NoVoucher, Refused, UsageMistake
-from backchannel.client.session import Session, change, look, mark_read, name_of
+from backchannel.client import refusals, session, standing
+from backchannel.client.errors import DropFull, NoVoucher, Refused, UsageMistake
+from backchannel.client.outbox import Refusal
+from backchannel.client.session import Session, change, look, mark_read, mark_seen, name_of
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import command
 from backchannel.protocol.channel import Channel
-from backchannel.protocol.outcome import Arrival, Expired, Said
+from backchannel.protocol.errors import ForbiddenError
+from backchannel.protocol.outcome import (
+    NOBODY,
+    Acted,
+    Alarm,
+    Arrival,
+    Change,
+    Ended,
+    Event,
+    Expired,
+    Lost,
+    Offered,
+    Released,
+    Rephrased,
+    Replaced,
+    Said,
+)
 from backchannel.protocol.primitives import x25519_public
 from backchannel.protocol.roster import Disclosure, Entry, Policy, Relay
-from backchannel.protocol.secret import X25519Private
+from backchannel.protocol.secret import FileKey, X25519Private
 from backchannel.protocol.types import (
     MAIN_THREAD,
     ContentHash,
     DropId,
     Hour,
     MessageId,
+    RosterHash,
     Slot,
     Timestamp,
     hour_of,
@@ -190,3 +210,115 @@ def test_what_never_left_and_nobody_could_open_is_let_go_and_counted(vault: Vaul
         opened.tick()
     assert shown(vault).summary["unsent"] == 1
     assert [row.operation for row in vault.outbox.pending()] == [1]
+
+
+def take(vault: Vault, *events: Event, now: Timestamp = NOON) -> None:
+    with change(vault, "North", now, ENTROPY) as opened:
+        opened._take_in(list(events))
+
+
+def plains(vault: Vault) -> list[dict[str, object]]:
+    kept = vault.messages.list(shown(vault).row.id, NOON)
+    return [json.loads(each.plain) for each in kept]
+
+
+def test_an_alarm_stays_until_somebody_has_seen_it_and_is_told_once(vault: Vault) -> None:
+    alarm = Alarm("fork", Slot(0), b"\1\2")
+    take(vault, alarm, alarm, Alarm("rival", NOBODY))
+    assert shown(vault).summary["alarms"] == [
+        {"kind": "fork", "alias": "Fox", "name": "0102", "at": hour_of(NOON)},
+        {"kind": "rival", "alias": "", "name": "", "at": hour_of(NOON)},
+    ]
+    document = standing.of_channel(vault.channels.list()[0], hour_of(NOON))
+    assert [each["kind"] for each in document["alarms"]] == ["fork", "rival"]
+    mark_seen(vault, "North", NOON)
+    mark_seen(vault, "North", NOON)
+    assert shown(vault).summary["alarms"] == []
+
+
+def test_attack_what_goes_beyond_a_role_is_counted_and_an_alarm(vault: Vault) -> None:
+    with change(vault, "North", NOON, ENTROPY) as opened:
+        error = ForbiddenError("an observer does not speak", 0)
+        with mock.patch.object(Channel, "receive", side_effect=error):
+            arrival = Arrival(DropId(bytes(16)), hour_of(NOON), bytes(4096))
+            assert opened.receive(arrival) == []
+            assert opened.receive(arrival, again=True) == []
+    about = shown(vault).summary
+    assert (about["refused"], [each["kind"] for each in about["alarms"]]) == (1, ["forbidden"])
+
+
+def test_news_stay_until_somebody_has_seen_them_and_the_newest_are_kept(vault: Vault) -> None:
+    take(vault, Lost(3), Ended("removed", Slot(0)), Replaced(Slot(0)))
+    found = shown(vault).summary["notices"]
+    assert [(each["what"], each["alias"], each["detail"]) for each in found] == [
+        ("lost", "", "3"),
+        ("ended", "Fox", "removed"),
+        ("replaced", "Fox", ""),
+    ]
+    take(vault, *(Lost(version) for version in range(100)))
+    assert [each["detail"] for each in shown(vault).summary["notices"]][-1] == "99"
+    assert len(shown(vault).summary["notices"]) == 32
+    mark_seen(vault, "North", NOON)
+    assert shown(vault).summary["notices"] == []
+
+
+def test_every_kind_is_kept_as_a_document_with_the_name_of_that_time(vault: Vault) -> None:
+    hour, ends = hour_of(NOON), Hour(hour_of(NOON) + 5)
+    text = said(1, 0, hour, ends)._replace(authority=2, release=1, carried=True, quote="Quoth")
+    note = said(2, 9, hour, ends)._replace(to=Slot(0), about=b"\7" * 16)
+    nobodys = said(3, NOBODY, hour, ends)
+    file = Offered(
+        *(MessageId(b"\4" * 16), MAIN_THREAD, Slot(0), "minutes.pdf", 9, FileKey(bytes(32))),
+        *((ContentHash(b"\5" * 32),), hour, 1, ContentHash(b"\4" * 32), ends),
+    )
+    asked = Rephrased(MessageId(b"\1" * 16), Slot(0), "In other words.", ends)
+    given = Released(MessageId(b"\1" * 16), Slot(0), b"\6" * 32, ends)
+    change_ = Change("role", "Heron", "observer")
+    acted = Acted(4, "Fox", hour, RosterHash(b"\7" * 32), (change_,), ends)
+    take(vault, text, note, nobodys, file, asked, given, acted)
+    kept = {str(each["kind"]) + str(each["from"]): each for each in plains(vault)}
+    assert kept["textFox"]["authority"] == "checked"
+    assert kept["textFox"]["release"] == "exact"
+    assert kept["textFox"]["carried"] is True
+    assert (kept["notemember 9"]["to"], kept["notemember 9"]["about"]) == ("Fox", "07" * 16)
+    assert kept["text"]["text"] == "Hm."
+    assert (kept["fileFox"]["name"], kept["fileFox"]["index"]) == ("minutes.pdf", ["05" * 32])
+    assert kept["paraphraseFox"]["about"] == kept["releaseFox"]["about"] == "01" * 16
+    changes = [{"what": "role", "alias": "Heron", "detail": "observer"}]
+    assert (kept["actFox"]["version"], kept["actFox"]["changes"]) == (4, changes)
+    assert len(shown(vault).summary["unread"]) == 2  # the note, and what nobody said
+
+
+def test_a_message_that_waits_for_its_release_is_counted_until_then(vault: Vault) -> None:
+    hour, ends = hour_of(NOON), Hour(hour_of(NOON) + 5)
+    take(vault, said(1, 0, hour, ends))
+    about = MessageId(bytes([1] * 16))
+    take(vault, Rephrased(about, Slot(3), "In other words.", ends))
+    take(vault, Rephrased(MessageId(bytes(16)), Slot(3), "Not mine.", ends))
+
+    def asked(now: Hour) -> object:
+        return standing.of_channel(vault.channels.list()[0], now)["asked_release"]
+
+    assert (asked(hour), asked(ends)) == (1, 0)
+    take(vault, Released(about, Slot(0), bytes(32), ends))
+    assert asked(hour) == 0
+
+
+def test_own_words_said_again_stand_in_the_place_of_the_first(vault: Vault) -> None:
+    hour = hour_of(NOON)
+    first = said(1, 0, hour, Hour(hour + 5))
+    again = first._replace(hash=ContentHash(b"\2" * 32), expires=Hour(hour + 9))
+    take(vault, first)
+    take(vault, again)
+    (kept,) = vault.messages.list(shown(vault).row.id, NOON)
+    assert (kept.content, kept.expires) == (again.hash, again.expires)
+
+
+def test_what_a_full_drop_of_the_current_epoch_refused_stays_owed(vault: Vault) -> None:
+    before = shown(vault).row
+    with change(vault, "North", NOON, ENTROPY) as opened:
+        refusals.settle(
+            vault, opened, [Refusal(RELAY.url, opened.channel.polls()[0].drop.id, DropFull("F"))]
+        )
+    assert shown(vault).row.state == before.state
+    assert owed(vault) == 1

@@ -11,6 +11,7 @@ from backchannel.client.profile import Profile
 from backchannel.client.vault.head import VaultKey
 from backchannel.client.vault.outbox import Cursor
 from backchannel.client.vault.vault import KEYS, Vault
+from backchannel.protocol.expiry import PlaceKind
 from backchannel.protocol.types import DropId, Hour, Timestamp
 from tests.support.people import NOON, NORTH, add_channel, make_vault
 
@@ -186,3 +187,44 @@ make_vault(Path(sys.argv[1]))
     profile, key = make_vault(home)
     with Vault(profile, key, NOON) as vault:
         assert vault.channels.list() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("writes", [1, 2, 3, 4])
+def test_killed_while_an_epoch_takes_the_place_of_another_the_channel_has_its_clocks(
+    made: tuple[Profile, VaultKey], writes: int
+) -> None:
+    """Clocks go in before the rows that name them, and out after: whatever rows are there have
+    theirs; what nobody names goes with the next sweep.
+    """
+    profile, key = made
+    body = f"""
+from backchannel.protocol.secret import ClockValue
+def turn(*names):
+    with vault.exclusive(NOON):
+        with vault.transaction():
+            for name in names:
+                vault.set_clock(name, Hour(500_000), ClockValue(name * 2), 24)
+            vault.channels.put_epochs(NORTH, names)
+        vault.forget_keys()
+turn(b"1" * 16, b"2" * 16)
+real, calls = os.pwrite, []
+def pwrite(*rest):
+    calls.append(rest)
+    if len(calls) == {writes}:
+        die()
+    return real(*rest)
+os.pwrite = pwrite
+turn(b"2" * 16, b"3" * 16, b"4" * 16)
+die()
+"""
+    end(start(body, profile.data, key))
+    with Vault(profile, key, NOON) as vault:
+        names = vault.channels.epochs(NORTH)
+        before, after = {b"1" * 16, b"2" * 16}, {b"2" * 16, b"3" * 16, b"4" * 16}
+        assert names == (before if writes < 3 else after)
+        assert {name: vault.clock(name)[1].expose() for name in names} == {
+            name: name * 2 for name in names
+        }
+        vault.sweep(NOON)
+        assert vault._expiry.keys.names(PlaceKind.CLOCK) == names

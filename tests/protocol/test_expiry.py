@@ -458,6 +458,46 @@ def test_a_clock_moves_as_derived_and_only_forwards(first: int, ahead: int, life
     assert keys.clock(NAME) == (kept + 1, value)
 
 
+def test_a_clock_takes_a_shorter_life_at_once_and_never_a_longer_one() -> None:
+    _, keys = fresh()
+    value = ClockValue(bytes(range(32)))
+    keys.set_clock(NAME, START, value, 24)
+    assert len(keys.set_clock(NAME, START, value, 6)) == 2
+    assert keys.set_clock(NAME, START, value, 12) == []
+    keys.advance(Hour(START + 10))
+    assert keys.clock(NAME)[0] == START + 10 - 6 - 2
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_clocks_of_one_hour_the_shorter_life_counts(first: bool) -> None:
+    """Power was lost between filling the new place and emptying the old one."""
+    value = bytes(range(32))
+    name = NAME.ljust(24, b"\0")
+    places = [Place(PlaceKind.CLOCK, name, START, lifetime, value) for lifetime in (24, 6)]
+    disk, _ = fresh()
+    for number, place in enumerate(places if first else places[::-1]):
+        disk[FIRST + number * PLACE : FIRST + (number + 1) * PLACE] = place.pack()
+    keys = ExpiryKeys(bytes(disk))
+    keys.advance(Hour(START + 10))
+    assert keys.clock(NAME)[0] == START + 10 - 6 - 2
+
+
+def test_every_key_is_named_and_erased_by_that_name() -> None:
+    disk, keys = fresh()
+    entropy = ScriptedEntropy()
+    key, writes = keys.add(START, Hour(START + 5), entropy)
+    put(disk, writes)
+    put(disk, keys.add_thread(NAME, Hour(START + 5), entropy)[1])
+    put(disk, keys.set_clock(NAME, START, ClockValue(bytes(range(32))), 24))
+    name = expiry.expiry_name(START, Hour(START + 5))
+    assert keys.names(PlaceKind.EXPIRY) == {name}
+    assert keys.names(PlaceKind.THREAD) == keys.names(PlaceKind.CLOCK) == {NAME}
+    put(disk, keys.erase(PlaceKind.EXPIRY, name))
+    assert keys.names(PlaceKind.EXPIRY) == set()
+    assert keys.names(PlaceKind.THREAD) == {NAME}
+    assert key.expose() not in disk
+
+
 def test_attack_58_an_older_copy_opens_nothing_of_a_later_day() -> None:
     """Even with the vault's key and all items: only what was stored up to the copy's own day."""
     disk, keys = fresh()
