@@ -69,9 +69,9 @@ def _yours(each: Document) -> Iterator[str]:
 
 def _candidate(candidate: Document, wanted: int) -> str:
     who = f"{candidate['alias']} ({candidate['party']}, {candidate['role']})"
-    said = f"{who} is presented; {len(candidate['vouched'])} of {wanted} vouch"
-    objected = ", somebody objects" if candidate["objected"] else ""
-    return f"{said}{objected}{'' if candidate['mine'] else '; what do you say?'}"
+    said = f"{who} is presented: {len(candidate['vouched'])} vouched, {wanted} must"
+    objected = "; somebody objects" if candidate["objected"] else ""
+    return f"{said}{objected}.{'' if candidate['mine'] else ' What do you say?'}"
 
 
 def _members(each: Document) -> Iterator[str]:

@@ -47,7 +47,7 @@ _ALARM: Final = {
 _NOTICE: Final = {
     "ended": "You are a member no more ({detail}).",
     "lost": "Another facilitator was first; your change was not made. Do it again if still wanted.",
-    "shortened": "What is said {detail} now.",
+    "shortened": "What is said is kept shorter: {detail}.",
     "replaced": "{alias} greeted anew: their program had lost its keys. Compare words again.",
     "refused-draft": "An unattributed message was not sent: {detail}",
     "unsent": "{detail}",
@@ -60,7 +60,7 @@ def done(change: Mapping[str, str]) -> str:
     if change["what"] == "policy":
         for name, words in _RULES.items():
             detail = detail.replace(f"{name} ", f"{words} ")
-    if change["what"] == "role":
+    if change["what"] in {"came", "role"}:
         detail = f"{'an' if detail[:1] in 'aeiou' else 'a'} {detail}"
     return _DID.get(change["what"], "{what}").format(**{**change, "detail": detail})
 

@@ -4,9 +4,7 @@ Owns what is the same for every verb, and how a change of the roster ends. Print
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeVar
-
-import click
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from backchannel.client.app import App
 from backchannel.client.errors import ClientError
@@ -17,9 +15,8 @@ from backchannel.protocol.command import Command
 from backchannel.protocol.outcome import Event, RosterAdopted
 from backchannel.protocol.state import ChannelState
 
-yes_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--yes", is_flag=True, help="Do not ask."
-)
+if TYPE_CHECKING:
+    from backchannel.client.vault.vault import Vault
 
 T = TypeVar("T", bound=Event)
 Make = Callable[[ChannelState], Command]
@@ -79,12 +76,20 @@ def change(app: App, channel: str | None, make: Make) -> Changed:
         with allowed():
             command = make(before)
         sync.act(row.name, command, RosterAdopted)
-        problem = sync.send(row.name)
-        state = look(vault, row.name, app.now(), app.entropy).state
-        if problem is None and state.draft is not None:
-            problem = _caught(lambda: sync.channel(row.name))
-            state = look(vault, row.name, app.now(), app.entropy).state
+        state, problem = read_back(app, vault, sync, row.name)
     return Changed(Done(row.name, state, None, problem), before, _end(before, state, problem))
+
+
+def read_back(
+    app: App, vault: "Vault", sync: Sync, name: str
+) -> tuple[ChannelState, ClientError | None]:
+    """Deliver, and look whether a change holds; why something is still owed."""
+    problem = sync.send(name)
+    state = look(vault, name, app.now(), app.entropy).state
+    if problem is None and state.draft is not None:
+        problem = _caught(lambda: sync.channel(name))
+        state = look(vault, name, app.now(), app.entropy).state
+    return state, problem
 
 
 def _end(before: ChannelState, after: ChannelState, problem: ClientError | None) -> End:
@@ -109,12 +114,12 @@ def conclude(app: App, changed: Changed, about: dict[str, Any], *said: str) -> N
     done, end = changed.done, changed.end
     app.ui.show(
         {"channel": done.name, **about, "state": end, "version": done.state.current().version},
-        *_END.get(end, said),
+        *END.get(end, said),
     )
     done.owe("It is decided, and goes with the next sync: do not do it again.")
 
 
-_END: dict[End, tuple[str, ...]] = {
+END: dict[End, tuple[str, ...]] = {
     "waits": (
         "Sent. It holds once it comes back from the relay: another facilitator may be first.",
         "next: backchannel sync",

@@ -85,7 +85,9 @@ class Reader:
 
     def _print_gap(self, gap: _Gap) -> None:
         hour, name = phrases.stamp(gap.hour), gap.name.hex()[:16]
-        self._app.ui.show({"channel": self._name, "kind": "gap", "missing": name, "before": hour})
+        self._app.ui.show(
+            {"channel": self._name, "kind": "gap", "text": "", "missing": name, "before": hour}
+        )
         if not self._app.ui.json:
             self._begin_hour(gap.hour)
             self._app.ui.say(_GAP)
@@ -122,11 +124,14 @@ def _spread(head: str, left: str) -> list[str]:
 
 
 def _gaps(state: ChannelState) -> list[_Gap]:
-    """Each missing post before the first that names it."""
+    """Each missing post before the first that names it; once it was asked for, since most are only
+    late.
+    """
     gaps: dict[ContentHash, _Gap] = {}
+    unasked = {each.name for each in state.wants if each.kind == "core" and not each.times}
+    missing = state.transcript.missing.keys() - unasked
     for post in state.transcript.posts.values():
-        for parent in post.parents:
-            if parent in state.transcript.missing:
-                gap = _Gap(post.hour, post.order, parent)
-                gaps[parent] = min(gap, gaps.get(parent, gap))
+        for parent in missing.intersection(post.parents):
+            gap = _Gap(post.hour, post.order, parent)
+            gaps[parent] = min(gap, gaps.get(parent, gap))
     return sorted(gaps.values())

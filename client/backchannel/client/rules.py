@@ -6,6 +6,8 @@ from backchannel.client import phrases
 from backchannel.protocol.permission import MAY, Act
 from backchannel.protocol.roster import ROLES, Policy, Role
 
+UNATTRIBUTED: Final = "speak unattributed"
+"""Where the policy allows it."""
 DEEDS: Final[tuple[tuple[str, tuple[Act, ...]], ...]] = (
     ("read, compare words, leave", ("compared", "leave")),
     ("agree to longer lives", ("consent",)),
@@ -13,7 +15,7 @@ DEEDS: Final[tuple[tuple[str, tuple[Act, ...]], ...]] = (
     ("ask for the floor", ("hand",)),
     ("let a message be carried", ("release",)),
     ("begin threads", ("threads",)),
-    ("speak unattributed", ("unattributed",)),
+    (UNATTRIBUTED, ("unattributed",)),
     ("vouch, or object", ("vouch",)),
     ("invite and admit", ("invite", "candidate")),
     ("remove, roles, rules, epochs", ("roster", "proposal")),

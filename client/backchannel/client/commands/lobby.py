@@ -1,20 +1,24 @@
 """`lobby`, `admit`, `refuse`: who answered an invite, and whether they come in."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from backchannel.client import phrases
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option
-from backchannel.client.errors import Declined, NotFound
+from backchannel.client.errors import Declined, NotFound, Refused
 from backchannel.client.options import verb
 from backchannel.client.verdict import queued
 
 if TYPE_CHECKING:
+    from backchannel.client.deed import End
     from backchannel.client.sync import Sync
     from backchannel.client.vault.vault import Vault
-    from backchannel.protocol.command import Admit, Refuse
     from backchannel.protocol.lobby import Waiting
+    from backchannel.protocol.state import ChannelState
+
+Document = dict[str, Any]
 
 
 @verb("lobby")
@@ -30,17 +34,20 @@ def lobby(app: App, channel: str | None) -> None:
         state = look(vault, row.name, app.now(), app.entropy).state
         with allowed():
             close_secret(state)
-    guests = [_guest(each) for each in waiting(state)]
+    guests = [_guest(each) | _said(state, each.alias) for each in waiting(state)]
+    coming = [e.join.alias for e in state.guests if e.state == "admitting" and e.join]
     burnt = [each.card.invited.alias for each in state.guests if each.state == "burnt"]
     open_ = [each.card.invited.alias for each in state.guests if each.state == "open"]
     app.ui.show(
-        {"waiting": guests, "burnt": burnt, "invited": open_}, *_lines(guests, burnt, open_)
+        {"waiting": guests, "admitting": coming, "burnt": burnt, "invited": open_},
+        *_lines(guests, burnt, open_),
+        *(f"{name} comes in once the relay has the new list of members." for name in coming),
     )
     if problem is not None:
         raise problem
 
 
-def _guest(each: "Waiting") -> dict[str, str]:
+def _guest(each: "Waiting") -> Document:
     from backchannel.protocol.words import spoken
 
     return {
@@ -52,17 +59,44 @@ def _guest(each: "Waiting") -> dict[str, str]:
     }
 
 
-def _lines(guests: list[dict[str, str]], burnt: list[str], open_: list[str]) -> list[str]:
+def _said(state: "ChannelState", alias: str) -> Document:
+    """What members say of somebody who waits."""
+    from backchannel.protocol.alias import alike
+
+    found = next((each for each in state.candidates.values() if alike(each.alias, alias)), None)
+    return {
+        "vouches": state.policy.vouches,
+        "presented": found is not None,
+        "vouched": len(found.vouched) if found else 0,
+        "objected": found.objected if found else False,
+    }
+
+
+def _step(each: Document) -> tuple[str, str]:
+    """Why somebody who waits does not come in yet, if so; and what to do next."""
+    name = _quoted(each["alias"])
+    if each["objected"]:
+        return "Somebody objects, so the door stays shut.", f"backchannel refuse {name}"
+    if each["vouched"] >= each["vouches"]:
+        return "", f"backchannel admit {name}"
+    if not each["presented"]:
+        wanted = phrases.count(each["vouches"], "member")
+        return f"Before you may admit, {wanted} must vouch.", f"backchannel present {name}"
+    return f"{each['vouched']} vouched of {each['vouches']} that are needed.", "backchannel lobby"
+
+
+def _lines(guests: list[Document], burnt: list[str], open_: list[str]) -> list[str]:
     lines = []
     for each in guests:
         lines += [
             f"{each['alias']} ({each['party']}, {each['role']}) waits.",
             f"    {each['check_words']}",
+            *filter(None, [_step(each)[0]]),
         ]
     if guests:
         lines += [
             "Compare the six words by voice before you admit anybody.",
-            f"next: backchannel admit {_quoted(guests[0]['alias'])}",
+            f"next: {_step(guests[0])[1]}",
         ]
     lines += [
         f"Two people answered the invite for {name}: nobody is admitted on it. Invite again."
@@ -80,22 +114,63 @@ def _lines(guests: list[dict[str, str]], burnt: list[str], open_: list[str]) -> 
 @channel_option
 def admit(app: App, *, alias: str, yes: bool, channel: str | None) -> None:
     """Admit somebody who waits, once the six words agree."""
+    from backchannel.client.deed import END, read_back
     from backchannel.client.sync import Sync
     from backchannel.protocol.command import Admit
+    from backchannel.protocol.outcome import RosterAdopted
 
     with app.vault() as vault, Sync(app, vault) as sync:
-        name, guest = _find(app, vault, sync, alias, channel)
-        about = {"alias": guest.alias, "channel": name}
+        name, guest, state = _find(app, vault, sync, alias, channel)
+        about: Document = {"alias": guest.alias, "channel": name}
+        _refuse_early(about | _said(state, guest.alias))
         if app.ui.json or (app.ui.can_ask and not yes):
             about |= _guest(guest)
-        if app.ui.can_ask and not yes:
+        asked = app.ui.can_ask and not yes
+        if asked:
             _compare(app, about)
-        _decide(app, sync, name, Admit(guest.alias), about)
+        sync.act(name, Admit(guest.alias), RosterAdopted)
+        state, problem = read_back(app, vault, sync, name)
+        if yes or asked:
+            _mark(sync, name, state, guest.alias)
+    end = _end(state, guest.alias, queued=problem is not None)
+    app.ui.show(
+        about | {"state": {"done": "admitted"}.get(end, end)},
+        *(END.get(end) or (f"{guest.alias} is admitted to {name}.",)),
+    )
+    if end == "done":
+        app.ui.say("next: backchannel members   and compare its ten words, all together, once")
+    if problem is not None:
+        raise queued(problem, "It is decided, and takes effect with the next sync.")
+
+
+def _refuse_early(each: Document) -> None:
+    why, step = _step(each)
+    if why:
+        msg = f"{why} {each['alias']} was not admitted."
+        raise Refused(msg, step)
+
+
+def _mark(sync: "Sync", name: str, state: "ChannelState", alias: str) -> None:
+    """The six words were compared: that settles who this is."""
+    from backchannel.protocol.command import Compare
+    from backchannel.protocol.outcome import RosterAdopted
+
+    if state.current().named(alias) is not None:
+        sync.act(name, Compare((alias,)), RosterAdopted)
+
+
+def _end(state: "ChannelState", alias: str, *, queued: bool) -> "End":
+    """How an admission ended: it is a change of the roster."""
+    if queued:
+        return "queued"
+    if state.draft is not None:
+        return "waits"
+    return "done" if state.current().named(alias) else "lost"
 
 
 def _find(
     app: App, vault: "Vault", sync: "Sync", alias: str, channel: str | None
-) -> "tuple[str, Waiting]":
+) -> "tuple[str, Waiting, ChannelState]":
     from backchannel.client.session import allowed, look
     from backchannel.protocol.alias import alike
     from backchannel.protocol.lobby import close_secret, waiting
@@ -106,14 +181,14 @@ def _find(
         close_secret(state)
     for each in waiting(state):
         if alike(each.alias, alias) or alike(each.invited_as, alias):
-            return row.name, each
+            return row.name, each, state
     if problem is not None:
         raise problem
     msg = f"Nobody called {alias} waits in {row.name}."
     raise NotFound(msg, "backchannel lobby")
 
 
-def _compare(app: App, guest: dict[str, str]) -> None:
+def _compare(app: App, guest: Document) -> None:
     app.ui.say(f"{guest['alias']} ({guest['party']}, {guest['role']}) should see these words:")
     app.ui.say()
     app.ui.title(f"    {guest['check_words']}")
@@ -123,44 +198,20 @@ def _compare(app: App, guest: dict[str, str]) -> None:
         raise Declined(msg, f"if the words differ: backchannel refuse {_quoted(guest['alias'])}")
 
 
-def _decide(
-    app: App,
-    sync: "Sync",
-    name: str,
-    command: "Admit | Refuse",
-    about: dict[str, str],
-) -> None:
-    from backchannel.protocol.command import Admit
-    from backchannel.protocol.outcome import RosterAdopted
-
-    admitted = isinstance(command, Admit)
-    sync.act(name, command, RosterAdopted)
-    problem = sync.send(name)
-    state = "admitted" if admitted else "refused"
-    said = (
-        f"{about['alias']} is admitted to {name}."
-        if admitted
-        else f"{about['alias']} is not waited for any more."
-    )
-    app.ui.show(about | {"state": state if problem is None else "queued"}, said)
-    if admitted and problem is None:
-        app.ui.say("next: backchannel members   and compare its ten words, all together, once")
-    if problem is not None:
-        raise queued(problem, "It is decided, and takes effect with the next sync.")
-
-
 @verb("refuse")
 @click.argument("alias")
 @channel_option
 def refuse(app: App, *, alias: str, channel: str | None) -> None:
     """Refuse somebody who waits, or withdraw an invite that nobody has answered."""
-    from backchannel.client.sync import Sync
+    from backchannel.client.deed import perform
     from backchannel.protocol.command import Refuse
 
-    with app.vault() as vault, Sync(app, vault) as sync:
-        row, _ = sync.fresh(channel)
-        about = {"alias": alias, "channel": row.name}
-        _decide(app, sync, row.name, Refuse(alias), about)
+    done = perform(app, channel, lambda _state: Refuse(alias))
+    app.ui.show(
+        {"alias": alias, "channel": done.name, "state": "queued" if done.problem else "refused"},
+        f"{alias} is not waited for any more.",
+    )
+    done.owe("It is decided, and takes effect with the next sync.")
 
 
 def _quoted(alias: str) -> str:

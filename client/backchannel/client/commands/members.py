@@ -120,7 +120,7 @@ def whoami(app: App, channel: str | None) -> None:
     """Show who you are in a channel, and what you may do there. Asks no relay."""
     from backchannel.client.choosing import pick_channel
     from backchannel.client.people import member
-    from backchannel.client.rules import table
+    from backchannel.client.rules import UNATTRIBUTED, table
     from backchannel.client.session import allowed, look
 
     with app.vault() as vault:
@@ -130,6 +130,8 @@ def whoami(app: App, channel: str | None) -> None:
         entry = state.current().entry(state.me)
     you = member(state, entry)
     may = [deed for deed, roles in table() if roles[entry.role]]
+    if not state.policy.unattributed:
+        may = [deed for deed in may if deed != UNATTRIBUTED]
     about = {key: you[key] for key in ("alias", "party", "role", "floor", "hand")}
     app.ui.show({"channel": row.name, **about, "ended": state.ended, "may": may})
     if app.ui.json:

@@ -9,6 +9,8 @@ from backchannel.client.choosing import ROLES, channel_option
 from backchannel.client.errors import Declined, NotFound, UsageMistake
 from backchannel.client.options import verb
 
+_WIDE = 30  # columns
+
 if TYPE_CHECKING:
     from backchannel.protocol.command import SetRole
     from backchannel.protocol.state import ChannelState
@@ -65,9 +67,9 @@ def roles(app: App) -> None:
     app.ui.show({"roles": [{"deed": deed, **allowed} for deed, allowed in rows]})
     if app.ui.json:
         return
-    app.ui.title(f"{'':<29}" + "".join(f"{each:<13}" for each in ROLES).rstrip())
+    app.ui.title(f"{'':<{_WIDE}}" + "".join(f"{each:<13}" for each in ROLES).rstrip())
     for deed, allowed in rows:
         marks = "".join(f"{'yes' if allowed[each] else '-':<13}" for each in ROLES)
-        app.ui.say(f"{deed:<29}{marks}".rstrip())
+        app.ui.say(f"{deed:<{_WIDE}}{marks}".rstrip())
     app.ui.say()
     app.ui.say("Every member's program holds everybody to this table, the facilitators too.")

@@ -112,13 +112,14 @@ def shorten(app: App, *, topic: str, time: int, channel: str | None) -> None:
 def list_(app: App, *, offline: bool, channel: str | None) -> None:
     """List the threads, with how much of each is still there."""
     from backchannel.client.session import look
+    from backchannel.client.shown import opened
     from backchannel.client.sync import Sync
     from backchannel.protocol.types import MAIN_THREAD
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel, offline=offline)
         state = look(vault, row.name, app.now(), app.entropy).state
-        said = [each.thread for each in vault.messages.list(row.id, app.now())]
+        said = [each.message.thread for each in opened(vault.messages.list(row.id, app.now()))]
     threads = [(MAIN_THREAD, MAIN, state.lifetime)]
     threads += [(name, each.topic, each.lifetime) for name, each in state.threads.items()]
     rows, lines = [], []

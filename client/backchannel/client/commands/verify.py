@@ -77,9 +77,12 @@ def _show(app: App, channel: str | None) -> None:
 
 
 def _standing(each: dict[str, Any]) -> str:
-    own = "verified by you" if each["verified"] else f"not verified by you ({each['mark']})"
-    said = "says that it compared these very words" if each["compared"] else "has not said so"
-    return f"{each['alias']}: {own}; {said}"
+    from backchannel.client.people import NEW_KEYS
+
+    own = "you have compared words" if each["verified"] else "you have not compared words"
+    new = "came back with new keys, and " if each["mark"] == NEW_KEYS else ""
+    said = "; says that the ten agreed" if each["compared"] else ""
+    return f"{each['alias']}: {new}{own}{said}"
 
 
 def _mark(app: App, alias: str | None, channel: str | None) -> None:
