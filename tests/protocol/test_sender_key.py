@@ -22,7 +22,7 @@ from backchannel.protocol.errors import (
 from backchannel.protocol.labels import Label
 from backchannel.protocol.line import Line, Wrap
 from backchannel.protocol.primitives import hash_, kdf, mac, open_, pad
-from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MessageKey
+from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MaskKey, MessageKey
 from backchannel.protocol.sender_key import (
     GroupHeader,
     KeyHeader,
@@ -44,7 +44,18 @@ PARENTS = tuple(Parent(ContentHash(bytes([n]) * 32), n) for n in (9, 3, 255, 7))
 
 
 def wrap(slot: int, step: int = 1, use: int = 2) -> Wrap:
-    return Wrap(Step(step), use, MessageKey(bytes([slot, step, use, 0]) * 8))
+    return Wrap(Step(step), use, MessageKey(bytes([slot, step, use, 0]) * 8), mask(slot))
+
+
+def mask(slot: int) -> MaskKey:
+    """Of the line to a slot."""
+    return MaskKey(bytes([slot, 77]) * 16)
+
+
+def named(core: Core, slot: int) -> tuple[int, int]:
+    """Step and use, as the slot reads them."""
+    head = head_of(core)
+    return sender_key.wrapped(core, SENDER, Slot(slot), mask(slot), cast.clock, head)
 
 
 def wraps(*slots: int) -> Mapping[Slot, Wrap]:
@@ -377,19 +388,24 @@ def test_a_key_block_gives_all_peers_the_same_chain(count: int) -> None:
     for slot in slots:
         held = taken(slot, core)
         assert (held.id, held.chain.key, held.mac) == (own.id, own.chain, own.readers[slot])
-        assert sender_key.wrapped(core, slot) == (1, 2)
+        assert named(core, slot) == (1, 2)
         assert held.block == own.block == content_hash(core)
     assert len({seed.expose() for seed in own.readers.values()}) == count
 
 
 def test_an_entry_as_written() -> None:
-    """Key from the key rule, context `"wrap" | u8 sender | u8 j`; bound to head, j, step, use."""
+    """Key from the key rule, context `"wrap" | u8 sender | u8 j`; bound to head, j, step, use, and
+    these masked.
+    """
     secret = wrap(1).secret.expose() + cast.clock(cast.HOUR).expose()
     context = cast.HOUR.to_bytes(4) + bytes([6]) + b"wrap" + bytes([SENDER, 1])
     key = kdf(secret, KEY_HEAD.salt, Label.CORE_KEY, context, 64)[:32]
-    named = b"\0\0\1\2"
-    seed = open_(key, GIVEN.core[126:174], GIVEN.core[:70] + b"\1" + named)
-    assert GIVEN.core[122:126] == named
+    place = cast.HOUR.to_bytes(4) + bytes([6, SENDER, 1])
+    under = mask(1).expose() + cast.clock(cast.HOUR).expose()
+    hidden = kdf(under, KEY_HEAD.salt, Label.STEP_MASK, place, 4)
+    masked = bytes(a ^ b for a, b in zip(b"\0\0\1\2", hidden, strict=True))
+    seed = open_(key, GIVEN.core[126:174], GIVEN.core[:70] + b"\1" + masked)
+    assert GIVEN.core[122:126] == masked
     assert sender_key.generation_id(ChainSeed(seed)) == GIVEN.own.id
 
 
@@ -412,10 +428,24 @@ def test_two_readers_entries_cannot_be_swapped() -> None:
 def test_another_step_or_use_does_not_open(step: int, use: int) -> None:
     with pytest.raises(AuthenticationError):
         taken(1, key=wrap(1, step, use).secret)
-    named = Core(GIVEN.core[:122] + bytes([0, 0, step, use]) + GIVEN.core[126:])
-    assert sender_key.wrapped(named, Slot(1)) == (step, use)
+    turned = bytes([0, 0, 1 ^ step, 2 ^ use])
+    lie = bytes(a ^ b for a, b in zip(GIVEN.core[122:126], turned, strict=True))
+    other = Core(GIVEN.core[:122] + lie + GIVEN.core[126:])
+    assert named(other, 1) == (step, use)
     with pytest.raises(AuthenticationError):
-        taken(1, named)
+        taken(1, other)
+
+
+def test_attack_64_others_do_not_count_by_a_key_block_what_two_say() -> None:
+    """Step and use are noise to everybody else, and other noise in each core."""
+    seen = set()
+    for salt in range(50):
+        coins, head = ScriptedEntropy("as ever"), cast.head(Kind.KEY, salt)
+        _, core = sender_key.seal_key_block(SENDER, cast.ROSTER, wraps(1), cast.clock, head, coins)
+        assert named(core, 1) == (1, 2)
+        seen.add(core[122:126])
+        assert sender_key.wrapped(core, SENDER, Slot(1), mask(2), cast.clock, head) != (1, 2)
+    assert len(seen) == 50
 
 
 def test_the_highest_step_and_use() -> None:
@@ -423,7 +453,7 @@ def test_the_highest_step_and_use() -> None:
     _, core = sender_key.seal_key_block(
         SENDER, cast.ROSTER, {Slot(1): last}, cast.clock, KEY_HEAD, ScriptedEntropy()
     )
-    assert sender_key.wrapped(core, Slot(1)) == last[:2]
+    assert named(core, 1) == last[:2]
     assert taken(1, core, last.secret).chain.key is not None
 
 
@@ -432,7 +462,7 @@ def test_attack_69_the_generation_id_commits_to_the_seed() -> None:
     other = ChainSeed(b"o" * 32)
     front = GIVEN.core[:70]
     key = CoreKey(wrap(1).secret, cast.clock, KEY_HEAD, b"wrap" + bytes([SENDER, 1]))
-    wrapped = key.seal(other.expose(), front + b"\1" + b"\0\0\1\2")
+    wrapped = key.seal(other.expose(), front + b"\1" + GIVEN.core[122:126])
     core = Core(GIVEN.core[:126] + wrapped + GIVEN.core[174:])
     with pytest.raises(AuthenticationError, match="another generation"):
         taken(1, core)
@@ -477,8 +507,14 @@ def turn(own: Line, reader: Line, salt: int) -> Turn:
     return Turn(own, reader, core, held)
 
 
+def on_a_line(core: Core) -> tuple[Step, int]:
+    """Step and use, as Anna reads what Bela gives."""
+    (key,) = cast.answered().a.masks
+    return sender_key.wrapped(core, Slot(1), Slot(0), key, cast.clock, head_of(core))
+
+
 def opened(reader: Line, core: Core) -> tuple[Line, PeerGeneration]:
-    ((after, secret),) = line.redeem(reader, *sender_key.wrapped(core, Slot(0)))
+    ((after, secret),) = line.redeem(reader, *on_a_line(core))
     held = sender_key.open_key_block(
         core, KeyHeader.read(core), Slot(0), secret, cast.clock, head_of(core)
     )
@@ -496,9 +532,7 @@ def turns() -> tuple[Turn, ...]:
 
 
 def test_c4_a_use_opens_one_key_block_only() -> None:
-    assert [sender_key.wrapped(each.core, Slot(0)) for each in turns()] == [
-        (1, use) for use in range(6)
-    ]
+    assert [on_a_line(each.core) for each in turns()] == [(1, use) for use in range(6)]
     assert len({each.held.id for each in turns()}) == 6
 
 
@@ -537,7 +571,7 @@ def opens(core: Core, key: MessageKey) -> bool:
 def test_attack_09_a_key_block_that_comes_again_gives_nothing() -> None:
     last = turns()[-1]
     for each in turns():
-        assert list(line.redeem(last.reader, *sender_key.wrapped(each.core, Slot(0)))) == []
+        assert list(line.redeem(last.reader, *on_a_line(each.core))) == []
 
 
 def test_key_blocks_that_come_late_still_open() -> None:

@@ -26,7 +26,7 @@ from backchannel.protocol import line as lines
 from backchannel.protocol.alias import _folded, check_alias
 from backchannel.protocol.block import unwrap
 from backchannel.protocol.chain import Chain
-from backchannel.protocol.core import Head, Kind, content_hash, head_of
+from backchannel.protocol.core import Clock, Head, Kind, content_hash, head_of
 from backchannel.protocol.drop import (
     Create,
     Drop,
@@ -76,6 +76,7 @@ from backchannel.protocol.secret import (
     KemSeed,
     KemShared,
     MacSeed,
+    MaskKey,
     MessageKey,
     OnceSecret,
     OuterSecret,
@@ -402,7 +403,8 @@ class _Conversation:
 
     def key_block(self, event: Input) -> dict[str, Any]:
         core, head = _core(event, Kind.KEY)
-        reader, step, use, header = _wrapped(core, event["reader"])
+        (mask,) = self._line.masks
+        reader, step, use, header = _wrapped(core, event["reader"], mask, self._clock)
         refusal: AuthenticationError | ReplayError = ReplayError("no such use")
         for following, secret in lines.redeem(self._line, step, use):
             try:
@@ -411,7 +413,7 @@ class _Conversation:
                 refusal = error
             else:
                 self._line = following
-                return _given(core, reader, found)
+                return _given(step, use, found)
         raise refusal
 
     def receive(self, event: Input) -> dict[str, Any]:
@@ -468,7 +470,8 @@ def _group_header(given: Input) -> list[Any]:
 def _epoch_core(given: Input) -> dict[str, Any]:
     core, head = _core(given, Kind.EPOCH)
     clock = ClockValue(given.hex("clock"))
-    reader, step, use, header = _wrapped(core, given["reader"])
+    mask = MaskKey(given.hex("mask_key"))
+    reader, step, use, header = _wrapped(core, given["reader"], mask, lambda _: clock)
     _, secret = _redeemed(_line_of(ExportKey(given.hex("export"))), Step(0), use)
     seed = turn.open_turn(core, header, reader, secret, lambda _: clock, head)
     begun = [each.expose() for each in epoch.begin(seed)]
@@ -501,22 +504,25 @@ def _group(given: Input) -> dict[str, Any]:
 def _key_block(given: Input) -> dict[str, Any]:
     core, head = _core(given, Kind.KEY)
     clock = ClockValue(given.hex("clock"))
-    reader, _, use, header = _wrapped(core, given["reader"])
+    mask = MaskKey(given.hex("mask_key"))
+    reader, step, use, header = _wrapped(core, given["reader"], mask, lambda _: clock)
     _, secret = _redeemed(_line_of(ExportKey(given.hex("export"))), Step(0), use)
     found = sender_key.open_key_block(core, header, reader, secret, lambda _: clock, head)
-    return _given(core, reader, found)
+    return _given(step, use, found)
 
 
-def _wrapped(core: Core, slot: int) -> tuple[Slot, Step, int, sender_key.KeyHeader]:
+def _wrapped(
+    core: Core, slot: int, mask: MaskKey, clock: Clock
+) -> tuple[Slot, Step, int, sender_key.KeyHeader]:
     header, reader = sender_key.KeyHeader.read(core), Slot(slot)
     if header.sender == reader:
         msg = "one's own words"  # as reading says
         raise DecodeError(msg)
-    return (reader, *sender_key.wrapped(core, reader), header)
+    named = sender_key.wrapped(core, header.sender, reader, mask, clock, head_of(core))
+    return (reader, *named, header)
 
 
-def _given(core: Core, reader: Slot, found: sender_key.PeerGeneration) -> dict[str, Any]:
-    step, use = sender_key.wrapped(core, reader)
+def _given(step: Step, use: int, found: sender_key.PeerGeneration) -> dict[str, Any]:
     assert found.chain.key is not None
     keys = {"chain_key": found.chain.key.expose(), "mac_seed": found.mac.expose()}
     return {"step": step, "use": use} | keys

@@ -225,9 +225,12 @@ def _group(given: Input) -> dict[str, Any]:
 
 def _key_block(given: Input) -> dict[str, Any]:
     core, reader = given.hex("core"), given["reader"]
-    named = sender_keys.read_key_core(core, reader)
+    mask_key, clock = given.hex("mask_key"), given.hex("clock")
+    named = sender_keys.read_key_core(core, reader) | sender_keys.unmask(
+        core, clock, mask_key, reader
+    )
     _, secret = uses.take(uses.new_export(named["step"], given.hex("export")), named["use"])
-    found = named | sender_keys.open_key_core(core, given.hex("clock"), secret, reader)
+    found = named | sender_keys.open_key_core(core, clock, secret, reader)
     return {name: found[name] for name in OPENED}
 
 
@@ -236,9 +239,12 @@ OPENED = ("step", "use", "chain_key", "mac_seed")
 
 def _epoch_core(given: Input) -> dict[str, Any]:
     core, reader = given.hex("core"), given["reader"]
-    named = sender_keys.read_epoch_core(core, reader)
+    mask_key, clock = given.hex("mask_key"), given.hex("clock")
+    named = sender_keys.read_epoch_core(core, reader) | sender_keys.unmask(
+        core, clock, mask_key, reader
+    )
     _, secret = uses.take(uses.new_export(named["step"], given.hex("export")), named["use"])
-    found = named | sender_keys.open_epoch_core(core, given.hex("clock"), secret, reader)
+    found = named | sender_keys.open_epoch_core(core, clock, secret, reader)
     return {name: found[name] for name in ("step", "use", "secret", "clock")}
 
 

@@ -45,6 +45,14 @@ def damaged(good: Case, name: str, expect: str, field: str, bit: int) -> Case:
     return case(name, good["does"], expect, **given)
 
 
+def lost_mask(good: Case, name: str, /, **given: Any) -> Case:
+    """A case in which step and use come out as noise: the use may be one that there is, or not."""
+    try:
+        return changed(good, name, "ciphertext", **given)
+    except AssertionError:
+        return changed(good, name, "stale", **given)
+
+
 def changed(good: Case, name: str, expect: str, /, **given: Any) -> Case:
     return case(name, good["does"], expect, **(good["given"] | given))
 

@@ -14,6 +14,7 @@ from backchannel.protocol.secret import (
     CoreSecret,
     ExportKey,
     MacSeed,
+    MaskKey,
 )
 from backchannel.protocol.types import (
     ContentHash,
@@ -36,12 +37,14 @@ from tests.support.make_vectors.cases import (
     changed,
     damaged,
     fixed,
+    lost_mask,
     of_byte,
     with_bytes,
 )
 from tests.support.vectors import Case
 
 READER, SENDER = Slot(2), Slot(1)
+MASK = MaskKey(fixed("mask"))
 
 
 def sender_keys() -> Cases:
@@ -72,7 +75,7 @@ def _uses() -> Cases:
 
 def _wrap(step: int, use: int, export: ExportKey) -> lines.Wrap:
     chain = Chain(ChainKey(export.expose()))
-    return lines.Wrap(Step(step), use, chain.take(use, use)[1])
+    return lines.Wrap(Step(step), use, chain.take(use, use)[1], MASK)
 
 
 def _key_blocks(export: ExportKey) -> Cases:
@@ -81,7 +84,13 @@ def _key_blocks(export: ExportKey) -> Cases:
     _, core = sender_key.seal_key_block(
         SENDER, RosterHash(SECOND.hash), wraps, lambda _: CLOCK, head, ScriptedEntropy("key")
     )
-    given = {"core": core, "clock": CLOCK.expose(), "export": export.expose(), "reader": READER}
+    given = {
+        "core": core,
+        "clock": CLOCK.expose(),
+        "export": export.expose(),
+        "mask_key": MASK.expose(),
+        "reader": READER,
+    }
     good = case("a key block", "key block", **given)
     yield good
     theirs = 70 + 52 * 5
@@ -91,13 +100,11 @@ def _key_blocks(export: ExportKey) -> Cases:
         **given | {"core": flip(core, of_byte(theirs + 4))},
     )
     for why, at in (
-        ("slot", 21),
         ("generation id", 22),
         ("roster hash", 38),
         ("step", 70 + 104),
         ("use", 70 + 104 + 3),
         ("entry", 70 + 104 + 4),
-        ("hour", 4),
     ):
         yield damaged(good, f"a key block, {why} changed", "ciphertext", "core", 8 * at)
     for use, expect in ((64, "ok"), (65, "stale")):
@@ -109,6 +116,10 @@ def _key_blocks(export: ExportKey) -> Cases:
     core = Core(bytes.fromhex(good["given"]["core"]))
     yield changed(good, "a key block, slot 64", "rules", core=with_bytes(core, 21, b"\x40"))
     yield changed(good, "a key block, another export", "ciphertext", export=bytes(32).hex())
+    yield lost_mask(good, "a key block under another mask", mask_key="02" * 32)
+    for why, at in (("slot", 21), ("hour", 4)):
+        bad = flip(core, 8 * at).hex()
+        yield lost_mask(good, f"a key block, {why} changed", core=bad)
 
 
 def _posts(export: ExportKey) -> Cases:

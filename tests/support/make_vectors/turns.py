@@ -4,7 +4,7 @@ from backchannel.protocol import sender_key, turn
 from backchannel.protocol.chain import Chain
 from backchannel.protocol.core import Head, Kind
 from backchannel.protocol.line import Wrap
-from backchannel.protocol.secret import ChainKey, EpochSeed, ExportKey
+from backchannel.protocol.secret import ChainKey, EpochSeed, ExportKey, MaskKey
 from backchannel.protocol.types import Core, Slot, Step
 from tests.support.bits import flip
 from tests.support.entropy import ScriptedEntropy
@@ -17,17 +17,19 @@ from tests.support.make_vectors.cases import (
     changed,
     damaged,
     fixed,
+    lost_mask,
     of_byte,
     with_bytes,
 )
 
 READER, SENDER = Slot(2), Slot(1)
+MASK = MaskKey(fixed("mask"))
 ENTRY = 70 + 52 * READER
 
 
 def _wrap(step: int, use: int, export: bytes) -> Wrap:
     chain = Chain(ChainKey(export))
-    return Wrap(Step(step), use, chain.take(use, use)[1])
+    return Wrap(Step(step), use, chain.take(use, use)[1], MASK)
 
 
 def _core(wraps: dict[Slot, Wrap]) -> Core:
@@ -40,14 +42,23 @@ def _core(wraps: dict[Slot, Wrap]) -> Core:
 def turns() -> Cases:
     export = ExportKey(fixed("export")).expose()
     core = _core({READER: _wrap(9, 2, export), Slot(5): _wrap(0, 0, fixed("other"))})
-    given = {"core": core, "clock": CLOCK.expose(), "export": export, "reader": READER}
+    given = {
+        "core": core,
+        "clock": CLOCK.expose(),
+        "export": export,
+        "mask_key": MASK.expose(),
+        "reader": READER,
+    }
     good = case("an epoch core", "epoch core", **given)
     yield good
     theirs = flip(core, of_byte(70 + 52 * 5 + 4))
     yield case("an epoch core, another's entry changed", "epoch core", **given | {"core": theirs})
-    places = {"slot": 21, "seed id": 22, "roster hash": 38, "step": ENTRY, "use": ENTRY + 3}
-    for why, at in (places | {"entry": ENTRY + 4, "hour": 4}).items():
+    places = {"seed id": 22, "roster hash": 38, "step": ENTRY, "use": ENTRY + 3}
+    for why, at in (places | {"entry": ENTRY + 4}).items():
         yield damaged(good, f"an epoch core, {why} changed", "ciphertext", "core", 8 * at)
+    for why, at in (("slot", 21), ("hour", 4)):
+        yield lost_mask(good, f"an epoch core, {why} changed", core=flip(core, 8 * at).hex())
+    yield lost_mask(good, "an epoch core under another mask", mask_key="02" * 32)
     yield changed(good, "an epoch core, slot 64", "rules", core=with_bytes(core, 21, b"\x40"))
     yield changed(good, "an epoch core for its sender", "rules", reader=SENDER)
     yield changed(good, "an epoch core, another export", "ciphertext", export=bytes(32).hex())

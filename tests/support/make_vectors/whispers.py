@@ -21,6 +21,7 @@ def whispers() -> Cases:
         "note": encode(PIECE),
         "the longest piece": encode(replace(PIECE, total=8, piece=bytes(whisper.PIECE))),
         "object": encode(whisper.Objection(fixed("identity"))),
+        "lost": encode(whisper.LostSteps((0, 1, 2**32 - 1))),
     }
     for name, block in said.items():
         yield case(f"line content {name}", "line content", encoded=block)
@@ -36,6 +37,8 @@ def _refused() -> Cases:
         "a piece beyond the last": replace(PIECE, place=1),
         "nine pieces": replace(PIECE, total=9),
         "a piece of nothing": replace(PIECE, piece=b""),
+        "nothing that is lost": whisper.LostSteps(()),
+        "33 lost": whisper.LostSteps((1,) * 33),
         "an identity of 31": whisper.Objection(bytes(31)),
     }
     for why, each in refused.items():

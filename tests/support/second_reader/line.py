@@ -27,7 +27,7 @@ from tests.support.second_reader.ratchet import (
     take_key,
 )
 from tests.support.second_reader.refused import Refused, need
-from tests.support.second_reader.sender_keys import open_key_core, read_key_core
+from tests.support.second_reader.sender_keys import open_key_core, read_key_core, unmask
 from tests.support.second_reader.uses import chain_step, kept, new_export, redeem, spend
 
 HEADER = (21, 53, 2413)
@@ -46,6 +46,7 @@ CONTENT = shapes.union(
         piece=shapes.binary(*range(1, NOTE_PIECE + 1)),
     ),
     object=shapes.record(identity_hash=shapes.binary(32)),
+    lost=shapes.record(steps=shapes.array(shapes.uint(), 1, 32)),
 )
 NOTE = shapes.record(
     roster_hash=shapes.binary(32),
@@ -162,7 +163,7 @@ def open_key(core: bytes, clock: bytes, state: State, own: int) -> tuple[State, 
 
     own: the reader's slot. A use is taken only if the entry opens with it.
     """
-    named = read_key_core(core, own)
+    named = read_key_core(core, own) | unmask(core, clock, state["mask_key"], own)
     refusal = Refused("ciphertext", "no export opens it")
     for exports, secret in redeem(state["exports_in"], named["step"], named["use"]):
         try:

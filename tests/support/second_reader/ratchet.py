@@ -12,6 +12,7 @@ A *state* is a dict of
   reply_secret         empty until the reply was opened (A) or made (B)
   sending              chain_key and n of the own chain, None until the next block makes a step
   blocks               number of blocks sent
+  mask_key             of AB0: unmasks step and use in a key core
   export_ab            AB0, until the reply was opened (A) or made (B); then empty
   export_out           the newest export to the peer (uses.py)
   exports_in           the exports from the peer, steps rising
@@ -34,7 +35,8 @@ MOST_SKIPPED = 512
 def _exports(out: bytes, come: bytes, export_ab: bytes) -> State:
     """SPEC 13: both exports of step 0."""
     exports = {"export_out": new_export(0, out), "exports_in": [new_export(0, come)]}
-    return exports | {"export_ab": export_ab}
+    mask_key = kdf(export_ab, b"", "step mask", b"", 32)
+    return exports | {"export_ab": export_ab, "mask_key": mask_key}
 
 
 def start_a(keys: dict[str, bytes], ratchet: dict[str, bytes], identity_kem: bytes) -> State:

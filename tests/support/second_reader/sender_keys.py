@@ -94,27 +94,33 @@ def open_group(
 
 
 def read_key_core(core: bytes, own_slot: int) -> dict[str, Any]:
-    """SPEC 14: slot, generation_id, roster_hash, and step and use named for the reader."""
+    """SPEC 14: slot, generation_id and roster_hash."""
     check_core(core, 6)
     return _read_entry(core, own_slot)
 
 
 def _read_entry(core: bytes, own_slot: int) -> dict[str, Any]:
     need(core[21] < 64 and core[21] != own_slot, "rules", "slot")
-    at = ENTRIES_AT + ENTRY * own_slot
     return {
         "slot": core[21],
         "generation_id": core[22:38],
         "roster_hash": core[38:70],
-        "step": number(core[at : at + 3]),
-        "use": core[at + 3],
     }
+
+
+def unmask(core: bytes, clock: bytes, mask_key: bytes, own_slot: int) -> dict[str, int]:
+    """SPEC 14: step and use named for the reader in a core of kind 6 or 11; clock: E(core hour)."""
+    context = core[1:5] + core[0:1] + core[21:22] + u8(own_slot)
+    mask = kdf(mask_key + clock, core[5:21], "step mask", context, 4)
+    at = ENTRIES_AT + ENTRY * own_slot
+    named = bytes(a ^ b for a, b in zip(core[at : at + NAMED], mask, strict=True))
+    return {"step": number(named[:3]), "use": named[3]}
 
 
 def open_key_core(core: bytes, clock: bytes, use: bytes, own_slot: int) -> dict[str, Any]:
     """SPEC 14: `chain_seed`, with `generation_id`, `chain_key` and `mac_seed` for the reader.
 
-    clock: E(core hour). use: the secret of the step and use that `read_key_core` names, from the
+    clock: E(core hour). use: the secret of the step and use that `unmask` gives, from the
     sender.
     """
     named = read_key_core(core, own_slot)
