@@ -17,7 +17,7 @@ from backchannel.protocol import command, limits
 from backchannel.protocol.expiry import PlaceKind
 from backchannel.protocol.outcome import NOBODY
 from backchannel.protocol.roster import Policy
-from backchannel.protocol.types import MAIN_THREAD, Hour, hour_of, start_of
+from backchannel.protocol.types import MAIN_THREAD, ContentHash, Hour, hour_of, start_of
 from tests.support.clients import NAME, Client, Party, party
 from tests.support.people import ENTROPY
 from tests.support.relay import noise
@@ -295,3 +295,15 @@ def test_a_draft_whose_life_ended_is_counted(many: Party) -> None:
         opened.tick()
     assert heron.row.summary["unsent"] == 1
     assert stands(heron)["drafts"] == []
+
+
+def test_a_file_is_whole_for_everybody_and_its_chunks_are_there(north: Party) -> None:
+    heron, osprey = north.clients["Heron"], north.clients["Osprey"]
+    heron.act(command.SendFile(MAIN_THREAD, "minutes.txt", bytes(9000)))
+    north.settle()
+    for one in (heron, osprey):
+        (file,) = [json.loads(plain) for plain in one.plain() if b'"file"' in plain]
+        assert (file["name"], file["size"], file["from"]) == ("minutes.txt", 9000, "Heron")
+        index = [ContentHash(bytes.fromhex(name)) for name in file["index"]]
+        held = one.vault.cores.many(one.row.id, index, north.hours.now())
+        assert list(held) == index
