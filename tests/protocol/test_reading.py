@@ -14,7 +14,7 @@ from backchannel.protocol.errors import (
     AuthenticationError,
     DecodeError,
 )
-from backchannel.protocol.outcome import Append, Arrival, Keep, Said
+from backchannel.protocol.outcome import Append, Arrival, Said
 from backchannel.protocol.sender_key import Parent
 from backchannel.protocol.types import (
     MAIN_THREAD,
@@ -316,16 +316,9 @@ def test_another_who_asked_first_is_not_answered_twice(trio: World) -> None:
 # --- Key blocks and lines -------------------------------------------------------------------------
 
 
-def key_block(liar: Insider) -> Core:
-    """A fresh generation of the liar's, for its readers' true steps."""
-    posting = liar.posting()
-    posting.new_generation()
-    return next(each.core for each in posting.events if isinstance(each, Keep))
-
-
 def test_a_key_block_gives_a_generation_once(trio: World) -> None:
     liar = Insider(trio.founder)
-    core = key_block(liar)
+    core = liar.key_block()
     before = set(trio[1].state.peers[Slot(0)].generations)
     trio[1].receive(liar.arrival(core))
     trio[1].receive(liar.arrival(core))
@@ -334,7 +327,7 @@ def test_a_key_block_gives_a_generation_once(trio: World) -> None:
 
 def test_a_key_block_with_a_damaged_wrap_is_refused(trio: World) -> None:
     liar = Insider(trio.founder)
-    core = key_block(liar)
+    core = liar.key_block()
     at = 70 + 52 * 1 + 4
     damaged = Core(core[:at] + bytes(48) + core[at + 48 :])
     refuses(trio[1], liar.arrival(damaged), AuthenticationError)
@@ -342,31 +335,26 @@ def test_a_key_block_with_a_damaged_wrap_is_refused(trio: World) -> None:
 
 def test_a_key_block_with_another_generation_than_its_seed_is_refused(trio: World) -> None:
     liar = Insider(trio.founder)
-    core = key_block(liar)
+    core = liar.key_block()
     refuses(trio[1], liar.arrival(Core(core[:22] + bytes(16) + core[38:])), AuthenticationError)
-
-
-def with_step(core: Core, slot: int, step: int) -> Core:
-    at = 70 + 52 * slot
-    return Core(core[:at] + step.to_bytes(3) + core[at + 3 :])
 
 
 def test_a_key_block_of_a_step_that_may_have_been_lost_is_asked_for(trio: World) -> None:
     liar = Insider(trio.founder)
-    waits(trio[1], liar.arrival(with_step(key_block(liar), 1, 5)))
+    waits(trio[1], liar.arrival(liar.with_step(liar.key_block(), 1, 5)))
     assert [(want.kind, want.slot) for want in trio[1].state.wants] == [("step", 0)]
 
 
 def test_a_random_step_is_for_nobody_and_not_asked_for(trio: World) -> None:
     liar = Insider(trio.founder)
-    waits(trio[1], liar.arrival(with_step(key_block(liar), 1, 2**23)))
+    waits(trio[1], liar.arrival(liar.with_step(liar.key_block(), 1, 2**23)))
     assert trio[1].state.wants == []
 
 
 def test_attack_steps_without_end_are_bounded(trio: World) -> None:
     liar = Insider(trio.founder)
     for step in range(5, 60):
-        trio[1].receive(liar.arrival(with_step(key_block(liar), 1, step)))
+        trio[1].receive(liar.arrival(liar.with_step(liar.key_block(), 1, step)))
     assert len(trio[1].state.wants) == limits.WANTS["step"]
 
 

@@ -6,10 +6,10 @@ from backchannel.protocol import sender_key
 from backchannel.protocol.block import unwrap, wrap
 from backchannel.protocol.codec import encode
 from backchannel.protocol.content import Content, Part
-from backchannel.protocol.core import Head, Kind
+from backchannel.protocol.core import Head, Kind, head_of
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.errors import ForbiddenError, RemoteProtocolError
-from backchannel.protocol.outcome import Alarm, Append, Arrival, Event, Said
+from backchannel.protocol.outcome import Alarm, Append, Arrival, Event, Keep, Said
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.sender_key import Parent
 from backchannel.protocol.snapshot import load, save
@@ -158,6 +158,21 @@ class Insider:
             posting.entropy,
         )
         return core
+
+    def key_block(self) -> Core:
+        """A new generation of the member's, for its readers' true steps."""
+        posting = self.posting()
+        posting.new_generation()
+        return next(each.core for each in posting.events if isinstance(each, Keep))
+
+    def with_step(self, core: Core, slot: int, step: int) -> Core:
+        """A key block that names another step to one reader: a lie under the right mask."""
+        line, clock = self.state.peers[Slot(slot)].line, self.member.member.clock
+        assert line is not None
+        mask, at = line.masks[0], 70 + 52 * slot
+        true, _ = sender_key.wrapped(core, self.state.me, Slot(slot), mask, clock, head_of(core))
+        masked = int.from_bytes(core[at : at + 3]) ^ true ^ step
+        return Core(core[:at] + masked.to_bytes(3) + core[at + 3 :])
 
     def post(self, content: Content, roster: RosterHash | None = None, name: int = 7) -> Arrival:
         """Any content as one block."""
