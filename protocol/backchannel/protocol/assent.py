@@ -42,8 +42,10 @@ from backchannel.protocol.types import Hour, IdentityHash, MessageId, RosterHash
 
 
 def told(reception: Reception, sender: Slot, whole: Partial, content: Content) -> list[Event]:
-    """Take in what somebody else told."""
+    """Take in what somebody else told; of who is gone it matters no more."""
     state = reception.state
+    if sender not in state.peers:
+        return []
     match content:
         case Echo():
             _echo(reception, sender, content)

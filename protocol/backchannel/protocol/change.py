@@ -328,7 +328,8 @@ def due(state: ChannelState, now: Hour) -> str:
         return ""
     rank = facilitators.index(state.me)
     age = now - state.epoch.began
-    if state.rivals and now - state.roster.hour >= rank * limits.YIELD_HOURS:
+    stands = any(b"rival" + name in state.record.alarmed for name in state.rivals)
+    if stands and now - state.roster.hour >= rank * limits.YIELD_HOURS:
         return "rivals"
     if any(guest.state == "admitted" and guest.successor for guest in state.guests):
         return "replaced"

@@ -217,7 +217,9 @@ def _act(
 
 
 def _asked(state: ChannelState, asker: Slot, ask: Ask, now: Timestamp) -> None:
-    """Note what this member may hold, for `tick` to post again."""
+    """Note what this member may hold, for `tick` to post again; who is gone is given nothing."""
+    if asker not in state.peers:
+        return
     steps = state.peers[asker].steps
     named: list[ContentHash | None] = [ContentHash(core) for core in ask.cores]
     if any(slot == state.me for slot, _ in ask.generations):

@@ -94,8 +94,9 @@ def accept(
         shown(state, parent)
     state.got("core", sender, reception.hash)
     state.record.refused.pop(reception.hash, None)
-    state.alive[sender] = Hour(max(state.alive.get(sender, 0), reception.head.hour))
-    if header.roster in state.versions:
+    if sender in state.peers:
+        state.alive[sender] = Hour(max(state.alive.get(sender, 0), reception.head.hour))
+    if sender in state.peers and header.roster in state.versions:
         come(state, sender, header.roster)
 
 
