@@ -403,8 +403,8 @@ def test_two_facilitators_act_at_once_and_the_channel_outlives_its_founder(room:
     ibis.do("remove", "Fox", "--yes")
     ibis.do("sync")
     room.settle()
-    heron.do("say", "Fox is gone.")
-    assert "Fox is gone." in ibis.texts()
+    ibis.do("say", "Fox is gone.")
+    assert "Fox is gone." in heron.texts()
     assert "Fox is gone." not in fox.texts()
     assert "removed Fox" in log(heron)[-1]["said"]
     assert fox.fails("epoch", "turn")[0] == 6
