@@ -559,7 +559,7 @@ def test_a_use_as_written() -> None:
     for use in range(3):
         chain, secret = step(chain)
         b, wrap = line.spend(b)
-        assert wrap == (sent.step, use, secret)
+        assert wrap == (sent.step, use, secret, *a.masks)
         assert redeemed(a, wrap)[1] == secret
     assert b.export_out.chain.key == chain
 
