@@ -1,12 +1,14 @@
 """A channel in bad weather: whatever is lost, doubled, late or crashed, everybody ends with the
-same conversation.
+same conversation. And a room in upheaval: whoever comes, goes, acts at once or lost its state,
+everybody ends with the same roster and record, or an alarm.
 
-Invariants at all times: nothing twice, nothing misattributed, nothing at or past its hour, no
-exception but declared ones.
+Invariants at all times: nothing twice, nothing misattributed, nothing at or past its hour, nothing
+to whom it was not said, no exception but declared ones.
 `HYPOTHESIS_PROFILE=long` walks further.
 """
 
 import os
+from contextlib import suppress
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -19,11 +21,23 @@ from hypothesis.stateful import (
 )
 
 from backchannel.protocol import command as commands
-from backchannel.protocol import limits
-from backchannel.protocol.outcome import Said
+from backchannel.protocol import limits, record
+from backchannel.protocol.errors import LocalProtocolError
+from backchannel.protocol.identity import identity_hash
+from backchannel.protocol.outcome import Alarm, Ended, Said
+from backchannel.protocol.roster import ROLES, Role, Roster
 from backchannel.protocol.threads import has_room
-from backchannel.protocol.types import MAIN_THREAD, Hour, MessageId, Slot, hour_of
-from tests.support.world import CALM, Member, Weather, World
+from backchannel.protocol.types import (
+    MAIN_THREAD,
+    DropId,
+    Hour,
+    MessageId,
+    RosterHash,
+    Slot,
+    ThreadId,
+    hour_of,
+)
+from tests.support.world import CALM, Disk, Member, Weather, World
 
 MOST = 5
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
@@ -79,38 +93,48 @@ class Storm(RuleBasedStateMachine):
         for place, member in enumerate(self.world.members):
             member.skew = self.skews.get(place, 0)
 
+    def speak(self, member: Member, text: str, thread: ThreadId = MAIN_THREAD) -> Said | None:
+        return member.say(text, thread)
+
+    def act(self, member: Member, command: commands.Command) -> None:
+        member.act(command)
+
+    def can_admit(self) -> bool:
+        return True
+
     # What people do.
 
     @rule(place=MEMBERS, thread=st.integers(0, 3), send=st.booleans())
     def say(self, place: int, thread: int, send: bool) -> None:
         member = self.who(place)
         known = [MAIN_THREAD, *member.state.threads]
-        member.say(self.text(), known[thread % len(known)])
+        self.speak(member, self.text(), known[thread % len(known)])
         if send:
             member.flush()
 
     @rule(place=MEMBERS, size=st.integers(1_400, 6_000))
     def say_much(self, place: int, size: int) -> None:
-        self.who(place).say(self.text(size))
+        self.speak(self.who(place), self.text(size))
 
     @rule(place=MEMBERS, lifetime=st.sampled_from([1, 2, 5, 168, None]))
     def begin(self, place: int, lifetime: int | None) -> None:
         member = self.who(place)
         if has_room(member.state, member.state.me):
-            member.act(commands.Begin(self.text(), lifetime))
+            self.act(member, commands.Begin(self.text(), lifetime))
 
+    @precondition(lambda self: self.can_admit())
     @rule()
     def invite_or_admit(self) -> None:
         """Whoever has answered is let in; otherwise one more is invited."""
         self.world.founder.online = True
         answered = self.waiting()
         for alias in answered:
-            self.world.founder.act(commands.Admit(alias))
+            self.act(self.world.founder, commands.Admit(alias))
         if not answered and len(self.world.members) < MOST:
             self.world.invite(f"Guest {len(self.world.members)}", valid=2000)
             self.set_skews()
 
-    @precondition(lambda self: len(self.world.members) < MOST)
+    @precondition(lambda self: len(self.world.members) < MOST and self.can_admit())
     @rule(greeted=st.booleans())
     def join(self, greeted: bool) -> None:
         self.world.founder.online = True
@@ -135,7 +159,7 @@ class Storm(RuleBasedStateMachine):
         """Everybody reads, each in weather of its own; somebody answers."""
         for member, weather in zip(self.world.members, weathers, strict=False):
             self.read(member, weather)
-        self.who(speaker).say(self.text())
+        self.speak(self.who(speaker), self.text())
 
     def read(self, member: Member, weather: Weather) -> None:
         member.sync(weather)
@@ -172,10 +196,11 @@ class Storm(RuleBasedStateMachine):
         member = self.who(place)
         disk = member.disk
         if not saved:
-            said = member.say(self.text())
+            said = self.speak(member, self.text())
             member.tick()
-            del self.spoken[said.author, said.id]
-            self.heard[member.name].discard((said.author, said.id))
+            if said is not None:
+                del self.spoken[said.author, said.id]
+                self.heard[member.name].discard((said.author, said.id))
         member.restart(disk)
         member.flush(sent)
 
@@ -204,7 +229,7 @@ class Storm(RuleBasedStateMachine):
         if speak:
             for member in self.world.inside:
                 if member.state.roster is not None:
-                    member.say(self.text())
+                    self.speak(member, self.text())
                     member.flush()
 
     def quiet(self) -> bool:
@@ -262,10 +287,187 @@ class Storm(RuleBasedStateMachine):
         assert len(orders) == 1
 
 
+class Upheaval(Storm):
+    """Several facilitators change who is here, while the network does its worst."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under: dict[tuple[Slot, MessageId], Roster] = {}
+        self.old: dict[str, tuple[Disk, dict[DropId, int]]] = {}
+        self.revived: set[str] = set()
+        self.lossy = False
+        """Whether anything was lost for good on its way."""
+
+    def hear(self, member: Member, said: Said) -> None:
+        super().hear(member, said)
+        name, mine = (said.author, said.id), member.state.keys.identity.public()
+        if said.author == member.state.me:
+            self.under[name] = member.state.current()
+        present = {entry.identity for entry in self.under[name].entries}
+        assert identity_hash(mine) in present, "heard by somebody it was not said to"
+
+    @initialize(count=st.integers(1, 2), skews=st.lists(st.integers(0, 1800), max_size=MOST))
+    def found(self, count: int, skews: list[int]) -> None:
+        self.world.admit_facilitator("Second")
+        self.world.settle()
+        for number in range(count):
+            self.world.admit(f"Guest {number}")
+            self.world.settle()
+        self.skews = dict(enumerate(skews))
+        self.set_skews()
+        self.world.pass_time(hours=2)
+        self.world.settle()
+
+    def speak(self, member: Member, text: str, thread: ThreadId = MAIN_THREAD) -> Said | None:
+        with suppress(LocalProtocolError):
+            return member.say(text, thread)
+        return None
+
+    def act(self, member: Member, command: commands.Command) -> None:
+        with suppress(LocalProtocolError):
+            member.act(command)
+
+    def facilitators(self) -> list[Member]:
+        inside = [each for each in self.world.inside if each.state.roster is not None]
+        return [each for each in inside if each.state.facilitates(each.state.me)] or inside
+
+    def facilitator(self, place: int) -> Member:
+        found = self.facilitators()
+        return found[place % len(found)]
+
+    def can_admit(self) -> bool:
+        state = self.world.founder.state
+        free = state.draft is None and not state.rivals and not state.ended
+        return free and state.facilitates(state.me) and state.epoch.close is not None
+
+    # What facilitators do.
+
+    @rule(by=MEMBERS, whom=MEMBERS, send=st.booleans())
+    def remove(self, by: int, whom: int, send: bool) -> None:
+        member = self.facilitator(by)
+        self.act(member, commands.Remove(self.alias(whom)))
+        if send:
+            member.flush()
+
+    def alias(self, place: int) -> str:
+        entries = self.facilitator(0).state.current().entries
+        return entries[place % len(entries)].alias
+
+    @rule(by=MEMBERS, whom=MEMBERS, role=st.sampled_from(ROLES))
+    def set_role(self, by: int, whom: int, role: Role) -> None:
+        self.act(self.facilitator(by), commands.SetRole(self.alias(whom), role))
+
+    @rule(by=MEMBERS)
+    def turn(self, by: int) -> None:
+        self.act(self.facilitator(by), commands.Turn())
+
+    @rule(first=MEMBERS, whom=MEMBERS)
+    def all_at_once(self, first: int, whom: int) -> None:
+        """Every facilitator changes something before it reads what the others did."""
+        members = self.facilitators()
+        for number, member in enumerate(members):
+            command = commands.Remove(self.alias(whom)) if number else commands.Turn()
+            self.act(member, command)
+        for number in range(len(members)):
+            members[(first + number) % len(members)].flush()
+
+    @rule(place=MEMBERS)
+    def leave(self, place: int) -> None:
+        self.act(self.who(place), commands.Leave())
+
+    # What happens to devices.
+
+    @rule(place=MEMBERS)
+    def copy(self, place: int) -> None:
+        member = self.who(place)
+        self.old.setdefault(member.name, (member.disk, dict(member.read)))
+
+    @precondition(lambda self: self.old and not self.revived)
+    @rule(place=MEMBERS)
+    def revive(self, place: int) -> None:
+        """A device is restored from an old copy, against all advice, and used."""
+        name = sorted(self.old)[place % len(self.old)]
+        (member,) = [each for each in self.world.members if each.name == name]
+        disk, read = self.old[name]
+        member.restart(disk)
+        member.read, member.late = dict(read), []
+        self.heard[name] = {(each.author, each.id) for each in disk.said}
+        self.revived.add(name)
+
+    def read(self, member: Member, weather: Weather) -> None:
+        super().read(member, weather)
+        self.lossy |= bool(weather.lost)
+        if member.channel is not None and member.online and member.member.due(member.now):
+            self.act(member, commands.Turn())
+            member.flush()
+
+    # What must be in the end.
+
+    def calm(self) -> None:
+        for member in self.world.members:
+            member.online = True
+        for hour in range(9):
+            self.read_sealed()
+            for member in self.world.inside if hour in {3, 6} else ():
+                if member.state.roster is not None:
+                    self.act(member, commands.Digest(asks=True))
+            self.round(speak=hour < 3)
+            self.world.pass_time(hours=1)
+
+    def teardown(self) -> None:
+        if not self.world.members or not hasattr(self, "skews"):
+            return
+        self.calm()
+        here = [each for each in self.world.inside if each.state.roster and not each.state.ended]
+        for member in self.world.inside:
+            if member.state.ended not in {"", "left"}:
+                assert any(isinstance(each, Ended) for each in member.told)
+        honest = [each for each in here if each.name not in self.revived]
+        for member in honest:
+            for other in honest:
+                alike = self.roster(member) == self.roster(other) and self.alike(member, other)
+                assert alike or self.alarmed(member) or self.alarmed(other), self.unrest()
+        halves = any(each.state.record.split for each in honest)
+        if not (self.revived or self.lossy or halves):  # nothing but honest people, and time
+            told = {kind for each in honest for kind in self.alarmed(each)}
+            assert not told - {"rival"}, (told, self.unrest())
+
+    def read_sealed(self) -> None:
+        """Nobody posts again what was lost of a sealed drop: it has to be read there."""
+        for member in self.world.members:
+            for drop in self.world.drops.sealed & set(member.read):
+                member.read[drop] = 0
+
+    def roster(self, member: Member) -> RosterHash:
+        return member.state.current().hash
+
+    def alarmed(self, member: Member) -> list[str]:
+        return [each.kind for each in member.told if isinstance(each, Alarm)]
+
+    def alike(self, one: Member, two: Member) -> bool:
+        """Whether both accepted the same, since both were there."""
+        first = max(each.state.transcript.first for each in (one, two))
+        since = max(each.state.since for each in (one, two))
+        kept = [
+            {
+                row: sorted(cores)
+                for row, cores in record.rows(each.state).items()
+                if row[0] > since and row[1] >= first
+            }
+            for each in (one, two)
+        ]
+        return kept[0] == kept[1]
+
+
 TestStorm = Storm.TestCase
+TestUpheaval = Upheaval.TestCase
 TestStorm.settings = settings(
-    max_examples=2000 if LONG else 100,
+    max_examples=2000 if LONG else 60,
     stateful_step_count=60 if LONG else 25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
+)
+TestUpheaval.settings = settings(
+    TestStorm.settings,
+    max_examples=2000 if LONG else 40,
 )
