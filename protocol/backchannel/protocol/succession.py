@@ -170,6 +170,8 @@ def _adopt(state: ChannelState, package: Package) -> list[Event]:
         held = state.peers.get(slot)  # maybe of one's own guest, whose roster was too late
         if slot != state.me and (held is None or held.bundle.identity != bundle.identity):
             state.peers[slot] = Peer(bundle, to_greet=first)
+        elif first and held is not None:
+            held.bundle = bundle  # the card's prekey was for its lobby alone, and is gone
     state.proposals.pop(policy_hash(roster.policy), None)
     present = {entry.identity for entry in roster.entries}
     state.candidates = {
