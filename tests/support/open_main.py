@@ -403,18 +403,23 @@ class _Conversation:
 
     def key_block(self, event: Input) -> dict[str, Any]:
         core, head = _core(event, Kind.KEY)
-        (mask,) = self._line.masks
-        reader, step, use, header = _wrapped(core, event["reader"], mask, self._clock)
         refusal: AuthenticationError | ReplayError = ReplayError("no such use")
-        for following, secret in lines.redeem(self._line, step, use):
-            try:
-                found = sender_key.open_key_block(core, header, reader, secret, self._clock, head)
-            except AuthenticationError as error:
-                refusal = error
-            else:
-                self._line = following
-                return _given(step, use, found)
+        for mask in self._line.masks:
+            reader, step, use, header = _wrapped(core, event["reader"], mask, self._clock)
+            for following, key in lines.redeem(self._line, step, use):
+                try:
+                    found = sender_key.open_key_block(core, header, reader, key, self._clock, head)
+                except AuthenticationError as error:
+                    refusal = error
+                else:
+                    self._line = following
+                    return _given(step, use, found)
         raise refusal
+
+    def gave_way(self, event: Input) -> dict[str, Any]:
+        export = ExportKey(event.hex("export_ab"))
+        self._line = lines.beside(self._line, export, self._clock.hour)
+        return {}
 
     def receive(self, event: Input) -> dict[str, Any]:
         core, head = _core(event, Kind.LINE)
@@ -443,6 +448,8 @@ def _line(given: Input) -> Iterator[Any]:
                     yield conversation.spend()
                 case "key block":
                     yield conversation.key_block(event)
+                case "gave way":
+                    yield conversation.gave_way(event)
                 case _:
                     yield conversation.receive(event)
         except RemoteProtocolError as refusal:
@@ -708,6 +715,7 @@ OPERATIONS: dict[str, vectors.Operation] = {
     "group": _group,
     "key block": _key_block,
     "uses": _uses,
+    "mask key": lambda given: lines._mask(ExportKey(given.hex("export_ab"))).expose(),
     "generation": _generation,
     "content": lambda given: rows(content.read_content(given.hex("encoded"))),
     "part": lambda given: list(content.Part.parse(given.hex("part"))),

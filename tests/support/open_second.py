@@ -190,6 +190,8 @@ def _event(state: State, event: Input, given: Input) -> tuple[State, dict[str, A
         return _send(state, event)
     if event["does"] == "spend":
         return line.spend_use(state)
+    if event["does"] == "gave way":
+        return ratchet.gave_way(state, event.hex("export_ab")), {}
     core = event.hex("core")
     epoch.check_hour(epoch.core_hour(core), given["hour"] + 24, 24)
     clock = epoch.clock_at(given.hex("clock"), given["hour"], epoch.core_hour(core))
@@ -373,6 +375,7 @@ OPERATIONS: dict[str, Operation] = {
     "group": _group,
     "key block": _key_block,
     "uses": _uses,
+    "mask key": lambda given: ratchet.mask_key(given.hex("export_ab")),
     "generation": _generation,
     "content": lambda given: rows(content.decode_content(given.hex("encoded"))),
     "part": _part,

@@ -15,6 +15,7 @@ from backchannel.protocol.roster import ROLES
 from backchannel.protocol.secret import (
     ChainKey,
     ClockValue,
+    ExportKey,
     IntroKey,
     OnceSecret,
 )
@@ -207,11 +208,20 @@ class Talk:
             assert found is not None
             self.lines[side] = found.line
 
+    def gave_way(self, side: str, export: ExportKey) -> None:
+        """The other's intro crossed one's own, and gave way."""
+        self.lines[side] = lines.beside(self.lines[side], export, HOUR)
+        self._tell(side, {"does": "gave way", "export_ab": export.expose()}, "ok")
+
     def spend(self, side: str, hours: int = 0) -> Core:
         """A key block of one entry."""
         self._sent += 1
         self.lines[side], wrap = lines.spend(self.lines[side])
         self._tell(side, {"does": "spend"}, "ok")
+        return self.key_block(side, wrap, hours)
+
+    def key_block(self, side: str, wrap: lines.Wrap, hours: int = 0) -> Core:
+        """Of any use."""
         head = Head(Kind.KEY, Hour(HOUR + hours), fixed(f"salt {self._sent}", 16))
         own, other = (Slot(0), Slot(2)) if side == "A" else (Slot(2), Slot(0))
         roster, entropy = RosterHash(SECOND.hash), ScriptedEntropy(f"{side} {self._sent}")
@@ -336,6 +346,28 @@ def _uses() -> Cases:
     talk.redeem("B", lost[65])
     talk.redeem("B", lost[63])
     yield talk.case("a jump over 65 uses, and over 64", "B")
+    yield _crossed()
+
+
+def _crossed() -> Case:
+    """B's own intro gave way to A's: step 0 has two exports and two masks, both of which count."""
+    talk, other = Talk(), _meet("an intro that gives way", None).started
+    crossing, early = lines.begin(other.keys, other.ratchet, HOUR), []
+    for _ in range(3):
+        crossing, wrap = lines.spend(crossing)
+        talk._sent += 1
+        early.append(talk.key_block("B", wrap))
+    late = [talk.spend("B") for _ in range(2)]
+    talk.redeem("A", late[0])
+    talk.redeem("A", early[0], "stale")
+    talk.gave_way("A", other.keys.export_ab)
+    talk.redeem("A", early[1])
+    talk.redeem("A", early[0])
+    talk.redeem("A", early[0], "stale")
+    talk.redeem("A", late[1])
+    talk.redeem("A", flip(early[2], of_byte(70 + 4)), "ciphertext")
+    talk.redeem("A", early[2])
+    return talk.case("key blocks of intros that crossed", "A")
 
 
 def _conversation() -> Talk:

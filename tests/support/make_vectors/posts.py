@@ -51,6 +51,7 @@ def sender_keys() -> Cases:
     export = ExportKey(fixed("export"))
     yield case("a generation", "generation", chain_seed=fixed("seed"), use=export.expose())
     yield from _uses()
+    yield case("a mask key", "mask key", export_ab=export.expose())
     yield from _key_blocks(export)
     yield from _posts(export)
 

@@ -22,6 +22,7 @@ def whispers() -> Cases:
         "the longest piece": encode(replace(PIECE, total=8, piece=bytes(whisper.PIECE))),
         "object": encode(whisper.Objection(fixed("identity"))),
         "lost": encode(whisper.LostSteps((0, 1, 2**32 - 1))),
+        "lost, 32 of them": encode(whisper.LostSteps(tuple(range(32)))),
     }
     for name, block in said.items():
         yield case(f"line content {name}", "line content", encoded=block)

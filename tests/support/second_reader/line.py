@@ -163,15 +163,16 @@ def open_key(core: bytes, clock: bytes, state: State, own: int) -> tuple[State, 
 
     own: the reader's slot. A use is taken only if the entry opens with it.
     """
-    named = read_key_core(core, own) | unmask(core, clock, state["mask_key"], own)
-    refusal = Refused("ciphertext", "no export opens it")
-    for exports, secret in redeem(state["exports_in"], named["step"], named["use"]):
-        try:
-            keys = open_key_core(core, clock, secret, own)
-        except Refused as refused:
-            refusal = refused
-        else:
-            return state | {"exports_in": exports}, named | keys
+    header, refusal = read_key_core(core, own), Refused("stale", "no such step and use")
+    for mask_key in state["mask_keys"]:
+        named = unmask(core, clock, mask_key, own)
+        for exports, secret in redeem(state["exports_in"], named["step"], named["use"]):
+            try:
+                keys = open_key_core(core, clock, secret, own)
+            except Refused as refused:
+                refusal = refused
+            else:
+                return state | {"exports_in": exports}, header | named | keys
     raise refusal
 
 

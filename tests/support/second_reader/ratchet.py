@@ -12,7 +12,7 @@ A *state* is a dict of
   reply_secret         empty until the reply was opened (A) or made (B)
   sending              chain_key and n of the own chain, None until the next block makes a step
   blocks               number of blocks sent
-  mask_key             of AB0: unmasks step and use in a key core
+  mask_keys            of AB0, then of one that gave way: unmask step and use in a key core
   export_ab            AB0, until the reply was opened (A) or made (B); then empty
   export_out           the newest export to the peer (uses.py)
   exports_in           the exports from the peer, steps rising
@@ -35,8 +35,19 @@ MOST_SKIPPED = 512
 def _exports(out: bytes, come: bytes, export_ab: bytes) -> State:
     """SPEC 13: both exports of step 0."""
     exports = {"export_out": new_export(0, out), "exports_in": [new_export(0, come)]}
-    mask_key = kdf(export_ab, b"", "step mask", b"", 32)
-    return exports | {"export_ab": export_ab, "mask_key": mask_key}
+    return exports | {"export_ab": export_ab, "mask_keys": [mask_key(export_ab)]}
+
+
+def mask_key(export_ab: bytes) -> bytes:
+    """SPEC 14: what hides steps and uses of a line, from AB0 of its intro."""
+    return kdf(export_ab, b"", "step mask", b"", 32)
+
+
+def gave_way(state: State, export_ab: bytes) -> State:
+    """SPEC 12: the line of the lower slot, which keeps AB0 and mask key of the other's intro."""
+    exports = [new_export(0, export_ab), *state["exports_in"]]
+    keys = [*state["mask_keys"], mask_key(export_ab)]
+    return state | {"exports_in": exports, "mask_keys": keys}
 
 
 def start_a(keys: dict[str, bytes], ratchet: dict[str, bytes], identity_kem: bytes) -> State:
