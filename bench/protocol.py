@@ -20,6 +20,7 @@ from backchannel.protocol.secret import (
     ChainKey,
     ClockValue,
     IntroKey,
+    MaskKey,
     MessageKey,
     OuterSecret,
 )
@@ -65,7 +66,8 @@ class Posts:
         self._clock = EpochClock(HOUR, ClockValue(bytes(32)))
         self._outer, self._roster = OuterSecret(bytes(32)), RosterHash(bytes(32))
         wraps = {
-            Slot(n): line.Wrap(Step(0), 0, MessageKey(ENTROPY.draw(32))) for n in range(1, MEMBERS)
+            Slot(n): line.Wrap(Step(0), 0, MessageKey(ENTROPY.draw(32)), MaskKey(ENTROPY.draw(32)))
+            for n in range(1, MEMBERS)
         }
         head = Head(Kind.KEY, HOUR, bytes(limits.SALT))
         self._own, core = sender_key.seal_key_block(
