@@ -48,13 +48,18 @@ def step(*rows: ChannelRow, owed: int = 0, joins: tuple[JoinRow, ...] = ()) -> s
         ({"asked": {"aa": NOW + 1}}, "backchannel release"),
         ({"asked": {"aa": NOW}}, "backchannel say TEXT"),
         ({"notices": [{}]}, "backchannel alarms"),
-        ({"ended": "removed", "alarms": [{}]}, "backchannel say TEXT"),
+        ({"ended": "removed", "alarms": [{}]}, "backchannel read"),
         ({"members": 1}, "backchannel invite ALIAS"),
         ({"members": 1, "invites": 1}, "backchannel say TEXT"),
     ],
 )
 def test_the_next_step(more: dict[str, Any], expected: str) -> None:
     assert step(row(**more)) == expected
+
+
+def test_a_channel_that_is_over_is_not_spoken_in() -> None:
+    over, live = row("North", ended="left"), row("South")
+    assert step(over, live) == "backchannel say TEXT --channel South"
 
 
 def test_what_is_owed_comes_first() -> None:

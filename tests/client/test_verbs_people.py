@@ -72,6 +72,13 @@ def test_who_has_not_come_along_is_known_until_they_do(world: World) -> None:
     assert people.not_here(world.founder.state) == []
 
 
+def test_whoever_began_the_epoch_is_there(world: World) -> None:
+    world.founder.act(commands.Turn())
+    world.founder.flush()
+    world[1].sync()
+    assert people.not_here(world[1].state) == ["Guest 2"]
+
+
 def test_whoever_comes_after_the_turn_is_here_by_its_line(world: World) -> None:
     world.founder.act(commands.Turn())
     world.settle()

@@ -32,10 +32,10 @@ def test_what_is_typed_is_what_the_protocol_has() -> None:
     assert (AUTHORITY, RELEASE) == (content.AUTHORITY, content.RELEASE)
 
 
-@pytest.mark.parametrize("format", get_args(Format))
-def test_every_kind_has_a_sentence(format: Format) -> None:
-    first, *_ = rules.sentences(Policy(24, format))
-    assert first.startswith(f"A {format}: ")
+@pytest.mark.parametrize("kind", get_args(Format))
+def test_every_kind_has_a_sentence(kind: Format) -> None:
+    first, *_ = rules.sentences(Policy(24, kind))
+    assert first.startswith(f"A {kind}: ")
 
 
 def test_only_what_differs_is_told() -> None:

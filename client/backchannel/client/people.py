@@ -60,7 +60,9 @@ def is_here(state: ChannelState, slot: int) -> bool:
     ended = [each.ending.roster for each in state.epochs if each.ending]
     before = max(ended, key=lambda roster: roster.version, default=None)
     if before is not None and _entry(before, slot) is not None:
-        return state.come.get(Slot(slot), 0) > before.version
+        now = state.current()
+        issued = now.issuer == slot and now.version > before.version
+        return issued or state.come.get(Slot(slot), 0) > before.version
     peer = state.peers.get(Slot(slot))
     answered = peer is not None and peer.line is not None and peer.line.answered
     return answered or state.alive.get(Slot(slot), Hour(0)) >= state.epoch.began

@@ -87,7 +87,9 @@ def next_step(channels: list[Document], joins: list[Document], owed: int) -> str
         return "backchannel sync"
     if not channels:
         return "backchannel join URL"
-    return "backchannel say TEXT" + _chosen(channels[0]["channel"], several=several)
+    live = [each["channel"] for each in channels if not each["ended"]]
+    verb, name = ("say TEXT", live[0]) if live else ("read", channels[0]["channel"])
+    return f"backchannel {verb}" + _chosen(name, several=several)
 
 
 def _step(each: Document) -> str:

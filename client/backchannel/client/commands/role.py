@@ -8,8 +8,9 @@ from backchannel.client.app import App
 from backchannel.client.choosing import ROLES, channel_option
 from backchannel.client.errors import Declined, NotFound, UsageMistake
 from backchannel.client.options import verb
+from backchannel.client.ui import width
 
-_WIDE = 30  # columns
+_WIDE, _EACH = 30, 13  # columns
 
 if TYPE_CHECKING:
     from backchannel.protocol.command import SetRole
@@ -67,9 +68,13 @@ def roles(app: App) -> None:
     app.ui.show({"roles": [{"deed": deed, **allowed} for deed, allowed in rows]})
     if app.ui.json:
         return
-    app.ui.title(f"{'':<{_WIDE}}" + "".join(f"{each:<13}" for each in ROLES).rstrip())
-    for deed, allowed in rows:
-        marks = "".join(f"{'yes' if allowed[each] else '-':<13}" for each in ROLES)
-        app.ui.say(f"{deed:<{_WIDE}}{marks}".rstrip())
+    if width() < _WIDE + _EACH * len(ROLES) - 3:
+        for role in ROLES:
+            app.ui.field(role, "; ".join(deed for deed, allowed in rows if allowed[role]))
+    else:
+        app.ui.title(f"{'':<{_WIDE}}" + "".join(f"{each:<{_EACH}}" for each in ROLES).rstrip())
+        for deed, allowed in rows:
+            marks = "".join(f"{'yes' if allowed[each] else '-':<{_EACH}}" for each in ROLES)
+            app.ui.say(f"{deed:<{_WIDE}}{marks}".rstrip())
     app.ui.say()
     app.ui.say("Every member's program holds everybody to this table, the facilitators too.")
