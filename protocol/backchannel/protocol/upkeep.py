@@ -226,8 +226,6 @@ def _ask_in_private(posting: Posting, due: list[Want]) -> list[Want]:
         if each.kind == "step" and answered:
             lost.setdefault(Slot(each.slot), []).append(each)
     for slot, wants in lost.items():
-        if posting.state.peers[slot].reply_due:
-            posting.reply(slot)
         posting.put(posting.line_block(slot, LostSteps(tuple(map(_step, wants)))).core)
     return [each for each in due if each not in lost.get(Slot(each.slot), [])]
 
