@@ -17,6 +17,7 @@ from backchannel.protocol.intro import Admission
 from backchannel.protocol.outcome import Answered, Append, Arrival
 from backchannel.protocol.secret import IntroKey
 from backchannel.protocol.types import Core, Hour, Slot, Step
+from backchannel.protocol.whisper import GivenSeeds
 from tests.support.bits import sampled_flips
 from tests.support.insider import Insider, core_in, owed, refuses, waits
 from tests.support.world import Member, World
@@ -388,6 +389,21 @@ def test_a_reply_that_overtakes_its_intro_waits_for_nothing_else(strangers: Worl
     bad = insider.arrival(Core(damaged[:-1] + bytes([damaged[-1] ^ 1])))
     refuses(strangers[2], bad, AuthenticationError)
     assert Answered(Slot(1)) in strangers[2].receive(reply)
+
+
+def test_attack_seeds_of_a_generation_that_is_here_do_not_turn_it_back() -> None:
+    world = World.of(2)
+    world.founder.say("read")
+    world.founder.flush()
+    world[1].listen()
+    liar = Insider(world.founder)
+    own = liar.state.own
+    assert own is not None
+    held = world[1].state.peers[Slot(0)].generations[own.id]
+    given = GivenSeeds.of(own.seeds())
+    world[1].receive(liar.arrival(liar.posting().line_block(Slot(1), given).core))
+    assert world[1].refused == []
+    assert world[1].state.peers[Slot(0)].generations[own.id] == held
 
 
 def test_claim_4_the_founders_key_after_an_answer_rests_on_the_answer() -> None:
