@@ -365,6 +365,8 @@ def test_attack_61_a_partition_that_heals(
     room.settle()
     for member in room.members:
         assert {"Founder is back", "Second is back", "Third is back"} <= {t for _, t in member.said}
+        if acts == PAIRS["roles"]:  # nobody left the drop that both halves read
+            assert {(0, "in this half"), (1, "in this half")} <= set(member.said)
 
 
 def test_the_other_facilitator_settles_it_where_the_first_is_away(room: World) -> None:
