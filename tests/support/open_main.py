@@ -11,6 +11,7 @@ from backchannel.protocol import (
     content,
     epoch,
     expiry,
+    files,
     intro,
     invite,
     pieces,
@@ -45,6 +46,7 @@ from backchannel.protocol.errors import (
     DecodeError,
     RemoteProtocolError,
     ReplayError,
+    UnknownError,
 )
 from backchannel.protocol.expiry import ExpiryKeys, Place, PlaceKind
 from backchannel.protocol.format import check_format
@@ -57,6 +59,7 @@ from backchannel.protocol.identity import (
     prekey_id,
 )
 from backchannel.protocol.labels import Label
+from backchannel.protocol.outcome import Offered
 from backchannel.protocol.primitives import KemPublic, X25519Public, x25519_public
 from backchannel.protocol.ratchet import Header
 from backchannel.protocol.secret import (
@@ -70,6 +73,7 @@ from backchannel.protocol.secret import (
     EpochSeed,
     ExpiryKey,
     ExportKey,
+    FileKey,
     HeaderKey,
     IntroKey,
     ItemKey,
@@ -88,6 +92,7 @@ from backchannel.protocol.secret import (
 )
 from backchannel.protocol.state import Announced, Proposed
 from backchannel.protocol.types import (
+    MAIN_THREAD,
     ChannelId,
     ContentHash,
     Core,
@@ -95,8 +100,10 @@ from backchannel.protocol.types import (
     EpochId,
     Hour,
     IdentityHash,
+    MessageId,
     Slot,
     Step,
+    Timestamp,
 )
 from tests.support import cast, vectors
 from tests.support.vectors import Input, rows
@@ -497,6 +504,25 @@ def _chunk(given: Input) -> bytes:
     return roster.open_piece(core, key, lambda _: clock, head)
 
 
+def _file(given: Input) -> bytes:
+    """As the shell puts it together, with all cores of one hour and epoch."""
+    post, clock = content.read_content(given.hex("post")), ClockValue(given.hex("clock"))
+    assert isinstance(post, content.File)
+    here = {content_hash(Core(core)): Core(core) for core in given.many("cores")}
+    nobody, name = MessageId(bytes(16)), ContentHash(bytes(32))
+    names, key = tuple(map(ContentHash, post.index)), FileKey(post.key)
+    offer = Offered(
+        nobody, MAIN_THREAD, Slot(0), post.name, post.size, key, names, Hour(0), 0, name, Hour(1)
+    )
+    known = SimpleNamespace(epoch_of=lambda _: SimpleNamespace(id=b""))
+    clocks = cast_any_as("Any", {b"": lambda _: clock})
+    shelf = files.Shelf(cast_any_as("Any", known), clocks, here.get, Timestamp(0))
+    try:
+        return files.assemble(shelf, offer)
+    except UnknownError as missing:  # it may still come
+        raise DecodeError(str(missing)) from missing
+
+
 def _group(given: Input) -> dict[str, Any]:
     core, head = _core(given, Kind.GROUP)
     header, clock = sender_key.GroupHeader.read(core), ClockValue(given.hex("clock"))
@@ -727,6 +753,7 @@ OPERATIONS: dict[str, vectors.Operation] = {
     "carried": lambda given: content.carried_words(given["text"]),
     "unattributed": _unattributed,
     "chunk": _chunk,
+    "file": _file,
     "epoch core": _epoch_core,
     "relay keys": _relay_keys,
     "request": _request,

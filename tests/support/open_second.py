@@ -255,6 +255,11 @@ def _unattributed(given: Input) -> Any:
     return rows(content.open_unattributed(given.hex("core"), given.hex("clock"), secret))
 
 
+def _file(given: Input) -> bytes:
+    post = content.decode_content(given.hex("post"))
+    return content.join_file(post, given.many("cores"), given.hex("clock"))
+
+
 def _uses(given: Input) -> list[bytes]:
     export, secrets = uses.new_export(0, given.hex("export")), []
     for use in given["uses"]:
@@ -389,6 +394,7 @@ OPERATIONS: dict[str, Operation] = {
     "chunk": lambda given: content.open_chunk(
         given.hex("core"), given.hex("clock"), given.hex("key")
     ),
+    "file": _file,
     "epoch core": _epoch_core,
     "relay keys": _relay_keys,
     "request": _request,

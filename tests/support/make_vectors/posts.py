@@ -1,5 +1,7 @@
 """Vectors of sections 14 and 15: generations, key blocks, posts, and what they say."""
 
+from itertools import count
+
 import msgspec
 
 from backchannel.protocol import content, epoch, sender_key, unattributed
@@ -226,6 +228,7 @@ def contents() -> Cases:
     yield case("hash of a policy for three people", "policy", "rules", encoded=few)
     yield case("hash of carried words", "carried", text="Grüße")
     yield from _pieces()
+    yield from _files()
     yield from _parts()
 
 
@@ -303,6 +306,38 @@ def _pieces() -> Cases:
     yield good
     yield damaged(good, "a chunk, ciphertext changed", "ciphertext", "core", of_byte(53))
     yield changed(good, "a chunk, another key", "commitment", key=bytes(32).hex())
+
+
+def _files() -> Cases:
+    """A file of two data cores and an index."""
+    key, salts = CoreSecret(fixed("file")), count()
+
+    def seal(piece: bytes) -> Core:
+        head = Head(Kind.CHUNK, HOUR, fixed(f"piece {next(salts)}", 16))
+        return seal_piece(piece, key, lambda _: CLOCK, head)
+
+    data = (bytes(range(251)) * 20)[:5000]
+    cores = [seal(data[: content.CHUNK]), seal(data[content.CHUNK :])]
+    names = b"".join(map(content_hash, cores))
+    index = seal(names)
+    post = content.File(THREAD, 24, "A paper.pdf", 5000, key.expose(), (content_hash(index),))
+    given = {"post": encode(post), "clock": CLOCK.expose(), "cores": [index, *cores]}
+    good = case("a file", "file", **given)
+    yield good
+    yield changed(good, "a file in another order", "ok", cores=good["given"]["cores"][::-1])
+    yield changed(good, "a file, a core missing", "rules", cores=good["given"]["cores"][:-1])
+    bad = [index, cores[0], flip(cores[1], of_byte(53))]
+    yield case("a file, a core changed", "file", "rules", **given | {"cores": bad})
+    replace = msgspec.structs.replace
+    for why, size in (("a byte longer", 5001), ("of one core", 3986)):
+        lie = encode(replace(post, size=size)).hex()
+        yield changed(good, f"a file, its post tells of one {why}", "rules", post=lie)
+    turned = seal(names[32:] + names[:32])
+    other = encode(replace(post, index=(content_hash(turned),)))
+    told = given | {"post": other, "cores": [turned, *cores]}
+    yield case("a file, its index in another order", "file", **told)
+    other = encode(replace(post, key=bytes(32)))
+    yield changed(good, "a file, another key", "commitment", post=other.hex())
 
 
 def _contents_refused(text: content.Text) -> Cases:

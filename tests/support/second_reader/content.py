@@ -4,6 +4,7 @@ import unicodedata
 from typing import Any
 
 from tests.support.second_reader import shapes
+from tests.support.second_reader.drops import content_hash
 from tests.support.second_reader.epoch import check_core, open_part
 from tests.support.second_reader.identity import check_kept, check_name
 from tests.support.second_reader.messagepack import read
@@ -192,6 +193,27 @@ def open_chunk(core: bytes, clock: bytes, key: bytes) -> bytes:
     """SPEC 15: the piece of a file, or of its index, in a core of kind 3; key: the file's."""
     check_core(core, 3)
     return _open_piece(core, clock, key)
+
+
+def join_file(post: dict[str, Any], cores: list[bytes], clock: bytes) -> bytes:
+    """SPEC 15: the bytes of a file from its post and all its cores, in any order.
+
+    clock: E(core hour), where the cores are of one hour.
+    """
+    here = {content_hash(core): core for core in cores}
+    left, names = (post["size"] + CHUNK - 1) // CHUNK, list[bytes]()
+    for name in post["index"]:
+        listed = _named_piece(here, name, clock, post["key"])
+        need(len(listed) == 32 * min(INDEX, left - len(names)), "rules", "how many names")
+        names += [listed[at : at + 32] for at in range(0, len(listed), 32)]
+    data = b"".join(_named_piece(here, name, clock, post["key"]) for name in names)
+    need(len(data) == post["size"], "rules", "size of a file")
+    return data
+
+
+def _named_piece(here: dict[bytes, bytes], name: bytes, clock: bytes, key: bytes) -> bytes:
+    need(name in here, "rules", "a core is missing")
+    return open_chunk(here[name], clock, key)
 
 
 def _open_piece(core: bytes, clock: bytes, secret: bytes) -> bytes:

@@ -6,7 +6,7 @@ from tests.support.second_reader.refused import Refused, need
 
 BLOCK = 4096
 LOBBY_KINDS = (5, 9, 10)
-CHANNEL_KINDS = (1, 4, 5, 6, 7, 8)
+CHANNEL_KINDS = (1, 2, 3, 4, 5, 6, 7, 8, 11)
 SLOTS_AT = 3032
 
 
