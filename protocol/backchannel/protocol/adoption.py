@@ -33,6 +33,8 @@ def announced(reception: Reception, sender: Slot, announcement: Announcement) ->
     state = reception.state
     if announcement.roster in state.versions:
         return []
+    if state.roster is not None and announcement.version < state.roster.version:
+        return []  # it lost long ago: said, and of no effect
     if state.roster is not None and announcement.version == state.roster.version:
         _rival(reception, sender, announcement)
         return []
@@ -174,6 +176,9 @@ def _check(reception: Reception, waiting: Announced, package: Package) -> None:
         _check_first(state, roster)
     _check_seats(roster, waiting)
     _check_epoch(reception, roster, waiting)
+    if all(entry.slot != state.me for entry in roster.entries):
+        msg = "a roster that has no place for me"
+        raise RefusedError(msg)
     _check_identities(state, package)
 
 

@@ -76,7 +76,7 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
         msg = "a post under a roster of another epoch than its drop's"
         raise RefusedError(msg)
     version = _announced_version(reception, header, content) if known is None else known
-    check_allowed(reception, header.sender, act_of(content) if content is not None else "text")
+    check_allowed(state, header, act_of(content) if content is not None else "text")
     if isinstance(content, Announcement):
         if content.roster != header.roster:
             msg = "an announcement under another roster than its own"
@@ -86,7 +86,7 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
     if state.roster is None:
         state.transcript.first = version
     record.accept(reception, header, part.order, version, content)
-    return [*events, *_deliver(reception, header.sender, part)]
+    return [*events, *_deliver(reception, header, part, content)]
 
 
 def _held(reception: Reception, peer: Peer, header: GroupHeader) -> PeerGeneration:
@@ -142,23 +142,22 @@ def _want_key(reception: Reception, header: GroupHeader) -> None:
         reception.state.want("generation", header.sender, header.generation, reception.now)
 
 
-def check_allowed(reception: Reception, sender: Slot, act: Act) -> None:
+def check_allowed(state: ChannelState, header: GroupHeader, act: Act) -> None:
     """`ForbiddenError` for what the table does not give to its author's role. Who may not speak
     says nothing that is longer than one part.
     """
-    role = _role(reception, sender)
+    role = _role(state, header)
     if not may(role, act):
-        raise ForbiddenError(refusal(role, act), sender)
+        raise ForbiddenError(refusal(role, act), header.sender)
 
 
-def _role(reception: Reception, sender: Slot) -> Role:
+def _role(state: ChannelState, header: GroupHeader) -> Role:
     """Under the roster that the post names; an announcement names one that does not hold yet, and
     then the current one says.
     """
-    state, header = reception.state, GroupHeader.read(reception.core)
-    role = state.role(sender, header.roster)
+    role = state.role(header.sender, header.roster)
     if role is None:
-        role = state.roster.entry(sender).role if state.roster else "facilitator"
+        role = state.roster.entry(header.sender).role if state.roster else "facilitator"
     return role
 
 
@@ -171,23 +170,24 @@ def _check_announcement(state: ChannelState, content: Announcement) -> None:
             msg = "a roster that is not the one I was admitted by"
             raise UnknownError(msg)
         return
-    if content.roster in state.versions:
-        return
-    if content.version < state.roster.version:
-        msg = "a roster is not the next one"
-        raise RefusedError(msg)
+    if content.roster not in state.versions and content.version < state.transcript.first:
+        msg = "a roster from before my time"
+        raise StaleError(msg)
 
 
-def _deliver(reception: Reception, sender: Slot, part: Part) -> list[Event]:
-    """What a message does, once it is whole."""
+def _deliver(
+    reception: Reception, header: GroupHeader, part: Part, content: Content | None
+) -> list[Event]:
+    """What a message does, once it is whole; `content` where its one part was read already."""
+    sender = header.sender
     whole = gather(reception, sender, part.id, part.place, part.total, part.piece, part.order)
     if whole is None:
         return []
     try:
-        content = read_content(whole.data)
+        content = content or read_content(whole.data)
     except DecodeError:
         return []  # only parts of several blocks can be nonsense together; each was authentic
-    if not may(_role(reception, sender), act_of(content)):  # its parts are in the record already
+    if not may(_role(reception.state, header), act_of(content)):  # its parts are in the record
         return [Alarm("forbidden", sender, reception.hash)]
     return _act(reception, sender, part.id, whole.partial, content)
 
