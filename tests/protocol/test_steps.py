@@ -183,6 +183,19 @@ def test_attack_members_count_by_asks_what_two_others_say(trio: World, heard: li
     assert [ask.steps for ask in heard if ask.steps] == []
 
 
+def test_an_epoch_core_under_a_lost_step_waits_for_it(trio: World, heard: list[Ask]) -> None:
+    """Who lacks the step lacks the epoch: both sides still read the drop of the one that is over."""
+    lose(trio, *note(trio.founder, "Guest 2"))
+    trio.founder.act(commands.Turn())
+    trio.founder.flush()
+    trio[2].listen()
+    assert len(steps_wanted(trio[2])) == 1
+    assert trio[2].state.epoch.number == 0
+    trio.minutes(8)
+    assert [member.state.epoch.number for member in trio.members] == [1, 1, 1]
+    assert [ask.steps for ask in heard if ask.steps] == []
+
+
 def test_attack_an_ask_over_the_line_is_a_line_block_like_others(trio: World) -> None:
     lose(trio, *note(trio[1], "Guest 2"))
     note(trio[1], "Guest 2")
