@@ -293,7 +293,7 @@ def test_a_change_is_a_draft_until_it_is_read_back(two: World) -> None:
     refused(two.founder, commands.Turn(), "not come back")
     two.founder.flush()
     two.settle()
-    assert two.founder.state.draft is None
+    assert [member.state.draft for member in two.members] == [None] * 3
     assert {member.state.lifetime for member in two.members} == {24}
 
 
@@ -418,7 +418,7 @@ def handed_over(world: World) -> Member:
 def rival(member: Member, *, since: int = 0) -> None:
     """A roster of Third's that stands against this member's."""
     name = member.state.current().hash
-    member.state.rivals[name] = Rival(Slot(2), member.state.epoch.id, Timestamp(since))
+    member.state.rivals[name] = Rival(Slot(2), member.state.epoch.id, since=Timestamp(since))
 
 
 def test_rivals_that_stand_are_a_reason_and_the_lowest_slot_goes_first(two: World) -> None:
