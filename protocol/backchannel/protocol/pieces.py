@@ -36,6 +36,9 @@ def gather(
     old = state.partial.get(name)
     if name in state.delivered or (old is not None and old.total != total):
         return None
+    if total == 1:
+        state.delivered[name] = reception.head.hour
+        return Whole(_begun(reception, total, order, {}), piece)  # nothing of it waits
     whole = _with_piece(old, reception, place, total, piece, order)
     if len(whole.pieces) < total:
         state.partial[name] = whole
@@ -54,9 +57,7 @@ def _with_piece(
     old: Partial | None, reception: Reception, place: int, total: int, piece: bytes, order: int
 ) -> Partial:
     if old is None:
-        pieces = {place: _conceal(reception, piece)}
-        hour, sent = reception.hour, reception.head.hour
-        return Partial(total, sent, hour, order, reception.hash, pieces)
+        return _begun(reception, total, order, {place: _conceal(reception, piece)})
     first = place == 0
     return Partial(
         total,
@@ -66,6 +67,10 @@ def _with_piece(
         reception.hash if first else old.hash,
         {**old.pieces, place: _conceal(reception, piece)},
     )
+
+
+def _begun(reception: Reception, total: int, order: int, pieces: dict[int, Concealed]) -> Partial:
+    return Partial(total, reception.head.hour, reception.hour, order, reception.hash, pieces)
 
 
 def _conceal(reception: Reception, piece: bytes) -> Concealed:

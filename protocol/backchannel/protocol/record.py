@@ -57,7 +57,13 @@ def open_post(
         raise StaleError(msg)
     try:
         return sender_key.open_post(
-            held, header, reception.core, state.me, reception.clock, reception.head
+            held,
+            header,
+            reception.core,
+            state.me,
+            reception.clock,
+            reception.head,
+            reception.hash,
         )
     except ReplayError:
         msg = "a second post under one number"

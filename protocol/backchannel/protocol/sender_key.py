@@ -178,15 +178,21 @@ def _slots(own: OwnGeneration, hashed: bytes, entropy: Entropy) -> bytes:
 
 
 def open_post(
-    held: PeerGeneration, header: GroupHeader, core: Core, reader: Slot, clock: Clock, head: Head
+    held: PeerGeneration,
+    header: GroupHeader,
+    core: Core,
+    reader: Slot,
+    clock: Clock,
+    head: Head,
+    hash_of: ContentHash | None = None,
 ) -> tuple[PeerGeneration, bytes]:
-    """The generation after reading one post, and its part.
+    """The generation after reading one post, and its part; `hash_of` the core, where it is known.
 
     `AuthenticationError` when the reader's slot or the body does not verify, `ReplayError` for a
     number that was used.
     """
     at = GROUP_HASHED + reader * limits.SLOT_MAC
-    expected = slot_mac(held.mac, header.number, content_hash(core))
+    expected = slot_mac(held.mac, header.number, hash_of or content_hash(core))
     if not same(expected, core[at : at + limits.SLOT_MAC]):
         msg = "a post's slot for me does not verify"
         raise AuthenticationError(msg)
