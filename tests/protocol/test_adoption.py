@@ -8,8 +8,8 @@ import pytest
 from backchannel.protocol import command as commands
 from backchannel.protocol import epoch, limits
 from backchannel.protocol.codec import encode
-from backchannel.protocol.content import Announcement, Echo
-from backchannel.protocol.core import content_hash
+from backchannel.protocol.content import Announcement, Echo, Gone, policy_hash
+from backchannel.protocol.core import Kind, content_hash
 from backchannel.protocol.errors import (
     AuthenticationError,
     DecodeError,
@@ -18,12 +18,15 @@ from backchannel.protocol.errors import (
     RemoteProtocolError,
 )
 from backchannel.protocol.identity import Bundle, BundleKeys, identity_hash
-from backchannel.protocol.outcome import Arrival, RosterAdopted
+from backchannel.protocol.outcome import Alarm, Arrival, Ended, Outcome, RosterAdopted
 from backchannel.protocol.roster import Entry, Package, Policy, Relay, Roster, seal_package
-from backchannel.protocol.types import Block, Core, Hour, RosterHash, Slot, hour_of
+from backchannel.protocol.secret import EpochSeed
+from backchannel.protocol.state import Proposed
+from backchannel.protocol.turn import seal_turn
+from backchannel.protocol.types import Block, Core, Hour, IdentityHash, RosterHash, Slot, hour_of
 from tests.support import cast
 from tests.support.entropy import ScriptedEntropy
-from tests.support.insider import Insider, forbids, owed, refuses, waits
+from tests.support.insider import Insider, core_in, forbids, owed, refuses, waits
 from tests.support.world import LIFETIME, RELAY, START, Member, World
 
 START_HOUR = hour_of(START)
@@ -355,11 +358,16 @@ def test_the_higher_slots_announcement_does_not_displace(trio: World) -> None:
 
 
 def test_a_roster_rolled_back(trio: World) -> None:
-    issuer, late = Issuer(trio.founder), Issuer(trio.founder)
+    """Said, and of no effect: its pieces are not even waited for."""
+    issuer, late = Issuer(trio.founder), Issuer(trio[1])
     assert versions(trio[2], issuer.issue(issuer.successor())) == [4]
+    before = trio[2].state.current()
     old = late.successor(version=3)
-    again = issuer.announce(3, old.hash, late.cores(late.package(old)))
-    refuses(trio[2], again, RefusedError, "next")
+    cores = late.cores(late.package(old))
+    again = [late.announce(3, old.hash, cores), *map(late.arrival, cores)]
+    assert versions(trio[2], again) == []
+    assert trio[2].state.current() == before
+    assert (trio[2].state.announced, trio[2].state.rivals, trio[2].state.wants) == ([], {}, [])
 
 
 def test_a_roster_further_ahead_than_the_next_waits(trio: World) -> None:
@@ -379,6 +387,188 @@ def test_a_piece_that_does_not_open_is_refused(trio: World) -> None:
     damaged = Core(core[:-1] + bytes([core[-1] ^ 1]))
     announcement = issuer.announce(4, issuer.successor().hash, (damaged,))
     last_is_refused(trio[2], [announcement, issuer.arrival(damaged)], AuthenticationError, None)
+
+
+# --- A new epoch ----------------------------------------------------------------------------------
+
+
+class Turner(Issuer):
+    """A facilitator who begins whatever epoch one likes."""
+
+    def turn(
+        self,
+        *,
+        gone: tuple[int, ...] = (),
+        said: tuple[int, ...] | None = None,
+        hours: int = 0,
+        seed: bytes = b"s" * 32,
+        other: bytes | None = None,
+        core_roster: RosterHash | None = None,
+        **changes: object,
+    ) -> list[Arrival]:
+        """Announcement, epoch core and pieces. `said` are those who are said to go; `other` is the
+        seed that the roster is bound to.
+        """
+        current, posting = self.state.current(), self.posting()
+        secret, _ = epoch.begin(EpochSeed(seed))
+        bound, clock = epoch.begin(EpochSeed(other or seed))
+        hour = Hour(posting.hour + hours)
+        fields = {
+            "version": current.version + 1,
+            "previous": current.hash,
+            "issuer": self.state.me,
+            "epoch": current.epoch + 1,
+            "hour": hour,
+            "commitment": epoch.commitment(bound, hour, clock),
+            "entries": tuple(each for each in current.entries if each.slot not in gone),
+            **changes,
+        }
+        roster = msgspec.structs.replace(current, **fields)
+        wraps = posting.wraps(self.state.peers)
+        core = seal_turn(
+            self.state.me,
+            core_roster or roster.hash,
+            EpochSeed(seed),
+            wraps,
+            posting.clock,
+            self.head(Kind.EPOCH),
+            posting.entropy,
+        )
+        pieces = seal_package(
+            Package(roster, {}),
+            epoch.roster_secret(secret),
+            posting.clock,
+            posting.hour,
+            posting.entropy,
+        )
+        leaving = tuple(Gone(slot, "removed") for slot in (gone if said is None else said))
+        names = tuple(content_hash(each) for each in pieces)
+        announcement = Announcement(roster.version, roster.hash, names, content_hash(core), leaving)
+        first = self.post(announcement, roster.hash, name=77)
+        return [first, *map(self.arrival, (core, *pieces))]
+
+
+def test_an_epoch_begins_with_its_core_whatever_the_order(trio: World) -> None:
+    announcement, core, piece = Turner(trio.founder).turn()
+    for arrival in (piece, core):
+        waits(trio[2], arrival)
+    assert versions(trio[2], [announcement]) == [4]
+    secret, _ = epoch.begin(EpochSeed(b"s" * 32))
+    assert trio[2].state.epoch.secret == secret
+    assert trio[2].state.wants == []
+    assert versions(trio[1], [announcement, piece, core]) == [4]
+
+
+def test_attack_60_an_epoch_of_another_secret_than_its_rosters(trio: World) -> None:
+    arrivals = Turner(trio.founder).turn(other=b"o" * 32)
+    shown(trio[2], arrivals)
+    before, clocks = trio[2].state.epoch.secret, set(trio[2].member.clocks)
+    (alarm,) = trio[2].receive(arrivals[-1])
+    assert isinstance(alarm, Alarm)
+    assert (alarm.kind, alarm.slot) == ("epoch", 0)
+    assert trio[2].state.epoch.secret == before
+    trio[2].state.announced = []
+    trio[2].tick()
+    assert set(trio[2].member.clocks) <= clocks
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_an_epoch_that_begins_at_another_hour_than_its_roster(trio: World, hours: int) -> None:
+    trio.pass_time(hours=3)
+    arrivals = Turner(trio.founder).turn(hours=hours)
+    shown(trio[2], arrivals)
+    (alarm,) = trio[2].receive(arrivals[-1])
+    assert isinstance(alarm, Alarm)
+    assert (alarm.kind, alarm.reason) == (
+        "epoch",
+        "an epoch begins at another hour than its roster",
+    )
+
+
+def test_attack_23_who_goes_is_who_is_said_to_go(trio: World) -> None:
+    arrivals = Turner(trio.founder).turn(gone=(1,), said=())
+    last_is_forbidden(trio[2], arrivals, "takes away others than its announcement says")
+    arrivals = Turner(trio.founder).turn(said=(1,), seed=b"t" * 32)
+    last_is_forbidden(trio[1], arrivals, "takes away others")
+
+
+def test_an_epoch_that_lengthens_what_one_did_not_agree_to(trio: World) -> None:
+    arrivals = Turner(trio.founder).turn(policy=Policy(LIFETIME + 1))
+    last_is_forbidden(trio[2], arrivals, "lengthens what I did not agree to")
+
+
+def test_another_members_consent_is_not_ones_own(trio: World) -> None:
+    policy = Policy(LIFETIME + 1)
+    known = Proposed(policy, Slot(0), START_HOUR, (Slot(0),))
+    trio[2].state.proposals[policy_hash(policy)] = known
+    arrivals = Turner(trio.founder).turn(policy=policy)
+    last_is_forbidden(trio[2], arrivals, "lengthens what I did not agree to")
+
+
+def test_a_core_for_an_epoch_that_stays(trio: World) -> None:
+    arrivals = Turner(trio.founder).turn(epoch=0)
+    last_is_forbidden(trio[2], arrivals, "disagree about a new epoch")
+
+
+def test_attack_66_a_roster_brings_back_the_keys_of_who_went(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    trio[2].state.former.append(IdentityHash(identity_hash(STRANGER.identity)))
+    last_is_forbidden(trio[2], issuer.issue(issuer.successor()), "keys of somebody who went")
+
+
+def test_a_roster_of_parties_that_its_kind_does_not_seat(trio: World) -> None:
+    """A newcomer's is held to it too."""
+    for member in trio.members:
+        roster = member.state.current()
+        policy = Policy(LIFETIME, "shuttle")
+        member.state.roster = msgspec.structs.replace(roster, policy=policy)
+        member.state.expected = member.state.roster.hash
+        member.state.knows(member.state.roster)
+        member.carry(Outcome([], []))
+    issuer = Issuer(trio.founder)
+    last_is_forbidden(trio[2], issuer.issue(issuer.successor()), "at most one party")
+
+
+def test_an_epoch_core_of_another_roster_than_announced(trio: World) -> None:
+    first, core, _ = Turner(trio.founder).turn(core_roster=NEXT)
+    assert versions(trio[2], [first]) == []
+    refuses(trio[2], core, RefusedError, "not of the announced roster")
+
+
+def test_an_epoch_core_that_is_damaged_where_it_is_for_me(trio: World) -> None:
+    turner = Turner(trio.founder)
+    good, at = core_in(trio[2], turner.turn()[1]), 70 + 52 * 2 + 4
+    roster = turner.successor(epoch=1)
+    bad = Core(good[:38] + roster.hash + good[70:at] + bytes(48) + good[at + 48 :])
+    announcement = Announcement(4, roster.hash, (b"p" * 32,), content_hash(bad))
+    trio[2].receive(turner.post(announcement, roster.hash, name=78))
+    refuses(trio[2], turner.arrival(bad), AuthenticationError, "does not open")
+
+
+def test_who_is_said_to_go_is_told_and_takes_no_roster_without_a_place_for_it(trio: World) -> None:
+    """Even where its issuer gives it the new keys: it would not know what it is."""
+    first, core, piece = Turner(trio[1]).turn(gone=(2,))
+    assert Ended("removed", Slot(1)) in trio[2].receive(first)
+    trio[2].receive(core)
+    refuses(trio[2], piece, RefusedError, "no place for me")
+    assert trio[2].state.ended == "removed"
+
+
+def test_attack_63_who_is_removed_for_everybody_else_follows_no_rival_of_that(trio: World) -> None:
+    """Else one half of the room would think it gone and it would think itself in the other."""
+    removal = Turner(trio[1]).turn(gone=(2,))
+    issuer = Issuer(trio.founder)
+    rivals = issuer.issue(issuer.successor())
+    trio[2].receive(removal[0])
+    trio[2].receive(rivals[0])
+    turner = trio[2].state.peers[Slot(1)]
+    turner.line, line = None, turner.line  # what is wrapped for others is noise to who goes
+    for arrival in removal[1:]:
+        trio[2].receive(arrival)
+    turner.line = line
+    for arrival in rivals[1:-1]:
+        trio[2].receive(arrival)
+    refuses(trio[2], rivals[-1], RefusedError, "took my place away")
 
 
 # --- A newcomer's first ---------------------------------------------------------------------------
