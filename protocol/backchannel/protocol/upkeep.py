@@ -88,7 +88,8 @@ def _forget_epochs(posting: Posting, oldest: Hour) -> None:
     for clock in clocks.values():
         clock.forget_before(Hour(oldest - epoch.KEPT_BEHIND))
     for each in state.epochs:
-        each.seen = {core: hour for core, hour in each.seen.items() if hour >= oldest}
+        first = clocks[each.id].hour  # what can be opened again must be known again
+        each.seen = {core: hour for core, hour in each.seen.items() if hour >= first}
 
 
 def _come_along(posting: Posting) -> None:
