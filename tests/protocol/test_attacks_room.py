@@ -34,8 +34,17 @@ from backchannel.protocol.secret import EpochSeed
 from backchannel.protocol.turn import seal_turn
 from backchannel.protocol.types import MAIN_THREAD, Block, RosterHash, hour_of
 from tests.support.entropy import ScriptedEntropy
-from tests.support.insider import Insider, as_if_by, core_in, forbids, owed, refuses, waits
-from tests.support.world import Member, World
+from tests.support.insider import (
+    Insider,
+    as_if_by,
+    core_in,
+    forbids,
+    owed,
+    refuses,
+    texts,
+    waits,
+)
+from tests.support.world import LIFETIME, Member, World
 
 
 @pytest.fixture
@@ -620,3 +629,36 @@ def test_a_member_who_never_answers_an_intro(room: World) -> None:
     room.settle()
     room.minutes()
     assert (4, "hello") in room[2].said
+
+
+# --- Late, once more, or elsewhere ----------------------------------------------------------------
+
+
+def test_what_who_went_said_out_of_turn_frames_nobody_when_it_comes_late(room: World) -> None:
+    """It is read once, whoever has the floor: half read, its copy would look like a fork."""
+    act(room[2], commands.Say(MAIN_THREAD, "out of turn"))
+    late = room.drops.rows[room[2].member.polls()[0].drop.id][-1]
+    room.settle([room.founder])
+    act(room.founder, commands.GiveFloor("Second"))
+    act(room.founder, commands.Remove("Third"))
+    for row in [each for each in room.drops.rows[late.drop] if each != late]:
+        room[3].receive(row)
+    room[3].online = False
+    (said,) = texts(room[3].receive(late))
+    assert said == "out of turn"
+    room[3].receive(late)
+    assert alarms(room[3]) == []
+
+
+def test_an_old_post_is_no_fork_for_who_set_its_clock_back(room: World) -> None:
+    """What can still be opened is still known."""
+    act(room[2], commands.Say(MAIN_THREAD, "once"))
+    room.settle()
+    rows = list(room.drops.rows[room[3].member.polls()[0].drop.id])
+    room.pass_time(hours=LIFETIME + 1)
+    room[3].tick()
+    room.pass_time(hours=-1)
+    for row in rows:
+        room[3].receive(row)
+    assert alarms(room[3]) == []
+    assert [said for _, said in room[3].said] == ["once"]

@@ -455,8 +455,9 @@ class ChannelState(msgspec.Struct, array_like=True):
         return self.roster
 
     def facilitates(self, slot: Slot) -> bool:
-        """Whether a member is a facilitator, as far as is known."""
-        return self.roster is not None and self.roster.entry(slot).role == "facilitator"
+        """Whether a member is a facilitator, as far as is known; nobody is who does not stand."""
+        entries = self.roster.entries if self.roster is not None else ()
+        return any(each.slot == slot and each.role == "facilitator" for each in entries)
 
     def thread_lifetime(self, thread: ThreadId) -> int:
         """Hours that content of a thread lives; the channel's for a thread that is not known."""
