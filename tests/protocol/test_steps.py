@@ -184,7 +184,7 @@ def test_attack_members_count_by_asks_what_two_others_say(trio: World, heard: li
 
 
 def test_an_epoch_core_under_a_lost_step_waits_for_it(trio: World, heard: list[Ask]) -> None:
-    """Who lacks the step lacks the epoch: both sides still read the drop of the one that is over."""
+    """Who lacks the step lacks the epoch: both sides still read the drop that is over."""
     lose(trio, *note(trio.founder, "Guest 2"))
     trio.founder.act(commands.Turn())
     trio.founder.flush()

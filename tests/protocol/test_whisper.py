@@ -17,6 +17,7 @@ from backchannel.protocol.types import GenerationId, MessageId
 from backchannel.protocol.whisper import (
     GivenClose,
     GivenSeeds,
+    LostSteps,
     Note,
     Nothing,
     Objection,
@@ -35,6 +36,7 @@ ID, HASH = MessageId(b"i" * 16), b"h" * 32
 GIVEN = GivenSeeds.of(cast.SEEDS)
 NOTE = Note(ID, 0, 1, b"p")
 PRIVATE = Private(HASH, 2**32 - 1, 2160, 2, b"m" * 16, "hello")
+STEPS = st.integers(0, 2**32 - 1)
 WHISPERS = st.one_of(
     st.just(Nothing()),
     st.builds(GivenSeeds, IDS, st.integers(0, 255), HASHES),
@@ -43,6 +45,7 @@ WHISPERS = st.one_of(
         Note, IDS, st.just(0), st.integers(1, 8), st.binary(min_size=1, max_size=whisper.PIECE)
     ),
     st.builds(Objection, HASHES),
+    st.builds(LostSteps, st.lists(STEPS, min_size=1, max_size=limits.WANTED).map(tuple)),
 )
 
 
@@ -102,6 +105,10 @@ REFUSED: dict[str, Record] = {
     "a piece of nothing": replace(NOTE, piece=b""),
     "a piece too long": replace(NOTE, piece=bytes(whisper.PIECE + 1)),
     "an objection to nobody": Objection(b""),
+    "nothing that is lost": LostSteps(()),
+    "33 steps that are lost": LostSteps(tuple(range(limits.WANTED + 1))),
+    "a step below none": LostSteps((-1,)),
+    "a step too high": LostSteps((2**32,)),
     "a post's content": Text.plain(bytes(16), 24, "hello"),
 }
 
