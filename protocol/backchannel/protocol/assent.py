@@ -74,9 +74,8 @@ def _echo(reception: Reception, sender: Slot, echo: Echo) -> None:
 
 
 def _prekey(state: ChannelState, sender: Slot, content: Prekey) -> None:
-    peer = state.peers.get(sender)
-    if peer is not None:
-        peer.bundle = Bundle(peer.bundle.identity, HybridPublic.parse(content.prekey))
+    peer = state.peers[sender]
+    peer.bundle = Bundle(peer.bundle.identity, HybridPublic.parse(content.prekey))
 
 
 def _leave(state: ChannelState, sender: Slot, _content: Leave, hour: Hour) -> list[Event]:
@@ -229,9 +228,12 @@ def release(posting: Posting, command: commands.Release) -> None:
 
 
 def leave(posting: Posting) -> None:
-    """Go. Whoever alone facilitates would leave a channel that nobody can change."""
+    """Go. Whoever alone facilitates, or with those who go as well, would leave a channel that
+    nobody can change.
+    """
     state, roster = posting.state, posting.state.current()
-    others = [e for e in roster.entries if e.role == "facilitator" and e.slot != state.me]
+    gone = {state.me, *state.leavers}
+    others = [e for e in roster.entries if e.role == "facilitator" and e.slot not in gone]
     if state.facilitates(state.me) and not others:
         msg = "you alone facilitate: make somebody else a facilitator first"
         raise LocalProtocolError(msg)

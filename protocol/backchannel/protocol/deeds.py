@@ -72,7 +72,7 @@ def _send_file(posting: Posting, command: c.SendFile) -> None:
 
 def _begin(posting: Posting, command: c.Begin) -> None:
     state = posting.state
-    lifetime = command.lifetime or state.lifetime
+    lifetime = state.lifetime if command.lifetime is None else command.lifetime
     if lifetime > state.lifetime:
         msg = "a thread lives no longer than its channel"
         raise LocalProtocolError(msg)
