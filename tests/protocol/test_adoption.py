@@ -162,7 +162,9 @@ def test_attack_63_who_facilitated_once_announces_nothing_any_more() -> None:
     world.settle([world.founder, world[2]])
     waits(world[2], rival[0])  # for somebody who stays to name it
     assert world[2].state.rivals == {}
-    world[2].state.transcript.missing[world[2].state.pending[-1].hash] = START_HOUR
+    over = world[2].state.epochs[0].ending
+    assert over is not None
+    over.past.add(world[2].state.pending[-1].hash)
     world[2].state.pending = []
     forbids(world[2], rival[0], "does not change who is here")
 

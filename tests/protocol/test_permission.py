@@ -18,7 +18,6 @@ from backchannel.protocol.types import (
     MessageId,
     RosterHash,
     ThreadId,
-    hour_of,
 )
 from tests.support import cast
 from tests.support.insider import Insider, forbids
@@ -184,7 +183,9 @@ def test_the_role_that_counts_is_the_one_under_the_roster_that_a_post_names() ->
     world.settle([world.founder, world[2]])
     late = world[2].state
     assert late.current().entry(1).role == "observer"
-    late.transcript.missing[_named(world[2], before)] = hour_of(world.now)
+    over = late.epochs[0].ending
+    assert over is not None
+    over.past.add(_named(world[2], before))  # as if somebody who stays had named it
     assert world[2].receive(before)
     world.settle()
     forbids(world[2], Insider(world[1]).post(SAID["text"], name=8), "does not speak")
