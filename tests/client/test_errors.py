@@ -25,7 +25,8 @@ THEIRS = [kind for kind in below(BackchannelError) if kind.__module__ == protoco
 
 @pytest.mark.parametrize("kind", [*OURS, *THEIRS])
 def test_every_error_names_the_next_step(kind: type[BackchannelError]) -> None:
-    problem = explain(kind("What happened."))
+    more = [5] if issubclass(kind, protocol.ForbiddenError) else []  # whose fault it is
+    problem = explain(kind("What happened.", *more))
     assert problem.message == "What happened."
     assert problem.next_step
     assert problem.status not in {Exit.DONE, Exit.NOTHING_NEW, Exit.OVERDUE}
