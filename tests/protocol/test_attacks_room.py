@@ -13,7 +13,8 @@ import pytest
 
 from backchannel.protocol import command as commands
 from backchannel.protocol import epoch, limits
-from backchannel.protocol.content import Announcement, Text
+from backchannel.protocol.codec import encode
+from backchannel.protocol.content import Announcement, Echo, Text
 from backchannel.protocol.core import GROUP_HASHED, Kind, content_hash
 from backchannel.protocol.errors import (
     AuthenticationError,
@@ -31,6 +32,7 @@ from backchannel.protocol.outcome import (
 )
 from backchannel.protocol.roster import Package, Roster, seal_package
 from backchannel.protocol.secret import EpochSeed
+from backchannel.protocol.sender_key import Parent
 from backchannel.protocol.turn import seal_turn
 from backchannel.protocol.types import MAIN_THREAD, Block, RosterHash, hour_of
 from tests.support.entropy import ScriptedEntropy
@@ -662,3 +664,37 @@ def test_an_old_post_is_no_fork_for_who_set_its_clock_back(room: World) -> None:
         room[3].receive(row)
     assert alarms(room[3]) == []
     assert [said for _, said in room[3].said] == ["once"]
+
+
+def test_who_lost_a_role_does_not_vouch_for_its_own_words_in_the_old_drop(room: World) -> None:
+    before = Insider(room[2])
+    act(room.founder, commands.SetRole("Third", "observer"))
+    room.settle()
+    late = before.post(text("I speak on"))
+    waits(room[3], late)
+    now, roster = Insider(room[2]), room[2].state.current()
+    parent = Parent(content_hash(core_in(room[3], late)), 1)
+    echo = encode(Echo(roster.version, roster.hash))
+    named = now.seal(now.part(echo, name=8), parents=(parent,))
+    assert texts(room[3].receive(now.arrival(named))) == []
+    other, roster = Insider(room[1]), room[1].state.current()  # somebody else had read it
+    vouched = room[3].receive(other.arrival(other.seal(other.part(echo), parents=(parent,))))
+    assert texts(vouched) == ["I speak on"]
+
+
+def test_what_an_honest_member_said_as_it_lost_its_role_makes_no_record_differ(room: World) -> None:
+    room[2].online = False
+    act(room.founder, commands.SetRole("Third", "observer"))
+    room.settle()
+    said = room[2].say("as I was told to be silent")
+    room[2].online = True
+    room.settle()
+    for _ in range(6):
+        room.pass_time(hours=1)
+        for member in room.members:
+            act(member, commands.Digest(asks=True))
+        room.settle()
+        room.minutes()
+    assert [alarms(member) for member in room.members] == [[]] * 4
+    assert said.hash in room[2].state.transcript
+    assert said.hash not in room[3].state.transcript

@@ -223,7 +223,9 @@ class Channel:
         accepted; or its author waits for a reply.
         """
         post = self.state.transcript.posts.get(known)
-        record.shown(self.state, known)
+        over = self.state.epoch_of(known)
+        if over is None or over.ending is None or self.state.me not in over.ending.bound:
+            record.shown(self.state, known)
         if post is None or post.slots == slots_name(core):
             self.state.owed.pop(known, None)
         for slot, peer in self.state.peers.items():

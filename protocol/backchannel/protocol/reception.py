@@ -67,13 +67,20 @@ class Reception(NamedTuple):
         return peer
 
     def of_past(self, slot: Slot) -> bool:
-        """Whether a core may still count: who did not come along speaks only from the past of the
-        heads that the next roster names, or of what those who stay say.
+        """Whether a core may still count: who did not come along, or with less, speaks only from
+        the past of the heads that the next roster names, or of what the others say.
         """
-        bounds = [ending for ending in self._endings() if slot in ending.bound]
-        return self.hash in self.state.transcript.missing or all(
-            self.hash in ending.past for ending in bounds
-        )
+        return all(self.hash in each.past for each in self._endings() if slot in each.bound)
+
+    def vouch(self, slot: Slot, parents: tuple[ContentHash, ...]) -> None:
+        """What an accepted core names may count in the epochs that are over. Not for the word of
+        who lost a role: it would vouch for itself.
+        """
+        unknown = {core for core in parents if core not in self.state.transcript}
+        for each in self.state.epochs:
+            ending = each.ending
+            if ending is not None and (slot not in ending.bound or self.hash in ending.past):
+                ending.past |= unknown
 
     def _endings(self) -> list[Ending]:
         """Of this epoch and of those after it: who went later stood here, and speaks no more."""

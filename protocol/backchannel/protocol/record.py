@@ -91,6 +91,7 @@ def accept(
     """Put a post that verified into the record; `content` where it is whole."""
     state, sender = reception.state, header.sender
     parents = tuple(parent.hash for parent in header.parents)
+    reception.vouch(sender, parents)
     slots, aside = sender_key.slots_name(reception.core), isinstance(content, Echo)
     post = Post(reception.head.hour, order, version, sender, parents, slots, aside)
     for lost in state.transcript.add(reception.hash, post, header.parents):

@@ -125,7 +125,7 @@ class Ending(msgspec.Struct, array_like=True):
     bound: set[Slot]
     """Whose posts count only in the past of the heads: of who is gone, or lost a role."""
     past: set[ContentHash]
-    """The heads that the next roster names, and what accepted cores in their past name."""
+    """Was not here: in the past of the heads that the next roster names, or named by others."""
     echoed: bool = False
     """Whether one's own echo was posted there."""
     issuer: bool = False

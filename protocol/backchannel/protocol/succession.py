@@ -100,14 +100,17 @@ def _turn(state: ChannelState, new: Succession, before: Roster, now: Hour) -> No
     assert secret is not None  # noqa: S101 - as the caller saw
     slots = {entry.slot for entry in roster.entries}
     gone = {Slot(entry.slot) for entry in before.entries} - slots
-    past = state.transcript.unknown_past(ContentHash(head) for head in roster.heads)
+    past = state.transcript.past(ContentHash(head) for head in roster.heads)
+    bound = gone | _lighter(roster, before)
+    if state.me in bound:
+        _doubt(state, past)
     state.transcript.let_go(state.record.sent)
     state.epoch.ending = Ending(
         before,
         now,
         {slot: state.peers.pop(slot) for slot in gone if slot in state.peers},
-        gone | _lighter(roster, before),
-        past,
+        bound,
+        (past - state.transcript.posts.keys()) | state.transcript.missing.keys(),
         issuer=roster.issuer == state.me,
     )
     state.epochs.append(
@@ -126,6 +129,13 @@ def _turn(state: ChannelState, new: Succession, before: Roster, now: Hour) -> No
     state.renew = True
     state.heal = state.heal or bool(roster.merged)
     state.record.split += [roster.version - 1] if roster.merged else []
+
+
+def _doubt(state: ChannelState, past: set[ContentHash]) -> None:
+    """Who loses a role does not vouch for itself: what it said last counts once others name it."""
+    for core, post in state.transcript.posts.items():
+        if post.author == state.me and core not in past:
+            state.record.sent[core] = post.hour
 
 
 def _lighter(roster: Roster, before: Roster) -> set[Slot]:

@@ -65,20 +65,19 @@ class Transcript(msgspec.Struct, array_like=True):
         gone = set(cores)
         self.heads = [head for head in self.heads if head not in gone]
 
-    def unknown_past(self, heads: Iterable[ContentHash]) -> set[ContentHash]:
-        """What is in the past of `heads`, heads included, and not here."""
-        unknown, ahead, passed = set(), list(heads), set()
+    def past(self, heads: Iterable[ContentHash]) -> set[ContentHash]:
+        """What is known to be in the past of `heads`, heads included, here or not."""
+        ahead, passed = list(heads), set[ContentHash]()
         while ahead:
             core = ahead.pop()
-            if core in passed:
-                continue
-            passed.add(core)
-            post = self.posts.get(core)
-            if post is None:
-                unknown.add(core)
-            else:
-                ahead.extend(post.parents)
-        return unknown
+            if core not in passed:
+                passed.add(core)
+                ahead.extend(self.posts[core].parents if core in self.posts else ())
+        return passed
+
+    def unknown_past(self, heads: Iterable[ContentHash]) -> set[ContentHash]:
+        """What of it is not here."""
+        return self.past(heads) - self.posts.keys()
 
     @property
     def next_order(self) -> int:
