@@ -34,7 +34,15 @@ from backchannel.protocol.roster import Package, Roster, seal_package
 from backchannel.protocol.secret import EpochSeed
 from backchannel.protocol.sender_key import Parent
 from backchannel.protocol.turn import seal_turn
-from backchannel.protocol.types import MAIN_THREAD, Block, RosterHash, hour_of
+from backchannel.protocol.types import (
+    MAIN_THREAD,
+    Block,
+    MessageId,
+    RosterHash,
+    Slot,
+    hour_of,
+)
+from backchannel.protocol.whisper import Private, split_note
 from tests.support.entropy import ScriptedEntropy
 from tests.support.insider import (
     Insider,
@@ -698,3 +706,22 @@ def test_what_an_honest_member_said_as_it_lost_its_role_makes_no_record_differ(r
     assert [alarms(member) for member in room.members] == [[]] * 4
     assert said.hash in room[2].state.transcript
     assert said.hash not in room[3].state.transcript
+
+
+def test_who_lost_a_role_does_not_keep_it_for_private_notes_in_the_old_drop(room: World) -> None:
+    before = Insider(room[2])
+    act(room.founder, commands.SetRole("Third", "observer"))
+    room.settle([room[0], room[3]])
+    at_once, late = (note(before, words, number) for number, words in enumerate(("so far", "on")))
+    assert texts(room[3].receive(at_once)) == ["so far"]
+    room.pass_time(hours=2)
+    (alarm,) = room[3].receive(late._replace(hour=hour_of(room.now)))
+    assert isinstance(alarm, Alarm)
+    assert "private notes" in alarm.reason
+
+
+def note(liar: Insider, words: str, number: int) -> Arrival:
+    """To Fourth, under the roster that stands for the liar."""
+    private = Private(liar.state.current().hash, number, LIFETIME, 0, b"", words)
+    (piece,) = split_note(private, MessageId(bytes([number]) * 16))
+    return liar.arrival(liar.posting().line_block(Slot(3), piece).core)

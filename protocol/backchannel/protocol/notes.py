@@ -74,12 +74,14 @@ def _note(reception: Reception, sender: Slot, note: Note) -> list[Event]:
 
 def _role(reception: Reception, sender: Slot, roster: RosterHash) -> Role:
     """What it was when it wrote, in the epoch in which it wrote: who lost a role does not keep it
-    by naming an older roster. Whoever lets a newcomer in facilitates.
+    by naming an older roster, nor by writing to an older drop. Whoever lets a newcomer in
+    facilitates.
     """
     state = reception.state
     if state.roster is None:
         return "facilitator"
     then = state.numbers.get(roster) == reception.epoch.number
+    then = then and not reception.after_its_time(sender)
     return state.role(sender, roster if then else state.expected) or "observer"
 
 

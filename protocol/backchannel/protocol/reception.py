@@ -72,6 +72,17 @@ class Reception(NamedTuple):
         """
         return all(self.hash in each.past for each in self._endings() if slot in each.bound)
 
+    def after_its_time(self, slot: Slot) -> bool:
+        """Whether it came to the relay when its author knew, or might, that it went or lost a role:
+        who wrote before has an hour for it.
+        """
+        turns = zip(self.state.epochs, self.state.epochs[1:], strict=False)
+        return any(
+            self.stored > following.began + limits.CLOCK_SKEW
+            for over, following in turns
+            if over.number >= self.epoch.number and over.ending and slot in over.ending.bound
+        )
+
     def vouch(self, slot: Slot, parents: tuple[ContentHash, ...]) -> None:
         """What an accepted core names may count in the epochs that are over. Not for the word of
         who lost a role: it would vouch for itself.
