@@ -24,6 +24,7 @@ from backchannel.protocol.errors import (
     RemoteProtocolError,
 )
 from backchannel.protocol.outcome import (
+    Acted,
     Alarm,
     Append,
     Arrival,
@@ -725,3 +726,33 @@ def note(liar: Insider, words: str, number: int) -> Arrival:
     private = Private(liar.state.current().hash, number, LIFETIME, 0, b"", words)
     (piece,) = split_note(private, MessageId(bytes([number]) * 16))
     return liar.arrival(liar.posting().line_block(Slot(3), piece).core)
+
+
+def test_who_may_not_speak_does_not_make_a_change_hold(room: World) -> None:
+    """Nor who goes by it: and the log of a change that holds is not lost with a refused post."""
+    room.founder.act(commands.Remove("Third", "compromised"))
+    draft = room.founder.state.draft
+    assert draft is not None
+    forbids(room.founder, Insider(room[3]).post(text("I speak"), draft.roster), "does not speak")
+    refuses(room.founder, Insider(room[2]).post(text("I stay"), draft.roster), RefusedError)
+    assert room.founder.state.draft == draft
+    other = room[1].state.current()
+    (log, *_) = [
+        each
+        for each in room.founder.receive(Insider(room[1]).post(text("come along"), draft.roster))
+        if isinstance(each, Acted)
+    ]
+    assert log.version == other.version + 1
+
+
+def test_who_was_removed_first_does_not_hold_what_it_drafted_itself(room: World) -> None:
+    room[0].act(commands.Remove("Second"))
+    room[1].act(commands.Remove("Founder"))
+    room[0].flush()
+    room[1].flush()
+    room.settle()
+    assert room[1].state.ended == "removed"
+    assert room[1].state.draft is None
+    assert any(isinstance(each, Lost) for each in room[1].told)
+    assert [len(each.state.current().entries) for each in room.members] == [3, 4, 3, 3]
+    assert len(rosters(room[0], room[2], room[3])) == 1

@@ -18,12 +18,12 @@ from backchannel.protocol.errors import (
     UnknownError,
 )
 from backchannel.protocol.format import check_format
-from backchannel.protocol.outcome import Ended, Event
+from backchannel.protocol.outcome import Ended, Event, Lost
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Package, Roster, charter_hash, open_piece, succeeds
 from backchannel.protocol.secret import ClockValue, EpochSecret
 from backchannel.protocol.sender_key import KeyHeader
-from backchannel.protocol.state import Announced, ChannelState, Rival
+from backchannel.protocol.state import Announced, ChannelState, Draft, Rival
 from backchannel.protocol.succession import Succession, succeed
 from backchannel.protocol.types import ContentHash, Hour, RosterHash, Slot, hour_of
 
@@ -161,7 +161,7 @@ def _complete(reception: Reception, waiting: Announced) -> list[Event]:
 
 def _check(reception: Reception, waiting: Announced, package: Package) -> None:
     roster, state = package.roster, reception.state
-    if _went_before(state, waiting):
+    if _went_before(state, waiting.announcement.version):
         msg = "a roster after one that took my place away"
         raise RefusedError(msg)
     if roster.hash != waiting.announcement.roster or roster.issuer != waiting.by:
@@ -182,15 +182,14 @@ def _check(reception: Reception, waiting: Announced, package: Package) -> None:
     _check_identities(state, package)
 
 
-def _went_before(state: ChannelState, waiting: Announced) -> bool:
-    """Whether a rival that is whole for everybody else has no place for me."""
+def _went_before(state: ChannelState, version: int) -> bool:
+    """Whether a roster of this version that is whole for everybody else has no place for me."""
     here = {each.hash for each in state.pending}
     return any(
-        each.announcement.version == waiting.announcement.version
+        each.announcement.version == version
         and any(gone.slot == state.me for gone in each.announcement.gone)
         and here.issuperset(_cores(each.announcement))
         for each in state.announced
-        if each is not waiting
     )
 
 
@@ -287,7 +286,15 @@ def read_back(state: ChannelState, known: ContentHash, now: Hour) -> list[Event]
     if unread:
         state.draft = msgspec.structs.replace(draft, unread=unread)
         return []
+    if _went_before(state, draft.version):
+        state.draft = None
+        return [Lost(draft.version)]
     return hold(state, now)
+
+
+def drafted(draft: Draft) -> Roster:
+    """What one announced, and did not read back yet."""
+    return Package.parse(draft.package).roster
 
 
 def hold(state: ChannelState, now: Hour) -> list[Event]:

@@ -69,7 +69,7 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
     part = Part.parse(data)
     content = read_content(part.piece) if part.total == 1 else None
     events: list[Event] = []
-    if known is None and state.draft is not None and header.roster == state.draft.roster:
+    if known is None and _under_my_draft(state, header, content):
         events = adoption.hold(state, hour_of(reception.now))
         known = state.versions[header.roster]  # somebody has read what I did not see come back
     elif state.numbers.get(header.roster, reception.epoch.number) != reception.epoch.number:
@@ -87,6 +87,23 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
         state.transcript.first = version
     record.accept(reception, header, part.order, version, content)
     return [*events, *_deliver(reception, header, part, content)]
+
+
+def _under_my_draft(state: ChannelState, header: GroupHeader, content: Content | None) -> bool:
+    """Whether somebody has come to one's own change, who may say this there: nobody else makes it
+    hold.
+    """
+    if state.draft is None or header.roster != state.draft.roster:
+        return False
+    entries = adoption.drafted(state.draft).entries
+    role = next((each.role for each in entries if each.slot == header.sender), None)
+    if role is None:
+        msg = "a post under a change that takes its author away"
+        raise RefusedError(msg)
+    act = act_of(content) if content is not None else "text"
+    if isinstance(content, Announcement) or not may(role, act):
+        raise ForbiddenError(refusal(role, act), header.sender)
+    return True
 
 
 def _held(reception: Reception, peer: Peer, header: GroupHeader) -> PeerGeneration:
