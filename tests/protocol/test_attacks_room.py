@@ -14,7 +14,7 @@ import pytest
 from backchannel.protocol import command as commands
 from backchannel.protocol import epoch, limits
 from backchannel.protocol.codec import encode
-from backchannel.protocol.content import Announcement, Echo, Text
+from backchannel.protocol.content import Announcement, Echo, Text, policy_hash
 from backchannel.protocol.core import GROUP_HASHED, Kind, content_hash
 from backchannel.protocol.errors import (
     AuthenticationError,
@@ -756,3 +756,21 @@ def test_who_was_removed_first_does_not_hold_what_it_drafted_itself(room: World)
     assert any(isinstance(each, Lost) for each in room[1].told)
     assert [len(each.state.current().entries) for each in room.members] == [3, 4, 3, 3]
     assert len(rosters(room[0], room[2], room[3])) == 1
+
+
+def test_a_yes_to_a_longer_life_ends_when_the_rules_change(room: World) -> None:
+    """Said when content lived for a week, it is not a yes once people have agreed on a day."""
+    longer = msgspec.structs.replace(room.founder.state.policy, lifetime=720)
+    act(room.founder, commands.SetPolicy(longer))
+    room.settle()
+    for member in room.members[1:]:
+        act(member, commands.Consent(policy_hash(longer)))
+    room.settle()
+    act(room.founder, commands.SetPolicy(msgspec.structs.replace(longer, lifetime=24)))
+    room.settle()
+    assert room[3].state.lifetime == 24
+    issuer = Issuer(room.founder)
+    for arrival in issuer.turn(issuer.roster(ONE, policy=longer), ONE).all:
+        room[3].receive(arrival)
+    assert alarms(room[3]) == ["forbidden"]
+    assert room[3].state.lifetime == 24

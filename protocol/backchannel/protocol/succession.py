@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from backchannel.protocol import epoch
-from backchannel.protocol.content import Gone, policy_hash
+from backchannel.protocol.content import Gone
 from backchannel.protocol.outcome import (
     NOBODY,
     Acted,
@@ -182,7 +182,8 @@ def _adopt(state: ChannelState, package: Package) -> list[Event]:
             state.peers[slot] = Peer(bundle, to_greet=first)
         elif first and held is not None:
             held.bundle = bundle  # the card's prekey was for its lobby alone, and is gone
-    state.proposals.pop(policy_hash(roster.policy), None)
+    if roster.policy != before:
+        state.proposals = {}  # a yes was to a change of the rules of then
     present = {entry.identity for entry in roster.entries}
     state.candidates = {
         name: each for name, each in state.candidates.items() if name not in present
