@@ -30,35 +30,32 @@ def alias_at(state: ChannelState, slot: int) -> str:
     return "" if slot == NOBODY else f"member {slot}"
 
 
-def of_event(state: ChannelState, event: Readable, hour: Hour) -> Message:
-    """The message that an event becomes; `hour` is that of its coming, where it has no other."""
+def of_event(state: ChannelState, event: Readable, hour: Hour, number: int) -> Message:
+    """The message that an event becomes; `hour` is that of its coming, where it has no other, and
+    `number` what people call it by on this machine.
+    """
     match event:
         case Said():
-            return _said(state, event)
+            return _message(state, event, _said(state, event) | {"number": number})
         case Offered():
-            return _offered(state, event)
+            return _message(state, event, _offered(state, event) | {"number": number})
         case Rephrased():
             plain = {"kind": "paraphrase", "about": event.about.hex(), "text": event.text}
         case Released():
             plain = {"kind": "release", "about": event.about.hex(), "words": event.words.hex()}
         case Acted():
-            return _acted(state, event)
+            return _acted(state, event, number)
     plain["from"] = alias_at(state, event.author)
     name = ContentHash(hashlib.sha256(_pack(plain)).digest())
     ident = MessageId(name[:16])
     order = state.transcript.next_order
     return Message(
         *(state.id, name, ident, event.author, MAIN_THREAD, hour, order),
-        *(event.expires, _pack(plain)),
+        *(event.expires, _pack(plain | {"number": number})),
     )
 
 
-def numbered(message: Message, number: int) -> Message:
-    """With the number that people call it by on this machine."""
-    return message._replace(plain=_pack(msgspec.json.decode(message.plain) | {"number": number}))
-
-
-def _said(state: ChannelState, said: Said) -> Message:
+def _said(state: ChannelState, said: Said) -> Document:
     plain: Document = {
         "kind": "text",
         "from": alias_at(state, said.author),
@@ -72,11 +69,11 @@ def _said(state: ChannelState, said: Said) -> Message:
     }
     if said.to is not None:
         plain |= {"kind": "note", "to": alias_at(state, said.to)}
-    return _message(state, said, plain)
+    return plain
 
 
-def _offered(state: ChannelState, file: Offered) -> Message:
-    plain = {
+def _offered(state: ChannelState, file: Offered) -> Document:
+    return {
         "kind": "file",
         "from": alias_at(state, file.author),
         "name": file.name,
@@ -84,7 +81,6 @@ def _offered(state: ChannelState, file: Offered) -> Message:
         "key": file.key.expose().hex(),
         "index": [core.hex() for core in file.names],
     }
-    return _message(state, file, plain)
 
 
 def _message(state: ChannelState, event: Said | Offered, plain: Document) -> Message:
@@ -94,13 +90,14 @@ def _message(state: ChannelState, event: Said | Offered, plain: Document) -> Mes
     )
 
 
-def _acted(state: ChannelState, acted: Acted) -> Message:
+def _acted(state: ChannelState, acted: Acted, number: int) -> Message:
     """Of nobody's slot: who it was stands in the document."""
     plain = {
         "kind": "act",
         "from": acted.by,
         "version": acted.version,
         "changes": [change._asdict() for change in acted.changes],
+        "number": number,
     }
     name, order = ContentHash(acted.hash), state.transcript.next_order
     return Message(

@@ -12,7 +12,7 @@ from typing import NamedTuple, final
 
 from backchannel.client import outbox, summary
 from backchannel.client.description import described
-from backchannel.client.documents import Readable, alias_at, numbered, of_event
+from backchannel.client.documents import Readable, alias_at, of_event
 from backchannel.client.errors import NotFound, Refused, UsageMistake
 from backchannel.client.phrases import sentence
 from backchannel.client.vault.channels import ChannelRow, Summary
@@ -195,7 +195,8 @@ class Session:
             )
 
     def _hear(self, event: Readable) -> None:
-        message = numbered(of_event(self.state, event, self.hour), self.summary["numbered"] + 1)
+        number = self.summary["numbered"] + 1
+        message = of_event(self.state, event, self.hour, number)
         own = message.author == self.state.me
         if own and isinstance(event, Said):  # it is said again in place of what nobody could have
             self._vault.messages.remove(self.row.id, message.author, message.id)
