@@ -774,3 +774,16 @@ def test_a_yes_to_a_longer_life_ends_when_the_rules_change(room: World) -> None:
         room[3].receive(arrival)
     assert alarms(room[3]) == ["forbidden"]
     assert room[3].state.lifetime == 24
+
+
+def test_naming_many_rosters_hides_none(room: World) -> None:
+    """An accomplice cannot push what somebody else's post betrays out of sight."""
+    version = room[1].state.current().version
+    room[3].receive(Insider(room[1]).post(Echo(version, b"x" * 32)))
+    for number in range(40):
+        room[3].receive(Insider(room[2]).post(Echo(version, bytes([number]) * 32), name=9))
+    assert len(room[3].state.record.foreign) <= 1 + limits.FOREIGN
+    room.pass_time(seconds=limits.PATIENCE)
+    room[3].tick()
+    told = {(each.kind, each.slot) for each in room[3].told if isinstance(each, Alarm)}
+    assert told >= {("foreign", 1)}

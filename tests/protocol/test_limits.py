@@ -53,7 +53,7 @@ NAMED: Final = {
     "text of an unattributed post": [unattributed.MOST],
     "vouches / candidates of one facilitator": [limits.VOUCHES, limits.CANDIDATES],
     "refused posts kept, of one claimed sender": [limits.REFUSED, limits.REFUSED_OF_ONE],
-    "unknown rosters watched": [limits.FOREIGN],
+    "unknown rosters watched, of one member": [limits.FOREIGN],
     "patience of a rival / of other alarms": [limits.RIVAL_STANDS, limits.PATIENCE],
     "heads of an epoch / merged rosters": [limits.HEADS, limits.MERGED],
     "epoch": [limits.EPOCH_HOURS, limits.SEAL_HOURS, limits.YIELD_HOURS],

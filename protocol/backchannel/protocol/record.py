@@ -128,15 +128,15 @@ def come(state: ChannelState, slot: Slot, roster: RosterHash) -> None:
 
 def strange(reception: Reception, slot: Slot, roster: RosterHash) -> None:
     """Somebody is at a roster that is not known: its announcement may still come. Or at a rival
-    whose issuer is not any more: then it stands after all.
+    whose issuer is not any more: then it stands after all. Whoever names many makes room for none
+    of them.
     """
     state, foreign = reception.state, reception.state.record.foreign
     conceded = state.record.conceded.get(roster)
     if conceded is not None and conceded.by != slot:
         state.rivals[roster] = state.record.conceded.pop(roster)
-    foreign.setdefault(roster, (slot, reception.now))
-    for name in list(foreign)[: -limits.FOREIGN]:
-        del foreign[name]
+    if sum(each == slot for each, _ in foreign.values()) < limits.FOREIGN:
+        foreign.setdefault(roster, (slot, reception.now))
 
 
 # Accounts of the past.
