@@ -24,8 +24,9 @@ from backchannel.protocol.content import (
 )
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.outcome import NOBODY, Acted, Alarm, Change, Said
+from backchannel.protocol.posting import Posting
 from backchannel.protocol.roster import Policy, Role
-from backchannel.protocol.state import Proposed
+from backchannel.protocol.state import Proposed, Vouched
 from backchannel.protocol.types import (
     MAIN_THREAD,
     Hour,
@@ -495,3 +496,54 @@ def test_who_waits_is_forgotten_with_its_hour(room: World) -> None:
     room.pass_time(hours=1)
     room[1].tick()
     assert room[1].state.candidates == {}
+
+
+def waiting(room: World, *names: bytes) -> dict[bytes, Vouched]:
+    """Who waits, each under the same name."""
+    now = hour_of(room.now)
+    return {name: Vouched("Guest X", "North", "observer", FOUNDER, now) for name in names}
+
+
+def test_attack_two_presented_under_one_name_get_no_vouch_by_mistake(room: World) -> None:
+    names = (b"a" * 32, b"b" * 32)
+    for member in room.members:
+        member.state.candidates = waiting(room, *names)
+    with pytest.raises(LocalProtocolError, match="two people are presented under that name"):
+        room[1].act(commands.Vouch("guest x"))
+    room[1].act(commands.Objection("guest x"))
+    room[1].flush()
+    room.settle()
+    said = room.founder.state.candidates
+    assert [said[who].objected for who in names] == [True, True]
+
+
+def test_nobody_presents_more_than_others_keep(room: World) -> None:
+    names = [number.to_bytes(32) for number in range(limits.CANDIDATES)]
+    founder = room.founder
+    founder.state.candidates = waiting(room, *names)
+    posting = Posting(founder.state, founder.member.clocks, founder.now, founder.entropy)
+    with pytest.raises(LocalProtocolError, match="presented 16 people already"):
+        assent.present(posting, Candidate("One more", "North", "observer", HASH))
+
+
+def test_attack_a_prekey_told_late_brings_no_former_one_back(room: World) -> None:
+    teller = room[1]
+    for _ in range(2):
+        room.pass_time(hours=limits.EPOCH_HOURS)
+        teller.tick()
+    blocks = owed(teller)
+    newest = teller.state.keys.public().prekey
+    for arrival in reversed(blocks):
+        room[2].receive(arrival)
+    assert room[2].state.peers[ONE].bundle.prekey == newest
+
+
+def test_a_newcomer_is_told_of_rules_that_wait(room: World) -> None:
+    room.founder.act(commands.SetPolicy(LONGER))
+    room.founder.flush()
+    newcomer = room.admit("Newcomer")
+    room.settle()
+    newcomer.act(commands.Consent(NAME))
+    newcomer.flush()
+    room.settle()
+    assert newcomer.state.me in room.founder.state.proposals[NAME].yes

@@ -52,7 +52,7 @@ def told(reception: Reception, sender: Slot, whole: Partial, content: Content) -
         case Digest():
             record.compare(reception, sender, content)
         case Prekey():
-            _prekey(state, sender, content)
+            _prekey(state, sender, content, whole)
         case _:
             return note(state, sender, whole, content)
     return []
@@ -73,8 +73,12 @@ def _echo(reception: Reception, sender: Slot, echo: Echo) -> None:
         record.strange(reception, sender, roster)
 
 
-def _prekey(state: ChannelState, sender: Slot, content: Prekey) -> None:
-    peer = state.peers[sender]
+def _prekey(state: ChannelState, sender: Slot, content: Prekey, whole: Partial) -> None:
+    """The newest stands: one that comes late brings no former one back."""
+    peer, told = state.peers[sender], (whole.sent, whole.order)
+    if told < peer.rotated:
+        return
+    peer.rotated = told
     peer.bundle = Bundle(peer.bundle.identity, HybridPublic.parse(content.prekey))
 
 
@@ -209,12 +213,22 @@ def raise_hand(posting: Posting, command: commands.RaiseHand) -> None:
 
 
 def vouch(posting: Posting, command: commands.Vouch) -> None:
-    """Stand up for who waits."""
-    for name, each in posting.state.candidates.items():
-        if each.alias == command.alias:
-            return tell(posting, Vouch(name))
-    msg = "nobody of that name is presented"
-    raise LocalProtocolError(msg)
+    """Stand up for who waits; of two under one name nobody can tell who is meant."""
+    name, *others = posting.state.presented(command.alias)
+    if others:
+        msg = "two people are presented under that name: ask the facilitators"
+        raise LocalProtocolError(msg)
+    tell(posting, Vouch(name))
+
+
+def present(posting: Posting, who: Candidate) -> None:
+    """Tell members of somebody who waits."""
+    state = posting.state
+    own = [name for name, each in state.candidates.items() if each.by == state.me]
+    if who.identity not in own and len(own) >= limits.CANDIDATES:
+        msg = f"you have presented {limits.CANDIDATES} people already: admit or refuse some first"
+        raise LocalProtocolError(msg)
+    tell(posting, who)
 
 
 def rephrase(posting: Posting, command: commands.Rephrase) -> None:

@@ -100,7 +100,7 @@ def _shorten(posting: Posting, command: c.Shorten) -> None:
 
 def _present(posting: Posting, command: c.Present) -> None:
     who = lobby.presented(posting.state, command.alias)
-    assent.tell(posting, Candidate(*who))
+    assent.present(posting, Candidate(*who))
 
 
 _DEEDS: Final[dict[type, tuple[Act, Callable[[Posting, Any], None]]]] = {

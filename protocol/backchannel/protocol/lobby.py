@@ -9,7 +9,7 @@ from backchannel.protocol.alias import alike, check_alias
 from backchannel.protocol.block import unwrap, wrap
 from backchannel.protocol.change import Change, class_for, issue
 from backchannel.protocol.command import Invite
-from backchannel.protocol.content import Gone, Thread, Threads
+from backchannel.protocol.content import Gone, Proposal, Thread, Threads
 from backchannel.protocol.core import Kind, content_hash, head_of
 from backchannel.protocol.errors import LocalProtocolError, RefusedError, StaleError
 from backchannel.protocol.format import check_format
@@ -285,7 +285,7 @@ def open_door(posting: Posting, guest: Guest) -> None:
     state.peers[guest.slot].greeting = Greeting(hash_of, posting.hour, posting.hour, 0)
     put(posting, guest, core)
     _mark(posting, guest, "used")
-    _tell_threads(posting)
+    _tell_newcomer(posting)
     guest.state, guest.join, guest.admission = "admitted", None, None
 
 
@@ -325,11 +325,14 @@ def _free_slot(state: ChannelState) -> Slot:
     return Slot(free[0])
 
 
-def _tell_threads(posting: Posting) -> None:
+def _tell_newcomer(posting: Posting) -> None:
+    """What was told before: threads, and rules that wait for everybody's consent."""
     threads = posting.state.threads
     known = [Thread(name, each.lifetime, each.topic) for name, each in threads.items()]
     if known:
         posting.post(Threads(tuple(known)))
+    for proposed in posting.state.proposals.values():
+        posting.post(Proposal(proposed.policy))
 
 
 def presented(state: ChannelState, alias: str) -> tuple[str, str, Role, IdentityHash]:

@@ -190,12 +190,12 @@ def whisper(posting: Posting, command: Say) -> None:
 
 def objects(posting: Posting, command: Object) -> None:
     """Say no to who waits, to every facilitator alone."""
+    for identity in posting.state.presented(command.alias):
+        _object(posting, Objection(identity))
+
+
+def _object(posting: Posting, objection: Objection) -> None:
     state = posting.state
-    found = [name for name, each in state.candidates.items() if each.alias == command.alias]
-    if not found:
-        msg = "nobody of that name is presented"
-        raise LocalProtocolError(msg)
-    objection = Objection(found[0])
     _objection(state, state.me, objection)
     told = state.facilitates(state.me)
     for entry in state.current().entries:

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from backchannel.protocol import limits
+from backchannel.protocol.alias import alike
 from backchannel.protocol.content import Announcement, Gone
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate
@@ -69,6 +70,8 @@ class Peer(msgspec.Struct, array_like=True):
     """The core that gave it a generation of one's own, for when it asks."""
     steps: dict[Step, ContentHash] = msgspec.field(default_factory=dict)
     """One's own line blocks to it, for when it asks."""
+    rotated: tuple[Hour, int] = (Hour(0), 0)
+    """Hour and order of the post that gave its prekey."""
     wrote: Hour = Hour(0)
     """Of the latest of them."""
     noted: tuple[Hour, int] = (Hour(0), 0)
@@ -430,6 +433,14 @@ class ChannelState(msgspec.Struct, array_like=True):
     def epoch_of(self, core: ContentHash) -> Epoch | None:
         """In whose drops a core was seen."""
         return next((each for each in self.epochs if core in each.seen), None)
+
+    def presented(self, alias: str) -> list[bytes]:
+        """Identities of who waits under a name; `LocalProtocolError` where nobody does."""
+        found = [name for name, each in self.candidates.items() if alike(each.alias, alias)]
+        if not found:
+            msg = "nobody of that name is presented"
+            raise LocalProtocolError(msg)
+        return found
 
     def role(self, slot: Slot, roster: RosterHash) -> Role | None:
         """A member's role under one roster; None where it does not stand, or the roster is not
