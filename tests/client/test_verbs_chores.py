@@ -41,6 +41,13 @@ def test_a_digest_goes_once_a_day_and_only_where_there_is_news(world: World) -> 
     assert chores.due(session(founder, news=Hour(BEGAN + 25))) == [commands.Digest()]
 
 
+def test_what_has_died_is_not_told_of() -> None:
+    world = World.of(2, lifetime=24)
+    world.pass_time(25)
+    assert chores.due(session(world.founder, news=BEGAN + 1)) == []
+    assert chores.due(session(world.founder, news=BEGAN + 2)) == [commands.Digest()]
+
+
 def test_who_is_alone_or_gone_tells_nothing() -> None:
     alone = World()
     alone.pass_time(48)

@@ -17,8 +17,9 @@ def due(session: Session) -> list[Command]:
         return []
     news = Hour(session.summary.get("news", 0))
     since = Hour(max(state.record.told, session.summary["since"]))
-    tells = news > state.record.told and session.hour - since >= DIGEST_HOURS
-    return [*_agreed(state), *([Digest()] if tells and len(state.current().entries) > 1 else [])]
+    fresh = news > max(state.record.told, state.oldest(session.hour))  # and can still be compared
+    tells = fresh and session.hour - since >= DIGEST_HOURS and len(state.current().entries) > 1
+    return [*_agreed(state), *([Digest()] if tells else [])]
 
 
 def _agreed(state: ChannelState) -> list[SetPolicy]:
