@@ -50,8 +50,6 @@ DIGEST_REFUSED: Final = 16  # refused cores that a digest names
 REFUSED_OF_ONE: Final = 16  # refused posts with one claimed sender: the claim costs nothing
 REFUSED: Final = 256
 FOREIGN: Final = 4  # unknown rosters of one member that are watched: the honest run ahead by few
-    4  # unknown rosters of one member that are watched: who is honest runs ahead by few
-)
 COVER_HOURS: Final = 24  # in which so many were heard: a day's talk
 UNATTRIBUTED_FEWEST: Final = 4  # people, or a guess is as good as a name
 CANDIDATES: Final = 16  # whom one facilitator presents at one time
