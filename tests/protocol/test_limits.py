@@ -56,6 +56,7 @@ NAMED: Final = {
     "unknown rosters watched, of one member": [limits.FOREIGN],
     "patience of a rival / of other alarms": [limits.RIVAL_STANDS, limits.PATIENCE],
     "heads of an epoch / merged rosters": [limits.HEADS, limits.MERGED],
+    "epochs in one step": [limits.EPOCHS_AHEAD],
     "epoch": [limits.EPOCH_HOURS, limits.SEAL_HOURS, limits.YIELD_HOURS],
 }
 COMPUTED: Final = {"group part / content", "line content", "intro payload"}

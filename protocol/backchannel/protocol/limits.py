@@ -56,6 +56,7 @@ CANDIDATES: Final = 16  # whom one facilitator presents at one time
 VOUCHES: Final = 8  # of members, before somebody is admitted
 HEADS: Final = 64  # of an epoch's record: one of each author
 MERGED: Final = 4  # rival rosters that a successor names
+EPOCHS_AHEAD: Final = 8  # in one step: halves count on apart, but nobody uses the numbers up
 EPOCH_HOURS: Final = 168  # an epoch turns weekly
 YIELD_HOURS: Final = 6  # that a facilitator waits for one of a lower slot to act
 SEAL_HOURS: Final = 24  # that an ended epoch's drop waits for those who have not come along

@@ -284,6 +284,9 @@ def succeeds(new: Roster, current: Roster) -> None:
     elif new.epoch < current.epoch:
         msg = "a roster goes back to an epoch"
         raise RefusedError(msg)
+    elif new.epoch > current.epoch + limits.EPOCHS_AHEAD:
+        msg = "a roster jumps over epochs"
+        raise RefusedError(msg)
     _keeps_identities(new, current)
     if not any(entry.role == "facilitator" for entry in new.entries):
         msg = "a roster leaves nobody who facilitates"
