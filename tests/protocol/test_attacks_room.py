@@ -787,3 +787,40 @@ def test_naming_many_rosters_hides_none(room: World) -> None:
     room[3].tick()
     told = {(each.kind, each.slot) for each in room[3].told if isinstance(each, Alarm)}
     assert told >= {("foreign", 1)}
+
+
+def test_a_copy_of_anothers_seed_does_not_frame_its_author(room: World) -> None:
+    """A relay hands out the copy first: then the author's epoch is not read, and nobody is blamed
+    for hours that are not its.
+    """
+    author = Issuer(room.founder)
+    turned = author.turn(author.roster(ONE), ONE)
+    room.pass_time(hours=1)
+    thief = Issuer(room[1])
+    copied = thief.turn(thief.roster(ONE), ONE)
+    for arrival in (turned.announcement, copied.announcement, copied.core):
+        room[3].receive(arrival)
+    refuses(room[3], turned.core, RefusedError, "not new")
+    for piece in (*turned.pieces, *copied.pieces):
+        room[3].receive(piece)
+    assert [each.slot for each in room[3].told if isinstance(each, Alarm)] in ([], [1])
+
+
+def test_an_epoch_does_not_begin_with_the_keys_of_one_that_is_over(room: World) -> None:
+    issuer = Issuer(room.founder)
+    for arrival in issuer.turn(issuer.roster(ONE), ONE).all:
+        room[3].receive(arrival)
+    issuer.state.roster = room[3].state.current()
+    room[3].state.delivered.clear()  # the announcements of these tests have one message id
+    turned = issuer.turn(issuer.roster(ONE), ONE)
+    room[3].receive(turned.announcement)
+    refuses(room[3], turned.core, RefusedError, "not new")
+
+
+def test_nobody_uses_up_the_numbers_of_epochs(room: World) -> None:
+    """After the last number there would be no epoch without who took it."""
+    issuer = Issuer(room.founder)
+    for arrival in issuer.turn(issuer.roster(ONE, epoch=2**32 - 1), ONE).all:
+        room[1].receive(arrival)
+    assert alarms(room[1]) == ["forbidden"]
+    assert room[1].state.current().epoch == 0

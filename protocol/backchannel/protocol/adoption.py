@@ -25,7 +25,7 @@ from backchannel.protocol.secret import ClockValue, EpochSecret
 from backchannel.protocol.sender_key import KeyHeader
 from backchannel.protocol.state import Announced, ChannelState, Draft, Rival
 from backchannel.protocol.succession import Succession, succeed
-from backchannel.protocol.types import ContentHash, Hour, RosterHash, Slot, hour_of
+from backchannel.protocol.types import ContentHash, EpochId, Hour, RosterHash, Slot, hour_of
 
 
 def announced(reception: Reception, sender: Slot, announcement: Announcement) -> list[Event]:
@@ -90,6 +90,7 @@ def take_turn(reception: Reception) -> list[Event]:
     )
     following, secret, value = _open_turn(reception, header, found)
     name = epoch.epoch_id(secret)
+    _check_fresh(reception, name)
     reception.clocks.setdefault(name, epoch.EpochClock(reception.head.hour, value))
     waiting.secret = secret
     try:
@@ -100,6 +101,17 @@ def take_turn(reception: Reception) -> list[Event]:
     peer.line = following
     state.got("core", waiting.by, reception.hash)
     return events
+
+
+def _check_fresh(reception: Reception, name: EpochId) -> None:
+    """Whoever begins an epoch with another's seed, or an old one, spoils nothing but its own: its
+    hours would not be those that the other is bound to.
+    """
+    clock = reception.clocks.get(name)
+    lived = any(each.id == name for each in reception.state.epochs)
+    if lived or (clock is not None and clock.hour != reception.head.hour):
+        msg = "an epoch begins with keys that are not new"
+        raise RefusedError(msg)
 
 
 def _open_turn(
