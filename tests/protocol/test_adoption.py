@@ -16,6 +16,7 @@ from backchannel.protocol.errors import (
     LocalProtocolError,
     RefusedError,
     RemoteProtocolError,
+    StaleError,
 )
 from backchannel.protocol.identity import Bundle, BundleKeys, identity_hash
 from backchannel.protocol.outcome import Alarm, Arrival, Ended, Outcome, RosterAdopted
@@ -324,6 +325,23 @@ def test_a_rival_is_none_any_more_once_its_issuer_has_come_over(trio: World) -> 
     assert trio[2].state.rivals == {}
     trio[2].receive(second.issue(rival_of(second))[0])
     assert trio[2].state.rivals == {}
+
+
+def test_a_rival_that_is_announced_twice_is_one(trio: World) -> None:
+    first, second = Issuer(trio.founder), Issuer(trio[1])
+    assert versions(trio[2], first.issue(first.successor())) == [4]
+    late = rival_of(second)
+    for name in (8, 9):
+        announcement = Announcement(4, late.hash, (b"p" * 32,))
+        assert versions(trio[2], [second.post(announcement, late.hash, name=name)]) == []
+    assert list(trio[2].state.rivals) == [late.hash]
+
+
+def test_a_newcomer_is_not_told_of_rosters_before_its_own(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    old = Announcement(2, NEXT, (b"p" * 32,))
+    assert trio[2].state.transcript.first == 3
+    refuses(trio[2], issuer.post(old, NEXT), StaleError, "before my time")
 
 
 def test_of_two_unadopted_the_first_that_is_whole_is_taken(trio: World) -> None:

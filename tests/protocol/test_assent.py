@@ -59,6 +59,11 @@ def test_what_somebody_told_who_is_gone_changes_nothing(trio: World) -> None:
     assert (reader.state.compared, reader.state.leavers, reader.state.hands) == ({}, {}, [])
 
 
+def test_a_digest_that_names_what_was_never_here_asks_for_nothing(trio: World) -> None:
+    trio[1].receive(Insider(trio.founder).post(c.Digest(0, 0, 0, (), (b"?" * 32,))))
+    assert trio[1].state.owed == {}
+
+
 # --- Words ----------------------------------------------------------------------------------------
 
 

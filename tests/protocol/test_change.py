@@ -19,6 +19,7 @@ from backchannel.protocol.outcome import (
     SealDrop,
     Shortened,
 )
+from backchannel.protocol.posting import Posting
 from backchannel.protocol.roster import Policy
 from backchannel.protocol.state import Rival
 from backchannel.protocol.types import Slot, Timestamp, hour_of
@@ -351,6 +352,21 @@ def test_two_who_let_somebody_in_at_once_do_not_mix_their_guests(two: World) -> 
         }, member.name
 
 
+def test_who_let_somebody_in_too_late_keeps_nobody_in_the_place(two: World) -> None:
+    second = knock_at(two, two[1], "Bea")
+    act(two.founder, commands.SetPolicy(Policy(24)))
+    act(two[1], commands.Admit("Bea"))
+    assert Slot(3) in two[1].state.peers
+    two.settle()
+    assert Lost(4) in two[1].told
+    assert Slot(3) not in two[1].state.peers
+    act(two[1], commands.Admit("Bea"))
+    two.settle()
+    two.minutes()
+    assert second.state.me == 3
+    assert same_roster(*two.members)
+
+
 def knock_at(world: World, host: Member, alias: str) -> Member:
     """Somebody whom another than the founder has invited."""
     founder, world.founder = world.founder, host
@@ -395,6 +411,7 @@ def test_who_wants_to_go_is_let_go(two: World) -> None:
 
 def test_who_is_replaced_goes_when_the_other_has_come(trio: World) -> None:
     guest = handed_over(trio)
+    trio.invite("Somebody else")
     assert why(trio.founder) == "replaced"
     act(trio.founder, commands.Turn())
     trio.settle([trio.founder, trio[2], guest])
@@ -439,6 +456,15 @@ def test_nobody_comes_in_while_two_lists_stand_against_each_other(two: World) ->
     two.knock("Ann")
     rival(two.founder)
     refused(two.founder, commands.Admit("Ann"), "begin a new epoch first")
+
+
+def test_nobody_else_changes_anything_whatever_calls_it(trio: World) -> None:
+    member = trio[1]
+    posting = Posting(member.state, member.member.clocks, member.now, member.entropy)
+    before = member.snapshot()
+    with pytest.raises(LocalProtocolError, match="only a facilitator"):
+        change.turn(posting)
+    assert member.snapshot() == before
 
 
 def test_nothing_is_due_of_who_has_no_part_in_it(two: World) -> None:

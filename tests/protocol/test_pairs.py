@@ -71,6 +71,15 @@ def test_a_newcomer_greets_everybody_but_who_admitted_it() -> None:
     assert kinds(guest, owed(guest)).count(Kind.LINE) == 1
 
 
+def test_an_intro_under_a_roster_in_which_one_of_them_did_not_stand(strangers: World) -> None:
+    """By its hash it would name roles that nobody had."""
+    before = next(name for name, v in strangers[1].state.versions.items() if v == 2)
+    core = core_in(strangers[2], greeting(strangers, 2))
+    older = Core(core[:23] + before + core[55:])
+    arrival = Insider(strangers[2]).arrival(older)
+    refuses(strangers[1], arrival, RefusedError, "do not both stand")
+
+
 def test_an_intro_is_answered_once_and_the_line_stands(strangers: World) -> None:
     strangers[1].receive(greeting(strangers, 2))
     strangers[1].tick()

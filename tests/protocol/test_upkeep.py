@@ -1,5 +1,7 @@
 """What time asks of a member: echoes, prekeys, close secrets, seals, and what it forgets."""
 
+from dataclasses import replace
+
 import pytest
 
 from backchannel.protocol import command as commands
@@ -213,6 +215,19 @@ def test_a_draft_that_never_came_back_is_given_up(two: World) -> None:
     events = two.founder.tick()
     assert Lost(4) in events
     assert two.founder.state.draft is None
+
+
+def test_a_change_that_was_lost_on_its_way_is_sent_again_until_it_is_read_back(two: World) -> None:
+    two.founder.flush()
+    two.founder.act(commands.SetPolicy(Policy(24)))
+    two.founder.disk = replace(two.founder.disk, outbox=())
+    two.pass_time(seconds=limits.REPOST_AGAIN - 1)
+    two.settle()
+    assert two.founder.state.draft is not None
+    two.pass_time(seconds=1)
+    two.settle()
+    assert [member.state.draft for member in two.members] == [None] * 3
+    assert {member.state.lifetime for member in two.members} == {24}
 
 
 def test_state_without_the_clock_of_an_epoch_does_not_open(trio: World) -> None:
