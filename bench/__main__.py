@@ -2,13 +2,14 @@
 
 import json
 
-from bench import protocol, relay, starting, talk
+from bench import protocol, relay, room, starting, talk
 
 
 def main() -> None:
     """One after another, so that none disturbs the next."""
     figures = {
         "protocol": protocol.measure(),
+        "room": room.measure(),
         "relay": relay.measure(),
         "talk": talk.measure(),
         "starting": starting.measure(),
