@@ -824,3 +824,14 @@ def test_nobody_uses_up_the_numbers_of_epochs(room: World) -> None:
         room[1].receive(arrival)
     assert alarms(room[1]) == ["forbidden"]
     assert room[1].state.current().epoch == 0
+
+
+def test_nobody_hides_a_difference_behind_a_rival_that_never_was(room: World) -> None:
+    """Versions in which there were two halves are compared no more: so who says that there were is
+    shown to have said so.
+    """
+    issuer = Issuer(room.founder)
+    for arrival in issuer.turn(issuer.roster(ONE, merged=(b"z" * 32,)), ONE).all:
+        room[3].receive(arrival)
+    (alarm,) = [each for each in room[3].told if isinstance(each, Alarm)]
+    assert (alarm.kind, alarm.slot, alarm.name) == ("rival", 0, b"z" * 32)

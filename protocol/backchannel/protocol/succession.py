@@ -47,7 +47,7 @@ def succeed(state: ChannelState, new: Succession, now: Hour) -> list[Event]:
         said = Acted(
             roster.version, by, Hour(roster.hour), roster.hash, _acts(new, before), expires
         )
-        events = [said, *_warnings(new)]
+        events = [said, *_warnings(new), *_unseen(state, before, roster)]
     if new.secret is not None and before is not None:
         _turn(state, new, before, now)
     events += _adopt(state, new.package)
@@ -58,6 +58,19 @@ def succeed(state: ChannelState, new: Succession, now: Hour) -> list[Event]:
 def _warnings(new: Succession) -> list[Event]:
     taken = [each.slot for each in new.gone if each.reason == "compromised"]
     return [Alarm("compromised", Slot(slot)) for slot in taken]
+
+
+def _unseen(state: ChannelState, before: Roster, roster: Roster) -> list[Event]:
+    """It ends a rival that nobody showed me: what was said by halves is compared no more, so I am
+    not to take that from one facilitator's word.
+    """
+    seen = {before.hash, *state.rivals, *state.record.conceded}
+    seen |= {RosterHash(each.announcement.roster) for each in state.announced}
+    unseen = [RosterHash(each) for each in (roster.previous, *roster.merged) if each not in seen]
+    marks = {name: b"rival" + name for name in unseen}
+    new = [name for name in unseen if marks[name] not in state.record.alarmed]
+    state.record.alarmed |= dict.fromkeys((marks[name] for name in new), Hour(roster.hour))
+    return [Alarm("rival", Slot(roster.issuer), name) for name in new]
 
 
 def _acts(new: Succession, before: Roster) -> tuple[Change, ...]:
