@@ -47,7 +47,7 @@ def members(app: App, *, offline: bool, channel: str | None) -> None:
     for each in found:
         _tell(app, each)
     app.ui.say()
-    app.ui.say(_readers(found))
+    app.ui.quote(_readers(found), "")
     app.ui.say()
     app.ui.say("The ten words of this list, the same on every screen:")
     app.ui.say(f"    {words}")
