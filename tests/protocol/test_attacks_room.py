@@ -835,3 +835,27 @@ def test_nobody_hides_a_difference_behind_a_rival_that_never_was(room: World) ->
         room[3].receive(arrival)
     (alarm,) = [each for each in room[3].told if isinstance(each, Alarm)]
     assert (alarm.kind, alarm.slot, alarm.name) == ("rival", 0, b"z" * 32)
+
+
+def test_attack_61_a_partition_in_which_one_half_let_somebody_in_heals(room: World) -> None:
+    """The other half has never heard of the newcomer: what brings both together shows it who."""
+    guest = room.knock("Fifth")
+    halves = ([room[0], room[2]], [room[1], room[3]])
+    for number, command in enumerate((commands.Admit("Fifth"), commands.Turn())):
+        act(halves[number][0], command)
+        for _ in range(3):
+            for member in halves[number]:
+                member.sync()
+            skip(*halves[1 - number])
+    guest.sync()
+    heal(room)
+    act(room.founder, commands.Turn())
+    heal(room)
+    heal(room)
+    assert len(rosters(*room.members)) == 1
+    assert not any(each.state.rivals for each in room.members)
+    guest.say("here I am")
+    guest.flush()
+    room.settle()
+    room.minutes()
+    assert all((4, "here I am") in each.said for each in room.members)

@@ -43,7 +43,7 @@ class Change(NamedTuple):
     policy: Policy
     gone: tuple[Gone, ...] = ()
     bundles: dict[Slot, Bundle] | None = None
-    """Of everybody, where somebody is new."""
+    """Of everybody, where somebody is new, or new to the other half of a rivalry."""
     turns: bool = True
     """Whether a new epoch begins."""
 
@@ -152,7 +152,8 @@ def issue(
     if state.rivals and change.bundles:
         msg = "two lists of members stand against each other: begin a new epoch first"
         raise LocalProtocolError(msg)
-    change = change._replace(turns=change.turns or bool(state.rivals))
+    if state.rivals:  # whom this half admitted is new to the other
+        change = change._replace(turns=True, bundles=_bundles(state))
     beginning = _begin(posting) if change.turns else None
     over = posting.into(_common(state))
     package = _package(over, change, beginning)
@@ -173,6 +174,11 @@ def issue(
     else:
         state.draft = _draft(names, posting.now, succession)
     return names
+
+
+def _bundles(state: ChannelState) -> dict[Slot, Bundle]:
+    others = {slot: peer.bundle for slot, peer in state.peers.items()}
+    return {**others, state.me: state.keys.public()}
 
 
 def _check_may(state: ChannelState) -> None:
