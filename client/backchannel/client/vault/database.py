@@ -21,7 +21,7 @@ Row = tuple[Any, ...]
 _BUSY = 10_000  # ms
 _BEFORE_KEY = (
     "cipher_log_level = NONE",  # else a wrong key writes to standard error
-    "cipher_memory_security = ON",  # 0.3 ms an opening and 8 % of a write
+    "cipher_memory_security = ON",  # freed pages are wiped; a large change takes twice as long
 )
 _AFTER_KEY = (
     "journal_mode = WAL",
