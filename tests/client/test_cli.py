@@ -13,10 +13,11 @@ import pytest
 from backchannel.client import cli, unlocked
 from backchannel.client.app import App
 from backchannel.client.cli import LazyGroup, run
-from backchannel.client.errors import NotFound
+from backchannel.client.errors import Locked, NotFound
 from backchannel.client.exits import Exit
 from backchannel.client.options import Duration
 from backchannel.client.profile import Profile
+from backchannel.client.ui import Ui
 from backchannel.client.vault.vault import Vault
 from tests.support.people import NOON, PASSPHRASE, PROGRAM, make_vault, passphrase_file, program
 
@@ -300,3 +301,27 @@ def test_a_lifetime_is_whole_hours(text: str, hours: int) -> None:
 def test_nothing_else_is_a_lifetime(text: str) -> None:
     with pytest.raises(click.BadParameter):
         Duration("1h", "90d", hours=True).convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "made"),
+    [
+        (["short", PASSPHRASE, "other", PASSPHRASE, PASSPHRASE], True),
+        (["short", "brief", "tiny"], False),
+    ],
+)
+def test_at_a_terminal_a_new_passphrase_may_be_typed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: list[str], *, made: bool
+) -> None:
+    answers = iter(typed)
+    monkeypatch.setattr(Ui, "ask_secret", lambda *_: next(answers))
+    monkeypatch.setattr(Ui, "can_ask", True)
+    app = App()
+    app.flags["home"] = str(tmp_path / "home")
+    if made:
+        app.make_vault()
+    else:
+        with pytest.raises(Locked, match="at least 8"):
+            app.make_vault()
+    assert app.profile.has_vault is made
+    assert next(answers, None) is None

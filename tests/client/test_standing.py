@@ -51,6 +51,7 @@ def step(*rows: ChannelRow, owed: int = 0, joins: tuple[JoinRow, ...] = ()) -> s
         ({"ended": "removed", "alarms": [{}]}, "backchannel read"),
         ({"members": 1}, "backchannel invite ALIAS"),
         ({"members": 1, "invites": 1}, "backchannel say TEXT"),
+        ({"role": "observer"}, "backchannel read"),
     ],
 )
 def test_the_next_step(more: dict[str, Any], expected: str) -> None:

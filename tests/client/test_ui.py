@@ -133,6 +133,9 @@ def test_answers_come_from_what_is_piped_in(monkeypatch: pytest.MonkeyPatch) -> 
     assert [screen.ui.confirm("Sure?") for _ in range(4)] == [True, True, False, False]
     with pytest.raises(UsageMistake, match="Nothing was given for: Name:"):
         screen.ui.ask("Name:")
+    with pytest.raises(UsageMistake) as nobody_answers:
+        screen.ui.confirm("Sure?")
+    assert "--yes" in nobody_answers.value.next_step
     assert screen.out == screen.err == ""
 
 

@@ -68,4 +68,4 @@ def test_every_act_of_a_facilitator_is_a_sentence(what: str) -> None:
 def test_a_change_of_rules_is_told_in_words() -> None:
     detail = "lifetime 168 -> 72, vouches 0 -> 2"
     said = chronicle.done(Change("policy", "", detail)._asdict())
-    assert said == "changed the rules: hours that content is kept 168 -> 72, vouches 0 -> 2"
+    assert said == "changed the rules: content is kept 7 days -> 3 days, vouches 0 -> 2"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from backchannel.protocol.primitives import X25519Public
 
 _SHORTEST = 8  # characters; Argon2id makes each guess cost most of a second
+_TRIES = 3
 
 
 @final
@@ -114,12 +115,22 @@ class App:
         given = self._passphrase_of_file()
         if given is not None:
             return given
+        for _ in range(_TRIES - 1):
+            try:
+                return self._chosen_passphrase()
+            except Locked as error:  # nobody should have to begin anew, with twelve words, for this
+                if not self.ui.can_ask:
+                    raise
+                self.ui.note(f"{error.message} Once more.")
+        return self._chosen_passphrase()
+
+    def _chosen_passphrase(self) -> str:
         passphrase = self._typed("Choose a passphrase for a new vault:")
         if len(passphrase) < _SHORTEST:
             msg = f"A passphrase has at least {_SHORTEST} characters."
             raise Locked(msg, "take four or five words that nobody can guess")
         if self._typed("The same once more:") != passphrase:
-            msg = "The two did not match; no vault was made."
+            msg = "The two did not match."
             raise WrongPassphrase(msg)
         return passphrase
 

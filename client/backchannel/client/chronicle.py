@@ -1,5 +1,6 @@
 """What facilitators did, what went wrong, and what one should know, in sentences."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,8 +17,8 @@ _DID: Final = {
     "epoch": "began epoch {detail}, with new keys",
     "merged": "made one list of members out of two",
 }
+_KEPT: Final = re.compile(r"lifetime ([0-9]+) -> ([0-9]+)")
 _RULES: Final = {
-    "lifetime": "hours that content is kept",
     "format": "kind",
     "unattributed": "people for an unattributed message",
     "vouches": "vouches",
@@ -58,11 +59,17 @@ def done(change: Mapping[str, str]) -> str:
     """One change of a roster, as what its facilitator did."""
     detail = change["detail"]
     if change["what"] == "policy":
+        detail = _KEPT.sub(_kept, detail)
         for name, words in _RULES.items():
             detail = detail.replace(f"{name} ", f"{words} ")
     if change["what"] in {"came", "role"}:
         detail = f"{'an' if detail[:1] in 'aeiou' else 'a'} {detail}"
     return _DID.get(change["what"], "{what}").format(**{**change, "detail": detail})
+
+
+def _kept(hours: re.Match[str]) -> str:
+    before, after = (phrases.lifetime(int(each)) for each in hours.groups())
+    return f"content is kept {before} -> {after}"
 
 
 def acts(changes: list[dict[str, str]]) -> str:

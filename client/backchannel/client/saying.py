@@ -12,7 +12,7 @@ from backchannel.client.choosing import (
     pick_thread,
     topic_of,
 )
-from backchannel.client.errors import Declined, UsageMistake
+from backchannel.client.errors import Declined, Refused, UsageMistake
 from backchannel.client.session import look, wait_unattributed
 from backchannel.client.sync import Sync
 from backchannel.client.ui import iso
@@ -109,13 +109,16 @@ def say_unattributed(app: App, channel: str | None, text: str, how: How) -> None
     """As nobody in particular: it waits in the vault, and goes at the turn of an hour."""
     from backchannel.protocol.unattributed import NOT_PROTECTED
 
-    if not app.ui.json:
-        for line in NOT_PROTECTED:
-            app.ui.note(f"- {line}")
     with app.vault() as vault, Sync(app, vault) as sync:
         row, _ = sync.fresh(channel)
         state = look(vault, row.name, app.now(), app.entropy).state
+        if not state.policy.unattributed:  # before anybody is frightened and asked
+            msg = f"The rules of {row.name} allow no unattributed messages. It was not said."
+            raise Refused(msg, "backchannel policy")
         chosen = pick_thread(state, how.thread)
+        if not app.ui.json:
+            for line in NOT_PROTECTED:
+                app.ui.note(f"- {line}")
         if not how.yes and not app.ui.confirm("Say it all the same?"):
             msg = "It was not said, and not kept."
             raise Declined(msg)

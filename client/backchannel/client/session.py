@@ -14,7 +14,7 @@ from backchannel.client import outbox, summary
 from backchannel.client.description import described
 from backchannel.client.documents import Readable, alias_at, of_event
 from backchannel.client.errors import NotFound, Refused, UsageMistake
-from backchannel.client.phrases import sentence
+from backchannel.client.phrases import lifetime, sentence
 from backchannel.client.vault.channels import ChannelRow, Summary
 from backchannel.client.vault.drafts import Draft
 from backchannel.client.vault.vault import Vault
@@ -237,7 +237,7 @@ class Session:
                 clock.forget_before(kept)
         known = self.state.threads.get(thread) if thread else None
         about = f"{known.topic}: " if known else ""
-        summary.notice(self.summary, "shortened", self.hour, detail=f"{about}{hours} h")
+        summary.notice(self.summary, "shortened", self.hour, detail=f"{about}{lifetime(hours)}")
 
     def _note(self, event: Event) -> None:
         about, hour, state = self.summary, self.hour, self.state

@@ -87,9 +87,13 @@ def next_step(channels: list[Document], joins: list[Document], owed: int) -> str
         return "backchannel sync"
     if not channels:
         return "backchannel join URL"
-    live = [each["channel"] for each in channels if not each["ended"]]
+    live = [each["channel"] for each in channels if _speaks(each)]
     verb, name = ("say TEXT", live[0]) if live else ("read", channels[0]["channel"])
     return f"backchannel {verb}" + _chosen(name, several=several)
+
+
+def _speaks(each: Document) -> bool:
+    return not each["ended"] and each["role"] != "observer"
 
 
 def _step(each: Document) -> str:

@@ -144,8 +144,10 @@ class Ui:
 
         return getpass.getpass(question + " ", stream=self._err)
 
-    def ask(self, question: str) -> str:
-        """One line, from the terminal or from what is piped in; `UsageMistake` at its end."""
+    def ask(self, question: str, otherwise: str | None = None) -> str:
+        """One line, from the terminal or from what is piped in; `UsageMistake` at its end, which
+        says what to do `otherwise`.
+        """
         if sys.stdin.isatty():
             print(_printable(question, self._err), end=" ", file=self._err, flush=True)
         try:
@@ -155,12 +157,13 @@ class Ui:
             raise UsageMistake(msg) from None
         if not line:
             msg = f"Nothing was given for: {question}"
-            raise UsageMistake(msg)
+            raise UsageMistake(msg, otherwise)
         return line.strip()
 
     def confirm(self, question: str) -> bool:
         """Yes or no; anything but a clear yes is no."""
-        return self.ask(f"{question} [y/N]").lower() in {"y", "yes"}
+        asked = f"{question} [y/N]"
+        return self.ask(asked, "the same with --yes, if you mean it").lower() in {"y", "yes"}
 
     def _styled(self) -> bool:
         return self._out.isatty() and not os.environ.get("NO_COLOR")

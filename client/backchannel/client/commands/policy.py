@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backchannel.protocol.state import ChannelState, Proposed
 
 _LIFETIME = Duration("1h", "90d", hours=True)
+_AGREED = "Everybody has agreed: it holds with the next sync of a facilitator."
 
 
 @verbs("policy", invoke_without_command=True)
@@ -80,7 +81,7 @@ def _proposed(each: dict[str, Any]) -> list[str]:
     if not each["you_agreed"]:
         lines.append("next: backchannel policy agree")
     elif not each["waits_for"]:
-        lines.append("Everybody has agreed: it holds with the next sync of a facilitator.")
+        lines.append(_AGREED)
     return lines
 
 
@@ -184,7 +185,7 @@ def agree(app: App, channel: str | None) -> None:
         {"channel": done.name, "state": done.sent, "brings": brings, "waits_for": left},
         "You agree to this:",
         *(f"    {each}" for each in brings),
-        f"Waits for: {', '.join(left)}." if left else "Everybody has agreed.",
+        f"Waits for: {', '.join(left)}." if left else _AGREED,
     )
     done.owe("Your yes goes with the next sync.")
 
