@@ -75,10 +75,6 @@ class Transcript(msgspec.Struct, array_like=True):
                 ahead.extend(self.posts[core].parents if core in self.posts else ())
         return passed
 
-    def unknown_past(self, heads: Iterable[ContentHash]) -> set[ContentHash]:
-        """What of it is not here."""
-        return self.past(heads) - self.posts.keys()
-
     @property
     def next_order(self) -> int:
         """One more than the highest of the record; a liar's extreme goes with its post."""
