@@ -327,6 +327,17 @@ def test_a_rival_is_none_any_more_once_its_issuer_has_come_over(trio: World) -> 
     assert trio[2].state.rivals == {}
 
 
+def test_attack_rivals_without_end_fill_nobodys_memory(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    member = trio[1]
+    version = member.state.current().version
+    for number in range(limits.MERGED + 3):
+        roster = RosterHash(number.to_bytes(1) * 32)
+        announcement = Announcement(version, roster, (b"p" * 32,))
+        member.receive(issuer.post(announcement, roster, name=200 + number))
+    assert len(member.state.rivals) + len(member.state.record.conceded) == limits.MERGED
+
+
 def test_a_rival_that_is_announced_twice_is_one(trio: World) -> None:
     first, second = Issuer(trio.founder), Issuer(trio[1])
     assert versions(trio[2], first.issue(first.successor())) == [4]

@@ -63,6 +63,8 @@ def _rival(reception: Reception, sender: Slot, announcement: Announcement) -> No
     if announcement.roster in (*state.rivals, *current.merged):
         return
     rivals = state.record.conceded if beyond else state.rivals
+    if sum(each.by == sender for each in rivals.values()) >= limits.MERGED:
+        return  # who has announced so many is found out already
     rivals[RosterHash(announcement.roster)] = Rival(sender, reception.epoch.id, announcement.gone)
 
 
