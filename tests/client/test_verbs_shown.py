@@ -127,7 +127,7 @@ def test_every_key_that_status_counts_has_a_line() -> None:
     }.items():  # fmt: skip
         assert len(bulletin.lines(QUIET | {key: value})) == 1, key
     assert bulletin.lines(QUIET | {"ended": "left", "hands": ["Ibis"]}) == [
-        "You are a member no more (left)."
+        "You are a member no more: you have left."
     ]
 
 

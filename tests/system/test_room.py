@@ -315,7 +315,7 @@ def test_who_is_removed_reads_nothing_new_and_everybody_else_goes_on(room: Chann
     assert "Without Heron." in ibis.texts()
     assert "Without Heron." not in heron.texts()
     assert "While all are here." in heron.texts()
-    assert "You are a member no more (removed)." in heron.do("status")
+    assert "You are a member no more: a facilitator has removed you." in heron.do("status")
     assert heron.fails("say", "Am I there?")[0] == 6
     assert fox.fails("remove", "Heron", "--yes")[0] == 9
     assert "removed Heron" in log(ibis)[-1]["said"]

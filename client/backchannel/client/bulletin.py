@@ -15,7 +15,7 @@ _OLD = 168 + 24  # hours: an epoch turns weekly, and a facilitator is not always
 def lines(each: Document) -> list[str]:
     """All of them."""
     if each["ended"]:
-        return [f"You are a member no more ({each['ended']}).", *_read(each)]
+        return [phrases.over(each["ended"]), *_read(each)]
     return [*_wrong(each), *_read(each), *_yours(each), *_members(each), *_facilitator(each)]
 
 
@@ -35,7 +35,7 @@ def _wrong(each: Document) -> Iterator[str]:
         blocks = count(each["missed_blocks"], "block")
         yield f"{blocks} not fetched before the relay let go of them."
     if each["missing"]:
-        yield f"{count(each['missing'], 'post')} that others saw are not here yet."
+        yield phrases.missing(each["missing"])
 
 
 def _read(each: Document) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _yours(each: Document) -> Iterator[str]:
         yield _candidate(candidate, each["policy"]["vouches"])
     if each["asked_release"]:
         asked = count(each["asked_release"], "paraphrase")
-        yield f"{asked} of your words wait for your release: backchannel release"
+        yield f"For your release: {asked} of your words. See: backchannel release"
     for draft in each["drafts"]:
         if draft["refused"]:
             yield f"An unattributed message was not sent: {draft['refused']}"

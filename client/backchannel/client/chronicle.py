@@ -46,7 +46,6 @@ _ALARM: Final = {
     ),
 }
 _NOTICE: Final = {
-    "ended": "You are a member no more ({detail}).",
     "lost": "Another facilitator was first; your change was not made. Do it again if still wanted.",
     "shortened": "What is said is kept shorter: {detail}.",
     "replaced": "{alias} greeted anew: their program had lost its keys. Compare words again.",
@@ -84,4 +83,6 @@ def alarm(each: Mapping[str, Any]) -> str:
 
 def notice(each: Mapping[str, Any]) -> str:
     """What one should know."""
+    if each["what"] == "ended":
+        return phrases.over(each["detail"])
     return phrases.sentence(_NOTICE.get(each["what"], "{what} {alias} {detail}").format(**each))

@@ -68,6 +68,24 @@ def ended(reason: str) -> str:
     return _ENDED.get(reason, "")
 
 
+_OVER = {
+    "removed": "a facilitator has removed you",
+    "compromised": "your device was reported as lost or taken",
+    "left": "you have left",
+    "replaced": "somebody has taken your place",
+}
+
+
+def over(reason: str) -> str:
+    """Why one is a member no more."""
+    return f"You are a member no more: {_OVER.get(reason, reason)}."
+
+
+def missing(posts: int) -> str:
+    """What others have and this machine has not."""
+    return f"{count(posts, 'post')} that others saw {'has' if posts == 1 else 'have'} not arrived."
+
+
 def count(number: int, noun: str) -> str:
     """`1 message`, `2 messages`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

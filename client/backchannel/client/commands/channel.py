@@ -115,12 +115,13 @@ def list_(app: App) -> None:
         rows, joins = vault.channels.list(), vault.joins.list()
     document, lines = [], []
     for row in rows:
-        about = {key: row.summary[key] for key in ("alias", "role", "members")}
+        about = {key: row.summary[key] for key in ("alias", "role", "members", "ended")}
         expires = row.summary["lifetime"]
         document.append({"channel": row.name, **about, "expires_hours": expires})
         members = phrases.count(about["members"], "member")
         kept = phrases.lifetime(expires)
-        lines.append(f"{row.name}: you are {about['alias']}; {members}; content kept {kept}")
+        here = f"you are {about['alias']}; {members}; content kept {kept}"
+        lines.append(f"{row.name}: {phrases.over(about['ended']) if about['ended'] else here}")
     waiting = []
     for join in joins:
         ended = join.summary["over"]

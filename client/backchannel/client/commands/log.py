@@ -133,7 +133,7 @@ def record(context: click.Context, app: App, *, offline: bool, channel: str | No
     if not found:
         app.ui.say("You alone are here.")
     if missing:
-        app.ui.say(f"{phrases.count(missing, 'post')} that others saw have not arrived here yet.")
+        app.ui.say(phrases.missing(missing))
     if any(not each["agreed_until"] for each in found):
         app.ui.say("next: backchannel record compare     asks everybody")
     if problem is not None:

@@ -140,6 +140,6 @@ def whoami(app: App, channel: str | None) -> None:
     app.ui.say(f"In {row.name} you are {entry.alias}, of {entry.party}, {article} {entry.role}.")
     app.ui.say("This name and its keys are used here and nowhere else.")
     if state.ended:
-        app.ui.say(f"You are a member no more ({state.ended}).")
+        app.ui.say(phrases.over(state.ended))
         return
     app.ui.field("you may", "; ".join(may))
