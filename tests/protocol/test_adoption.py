@@ -348,6 +348,18 @@ def test_a_rival_that_is_announced_twice_is_one(trio: World) -> None:
     assert list(trio[2].state.rivals) == [late.hash]
 
 
+def test_a_roster_that_is_announced_twice_is_waited_for_once(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    roster = issuer.successor()
+    cores = issuer.cores(issuer.package(roster))
+    for name in (8, 9):
+        names = tuple(content_hash(core) for core in cores)
+        again = issuer.post(Announcement(4, roster.hash, names), roster.hash, name=name)
+        assert versions(trio[2], [again]) == []
+    assert len(trio[2].state.announced) == 1
+    assert versions(trio[2], [issuer.arrival(core) for core in cores]) == [4]
+
+
 def test_a_newcomer_is_not_told_of_rosters_before_its_own(trio: World) -> None:
     issuer = Issuer(trio.founder)
     old = Announcement(2, NEXT, (b"p" * 32,))

@@ -13,6 +13,7 @@ from backchannel.protocol.content import Ask, Text, Thread, Threads
 from backchannel.protocol.errors import (
     AuthenticationError,
     DecodeError,
+    RefusedError,
 )
 from backchannel.protocol.outcome import Append, Arrival, Said
 from backchannel.protocol.sender_key import Parent
@@ -368,6 +369,38 @@ def test_a_lost_line_block_is_posted_again_for_the_key_block_that_names_it(trio:
     trio.minutes(6)
     assert trio[1].said == trio[2].said == [(0, "moved on")]
     assert isinstance(line_block, Append)
+
+
+# --- What is of another epoch ---------------------------------------------------------------------
+
+
+def test_attack_72_a_post_under_a_roster_of_another_epoch_than_its_drops(trio: World) -> None:
+    """Who lost a role would name the roster by which it had it."""
+    before = trio[1].state.current().hash
+    trio.founder.act(commands.Turn())
+    trio.founder.flush()
+    trio.settle()
+    liar = Insider(trio[1])
+    refuses(trio[2], liar.post(text("as before"), before), RefusedError, "another epoch")
+    assert texts(trio[2].receive(liar.post(text("as now")))) == ["as now"]
+
+
+def test_who_is_gone_asks_in_vain(trio: World) -> None:
+    """What it asked before it went is in the record, and gives it nothing."""
+    said = trio[2].say("kept")
+    trio[2].flush()
+    trio.settle()
+    asks = Insider(trio[1]).post(Ask((said.hash,), (), ()))
+    trio.founder.act(commands.Remove("Guest 1"))
+    trio.founder.flush()
+    trio.settle([trio.founder, trio[2]])
+    waits(trio[2], asks)
+    ending, waiting = trio[2].state.epochs[0].ending, trio[2].state.pending.pop()
+    assert ending is not None
+    ending.past.add(waiting.hash)  # as if somebody who stays had named it
+    trio[2].receive(asks)
+    assert waiting.hash in trio[2].state.transcript
+    assert trio[2].state.owed == {}
 
 
 # --- Losses that feed one another -----------------------------------------------------------------
