@@ -49,3 +49,17 @@ def test_numbers_and_sentences() -> None:
 def test_only_an_ended_lobby_has_a_reason() -> None:
     assert phrases.ended("") == ""
     assert "used" in phrases.ended("used")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "command"),
+    [
+        ("somebody else has the floor: raise your hand", "backchannel hand raise"),
+        ("an observer does not speak", "backchannel whoami"),
+        ("that name is taken, or too like another", "backchannel lobby"),
+        ("you are not a member of this channel any more", "backchannel channel list"),
+        ("nothing like any of them", "backchannel status"),
+    ],
+)
+def test_a_refusal_leads_on(refusal: str, command: str) -> None:
+    assert phrases.way_out(refusal) == command

@@ -841,7 +841,8 @@ def test_attack_61_a_partition_in_which_one_half_let_somebody_in_heals(room: Wor
     """The other half has never heard of the newcomer: what brings both together shows it who."""
     guest = room.knock("Fifth")
     halves = ([room[0], room[2]], [room[1], room[3]])
-    for number, command in enumerate((commands.Admit("Fifth"), commands.Turn())):
+    deeds: tuple[commands.Command, ...] = (commands.Admit("Fifth"), commands.Turn())
+    for number, command in enumerate(deeds):
         act(halves[number][0], command)
         for _ in range(3):
             for member in halves[number]:

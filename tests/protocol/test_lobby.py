@@ -133,7 +133,7 @@ def test_a_facilitator_without_the_close_secret_cannot_invite(world: World) -> N
     """Nobody could delete the lobby. It comes over the line, once that is answered."""
     second = world.admit_facilitator("Second")
     second.sync()
-    act_refused(second, commands.Invite("Guest", "North", "participant", 24), "facilitator")
+    act_refused(second, commands.Invite("Guest", "North", "participant", 24), "has not reached")
     world.settle()
     assert second.act(commands.Invite("Guest", "North", "participant", 24))
 

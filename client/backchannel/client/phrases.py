@@ -1,6 +1,7 @@
 """How hours and lifetimes are said to people. Hours are UTC: the wire knows nothing finer."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 from backchannel.client.ui import iso
 from backchannel.protocol.types import Hour, Timestamp, start_of
@@ -104,6 +105,26 @@ def listed(names: list[str]) -> str:
     """`Heron`, `Heron and Ibis`, `Heron, Ibis and Wren`."""
     *first, last = names or [""]
     return f"{', '.join(first)} and {last}" if first else last
+
+
+_WAYS_OUT: Final = (
+    ("has the floor", "backchannel hand raise"),
+    ("not a member", "backchannel channel list"),
+    ("does not", "backchannel whoami"),
+    ("only a facilitator", "backchannel whoami"),
+    ("keys has not reached", "backchannel sync"),
+    ("come back from the relay", "backchannel sync"),
+    ("name is taken", "backchannel lobby"),
+    ("no longer than its channel", "backchannel policy"),
+    ("stand against each other", "backchannel alarms"),
+    ("is presented", "backchannel lobby"),
+)
+"""Part of a refusal, and the command that leads on from it."""
+
+
+def way_out(refusal: str) -> str:
+    """What to type after a refusal: where things stand, unless something leads further."""
+    return next((command for part, command in _WAYS_OUT if part in refusal), "backchannel status")
 
 
 def sentence(text: str) -> str:

@@ -14,7 +14,7 @@ from backchannel.client import outbox, summary
 from backchannel.client.description import described
 from backchannel.client.documents import Readable, alias_at, of_event
 from backchannel.client.errors import NotFound, Refused, UsageMistake
-from backchannel.client.phrases import lifetime, sentence
+from backchannel.client.phrases import lifetime, sentence, way_out
 from backchannel.client.vault.channels import ChannelRow, Summary
 from backchannel.client.vault.drafts import Draft
 from backchannel.client.vault.vault import Vault
@@ -263,7 +263,7 @@ def allowed() -> Iterator[None]:
         raise UsageMistake(f"{sentence(str(error))} Nothing was done.") from None
     except LocalProtocolError as error:
         message = f"{sentence(str(error))} Nothing was done."
-        raise Refused(message, "backchannel status") from None
+        raise Refused(message, way_out(str(error))) from None
 
 
 @contextmanager

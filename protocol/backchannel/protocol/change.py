@@ -181,13 +181,19 @@ def _bundles(state: ChannelState) -> dict[Slot, Bundle]:
     return {**others, state.me: state.keys.public()}
 
 
-def _check_may(state: ChannelState) -> None:
+def office(state: ChannelState) -> CloseSecret:
+    """The facilitators' secret; `LocalProtocolError` for who is none, or still waits for it."""
     if state.current().entry(state.me).role != "facilitator":
         msg = "only a facilitator can do that"
         raise LocalProtocolError(msg)
     if state.epoch.close is None:
         msg = "the other facilitator's part of the keys has not reached you yet: try again later"
         raise LocalProtocolError(msg)
+    return state.epoch.close
+
+
+def _check_may(state: ChannelState) -> None:
+    office(state)
     if state.draft is not None:
         msg = "your change before this one has not come back from the relay yet"
         raise LocalProtocolError(msg)

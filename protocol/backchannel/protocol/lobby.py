@@ -7,7 +7,7 @@ from typing import NamedTuple
 from backchannel.protocol import change, limits
 from backchannel.protocol.alias import alike, check_alias
 from backchannel.protocol.block import unwrap, wrap
-from backchannel.protocol.change import Change, class_for, issue
+from backchannel.protocol.change import Change, class_for, issue, office
 from backchannel.protocol.command import Invite
 from backchannel.protocol.content import Gone, Proposal, Thread, Threads
 from backchannel.protocol.core import Kind, content_hash, head_of
@@ -40,7 +40,7 @@ from backchannel.protocol.outcome import (
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.primitives import x25519_public
 from backchannel.protocol.roster import ROLES, Entry, Role, Roster, check_data
-from backchannel.protocol.secret import CloseSecret, OnceSecret
+from backchannel.protocol.secret import OnceSecret
 from backchannel.protocol.state import ChannelState, Greeting, Guest, Peer
 from backchannel.protocol.types import Core, Hour, IdentityHash, Slot
 from backchannel.protocol.words import invite_words
@@ -60,15 +60,6 @@ class Waiting(NamedTuple):
 def lobby_of(guest: Guest) -> Lobby:
     """The lobby of an invite."""
     return Lobby.of(guest.secret, guest.relay.public)
-
-
-def close_secret(state: ChannelState) -> CloseSecret:
-    """The facilitators' secret; `LocalProtocolError` for everybody else."""
-    roster = state.current()
-    if state.epoch.close is None or roster.entry(state.me).role != "facilitator":
-        msg = "only a facilitator can do that"
-        raise LocalProtocolError(msg)
-    return state.epoch.close
 
 
 def waiting(state: ChannelState) -> list[Waiting]:
@@ -96,7 +87,7 @@ def waiting(state: ChannelState) -> list[Waiting]:
 def invite(posting: Posting, command: Invite) -> None:
     """Open a lobby and put the card in it."""
     state = posting.state
-    close = close_secret(state)
+    close = office(state)
     _check_free(state, command.alias)
     check_alias(command.party)
     _check_seats(state, command)
@@ -232,7 +223,7 @@ def find(state: ChannelState, alias: str) -> Guest:
 def admit(posting: Posting, alias: str) -> None:
     """Let somebody in: the next roster, with an intro that holds the epoch ready for the lobby."""
     state = posting.state
-    close_secret(state)
+    office(state)
     guest = find(state, alias)
     if guest.join is None or guest.state != "waiting":
         msg = "that invite was not answered yet"
@@ -359,7 +350,7 @@ def turn(posting: Posting) -> None:
 
 def refuse(posting: Posting, alias: str) -> None:
     """Send somebody away, or withdraw an invite."""
-    close_secret(posting.state)
+    office(posting.state)
     guest = find(posting.state, alias)
     _mark(posting, guest, "withdrawn" if guest.state == "open" else "refused")
     guest.state, guest.join = "refused", None

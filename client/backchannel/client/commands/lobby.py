@@ -27,13 +27,14 @@ def lobby(app: App, channel: str | None) -> None:
     """Show who waits to be admitted, with the six words to compare by voice."""
     from backchannel.client.session import allowed, look
     from backchannel.client.sync import Sync
-    from backchannel.protocol.lobby import close_secret, waiting
+    from backchannel.protocol.change import office
+    from backchannel.protocol.lobby import waiting
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel)
         state = look(vault, row.name, app.now(), app.entropy).state
         with allowed():
-            close_secret(state)
+            office(state)
     guests = [_guest(each) | _said(state, each.alias) for each in waiting(state)]
     coming = [e.join.alias for e in state.guests if e.state == "admitting" and e.join]
     burnt = [each.card.invited.alias for each in state.guests if each.state == "burnt"]
@@ -173,12 +174,13 @@ def _find(
 ) -> "tuple[str, Waiting, ChannelState]":
     from backchannel.client.session import allowed, look
     from backchannel.protocol.alias import alike
-    from backchannel.protocol.lobby import close_secret, waiting
+    from backchannel.protocol.change import office
+    from backchannel.protocol.lobby import waiting
 
     row, problem = sync.fresh(channel)
     state = look(vault, row.name, app.now(), app.entropy).state
     with allowed():
-        close_secret(state)
+        office(state)
     for each in waiting(state):
         if alike(each.alias, alias) or alike(each.invited_as, alias):
             return row.name, each, state
