@@ -18,7 +18,7 @@ demo: $(VENV)/.runtime ## run a whole dialogue on this machine: relay, facilitat
 	$(BIN)/backchannel demo
 
 test: $(VENV)/.complete ## run every test; fail too if a branch of protocol/ is not covered
-	$(BIN)/python -m pytest -n auto --cov --cov-report=
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=
 	@$(MAKE) --no-print-directory coverage
 
 # Only protocol/ must be complete: there an untried branch is an unproved claim.
