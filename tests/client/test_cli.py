@@ -272,7 +272,9 @@ def test_a_new_passphrase_is_asked_twice_and_not_shown(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "answers", [["short"], ["long enough one", "long enough two"]], ids=["short", "different"]
+    "answers",
+    [["short"] * 3, ["long enough one", "long enough two"] * 3],
+    ids=["short", "different"],
 )
 def test_a_short_or_mistyped_new_passphrase_makes_no_vault(home: Path, answers: list[str]) -> None:
     code, _ = at_terminal(answers, "unlock", home=home)

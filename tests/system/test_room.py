@@ -369,7 +369,7 @@ def test_a_successor_takes_the_place_and_reads_nothing_from_before(room: Channel
     crane.do("say", "I am the successor.")
     assert "I am the successor." in ibis.texts()
     assert "I am the successor." not in heron.texts()
-    assert "(replaced)" in heron.do("status")
+    assert "somebody has taken your place" in heron.do("status")
     assert fox.fails("handover", "Heron", "Wren")[0] == 9
 
 
