@@ -131,7 +131,7 @@ def test_waiting_ends_when_the_door_opens(north: Channel) -> None:
             [*guest.command, "join", north.relay.url, "--yes", "--wait", "--json"],
             stdin=given, stdout=subprocess.PIPE, text=True, env=guest.env,
         )  # fmt: skip
-    while not north.facilitator.json("lobby")["waiting"]:
+    while "Patient" not in str(north.facilitator.json("lobby")["waiting"]):
         assert waiting.poll() is None
     north.facilitator.do("admit", "Patient")
     out, _ = waiting.communicate(timeout=60)

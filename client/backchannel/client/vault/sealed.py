@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple, final
 
 from backchannel.client.vault.database import Database, Row
 from backchannel.client.vault.expiry_file import ExpiryFile
-from backchannel.protocol.core import head_of
 from backchannel.protocol.errors import StaleError
 from backchannel.protocol.secret import StoreKey
 from backchannel.protocol.types import (
@@ -290,6 +289,8 @@ class Cores:
         now: Timestamp,
         entropy: "Entropy",
     ) -> None:
+        from backchannel.protocol.core import head_of
+
         about = _CORE + channel + content
         core = self._items.open(row, about, now)
         end = Hour(head_of(Core(core)).hour + lifetime) if core is not None else Hour(0)
