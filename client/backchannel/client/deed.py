@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from backchannel.client.app import App
-from backchannel.client.errors import ClientError
+from backchannel.client.errors import ClientError, caught
 from backchannel.client.session import allowed, look
 from backchannel.client.sync import Sync
 from backchannel.client.verdict import queued
@@ -87,7 +87,7 @@ def read_back(
     problem = sync.send(name)
     state = look(vault, name, app.now(), app.entropy).state
     if problem is None and state.draft is not None:
-        problem = _caught(lambda: sync.channel(name))
+        problem = caught(lambda: sync.channel(name))
         state = look(vault, name, app.now(), app.entropy).state
     return state, problem
 
@@ -99,14 +99,6 @@ def _end(before: ChannelState, after: ChannelState, problem: ClientError | None)
     if after.current().version == before.current().version or not mine:
         return "lost"
     return "queued" if problem else "done"
-
-
-def _caught(work: Callable[[], object]) -> ClientError | None:
-    try:
-        work()
-    except ClientError as error:
-        return error
-    return None
 
 
 def conclude(app: App, changed: Changed, about: dict[str, Any], *said: str) -> None:

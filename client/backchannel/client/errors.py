@@ -4,6 +4,7 @@ Owns the tree below `ClientError`, and the table that gives the protocol's error
 Prints nothing.
 """
 
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 from backchannel.client.exits import Exit
@@ -244,6 +245,15 @@ class PartlySent(ClientError):
     code = "partly-sent"
     status = Exit.PARTLY_SENT
     usual_next = "backchannel sync"
+
+
+def caught(work: Callable[[], object]) -> ClientError | None:
+    """What went wrong, for whoever goes on all the same."""
+    try:
+        work()
+    except ClientError as error:
+        return error
+    return None
 
 
 class Problem(NamedTuple):

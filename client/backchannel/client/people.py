@@ -7,6 +7,7 @@ wherever the name stands, until somebody has compared words.
 from typing import Any
 
 from backchannel.client.documents import alias_at
+from backchannel.client.errors import NotFound
 from backchannel.protocol.alias import alike
 from backchannel.protocol.assent import identities, verified
 from backchannel.protocol.outcome import NOBODY
@@ -39,6 +40,15 @@ def shown(state: ChannelState, slot: int) -> str:
     """`Heron`, `Heron (unverified)`, `Heron (new keys)`."""
     beside = mark(state, slot)
     return f"{alias(state, slot)} ({beside})" if beside else alias(state, slot)
+
+
+def named(state: ChannelState, alias: str) -> Entry:
+    """Who stands here under a name that somebody typed; `NotFound` where nobody does."""
+    entry = state.current().named(alias)
+    if entry is None:
+        msg = f"Nobody called {alias} is here. Nothing was done."
+        raise NotFound(msg, "backchannel members")
+    return entry
 
 
 def others(state: ChannelState) -> tuple[Entry, ...]:

@@ -17,7 +17,7 @@ from backchannel.client.vault.vault import Vault
 from backchannel.protocol import command as commands
 from backchannel.protocol import limits
 from backchannel.protocol.content import AUTHORITY, RELEASE
-from backchannel.protocol.drop import Drop, Operation
+from backchannel.protocol.drop import Operation
 from backchannel.protocol.state import ChannelState, Epoch
 from backchannel.protocol.types import ContentHash, DropId, MessageId
 
@@ -40,7 +40,7 @@ def settle(vault: Vault, session: Session, refused: Iterable[Refusal]) -> None:
 
 def _epoch(state: ChannelState, drop: DropId) -> Epoch | None:
     for each in state.epochs:
-        if any(Drop.of_epoch(each.secret, relay.public).id == drop for relay in each.relays):
+        if any(own.id == drop for _, own in each.drops()):
             return each
     return None
 

@@ -18,6 +18,7 @@ from backchannel.client.errors import (
     Interrupted,
     RelayError,
     UnknownDrop,
+    caught,
 )
 from backchannel.client.joining import MOST_PAGES, after
 from backchannel.client.outbox import Delivered, Delivery, Refusal, Tell
@@ -28,7 +29,7 @@ from backchannel.client.vault.outbox import Cursor
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import limits
 from backchannel.protocol.command import Command, Turn
-from backchannel.protocol.drop import Drop, Page
+from backchannel.protocol.drop import Page
 from backchannel.protocol.outcome import EVERY_HOUR, Arrival, Event, Offered, Poll, Said
 from backchannel.protocol.types import hour_of
 
@@ -119,12 +120,12 @@ class Sync:
         """The channel that is meant, after a round with it; and what went wrong in that round."""
         problem = None
         if not offline and self._vault.joins.list():
-            problem = _caught(self.joins)
+            problem = caught(self.joins)
         if problem is not None and not self._vault.channels.list():
             raise problem
         row = pick_channel(self._vault, channel)
         if not offline:
-            problem = _caught(lambda: self.channel(row.name))
+            problem = caught(lambda: self.channel(row.name))
         return self._vault.channels.get(row.name), problem
 
     def deliver(self, owner: bytes | None = None, tell: Tell | None = None) -> Delivered:
@@ -195,8 +196,7 @@ class Sync:
             polls = [each for each in session.channel.polls() if each.drop.id not in seen]
             if not polls:
                 return new, problem
-            here = session.state.epoch
-            own = [Drop.of_epoch(here.secret, relay.public).id for relay in here.relays]
+            own = [drop.id for _, drop in session.state.epoch.drops()]
             for poll in polls:
                 seen.add(poll.drop.id)
                 try:
@@ -270,14 +270,6 @@ class Sync:
                     session.say_draft(draft.number)
             except ClientError as error:
                 refuse_draft(self._vault, name, draft.number, error.message, now)
-
-
-def _caught(work: Callable[[], object]) -> ClientError | None:
-    try:
-        work()
-    except ClientError as error:
-        return error
-    return None
 
 
 def _receive(session: Session, poll: Poll, page: Page) -> list[int]:

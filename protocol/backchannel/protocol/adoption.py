@@ -4,14 +4,12 @@ An adopted roster is never rolled back, and a package that may not be adopted ch
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 
 import msgspec
 
-from backchannel.protocol import epoch, limits, line, steps, turn
+from backchannel.protocol import epoch, limits, steps, turn
 from backchannel.protocol.content import Announcement, policy_hash
 from backchannel.protocol.errors import (
-    AuthenticationError,
     ForbiddenError,
     RefusedError,
     RemoteProtocolError,
@@ -21,7 +19,6 @@ from backchannel.protocol.format import check_format
 from backchannel.protocol.outcome import Ended, Event, Lost
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Package, Roster, charter_hash, open_piece, succeeds
-from backchannel.protocol.secret import ClockValue, EpochSecret
 from backchannel.protocol.sender_key import KeyHeader
 from backchannel.protocol.state import Announced, ChannelState, Draft, Rival
 from backchannel.protocol.succession import Succession, succeed
@@ -90,7 +87,13 @@ def take_turn(reception: Reception) -> list[Event]:
         reception.peer(header.sender),
         steps.named(reception, header.sender, wants=state.roster is not None),
     )
-    following, secret, value = _open_turn(reception, header, found)
+    core, clock, head = reception.core, reception.clock, reception.head
+    following, seed = steps.opened(
+        found,
+        lambda key: turn.open_turn(core, header, state.me, key, clock, head),
+        "an epoch core",
+    )
+    secret, value = epoch.begin(seed)
     name = epoch.epoch_id(secret)
     _check_fresh(reception, name)
     reception.clocks.setdefault(name, epoch.EpochClock(reception.head.hour, value))
@@ -108,18 +111,6 @@ def _check_fresh(reception: Reception, name: EpochId) -> None:
     if lived or (clock is not None and clock.hour != reception.head.hour):
         msg = "an epoch begins with keys that are not new"
         raise RefusedError(msg)
-
-
-def _open_turn(
-    reception: Reception, header: KeyHeader, found: steps.Named
-) -> tuple[line.Line, EpochSecret, ClockValue]:
-    core, me, clock, head = reception.core, reception.state.me, reception.clock, reception.head
-    for following, key in line.redeem(*found):
-        with suppress(AuthenticationError):
-            seed = turn.open_turn(core, header, me, key, clock, head)
-            return (following, *epoch.begin(seed))
-    msg = "an epoch core does not open"
-    raise AuthenticationError(msg)
 
 
 def take_piece(reception: Reception) -> list[Event]:

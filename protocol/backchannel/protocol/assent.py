@@ -172,8 +172,7 @@ def tell(posting: Posting, content: Content) -> None:
     """Say it, and take it in as others will."""
     posted = posting.post(content)
     state = posting.state
-    whole = Partial(len(posted.hashes), posted.hour, posted.hour, posted.order, posted.hash, {})
-    posting.events.extend(note(state, state.me, whole, content))
+    posting.events.extend(note(state, state.me, posted.whole, content))
 
 
 def consent(posting: Posting, command: commands.Consent) -> None:
@@ -187,11 +186,8 @@ def consent(posting: Posting, command: commands.Consent) -> None:
 def compare(posting: Posting, command: commands.Compare) -> None:
     """Mark members as compared by voice; with all of them, tell everybody that one did."""
     state, roster = posting.state, posting.state.current()
-    named = [roster.named(alias) for alias in command.aliases]
-    if None in named:
-        msg = "nobody of that name is here"
-        raise LocalProtocolError(msg)
-    entries = [each for each in named if each is not None] or list(roster.entries)
+    named = [state.named(alias) for alias in command.aliases]
+    entries = named or list(roster.entries)
     marks = {Slot(each.slot): IdentityHash(each.identity) for each in entries}
     state.verified |= {slot: identity for slot, identity in marks.items() if slot != state.me}
     if not command.aliases:
@@ -200,11 +196,8 @@ def compare(posting: Posting, command: commands.Compare) -> None:
 
 def give_floor(posting: Posting, command: commands.GiveFloor) -> None:
     """Let one member speak, or everybody."""
-    entry = posting.state.current().named(command.alias) if command.alias else None
-    if command.alias and entry is None:
-        msg = "nobody of that name is here"
-        raise LocalProtocolError(msg)
-    tell(posting, Floor((entry.slot,) if entry is not None else ()))
+    holders = (posting.state.named(command.alias).slot,) if command.alias else ()
+    tell(posting, Floor(holders))
 
 
 def raise_hand(posting: Posting, command: commands.RaiseHand) -> None:

@@ -78,11 +78,8 @@ def open_drops(secret: EpochSecret, close: CloseSecret, roster: Roster) -> list[
 
 def remove(posting: Posting, command: commands.Remove) -> None:
     """A new epoch without somebody."""
-    state, current = posting.state, posting.state.current()
-    entry = current.named(command.alias)
-    if entry is None:
-        msg = "nobody of that name is here"
-        raise LocalProtocolError(msg)
+    state = posting.state
+    entry = state.named(command.alias)
     if entry.slot == state.me:
         msg = "you do not remove yourself: leave, and another facilitator sees to it"
         raise LocalProtocolError(msg)
@@ -304,8 +301,7 @@ def seal(posting: Posting, over: Epoch, cores: tuple[Core, ...] = ()) -> None:
     """Let nothing more be written to an epoch's drops, but these as the last."""
     assert over.close is not None  # noqa: S101 - as the callers saw
     ended = posting.into(over)
-    for relay in over.relays:
-        drop = Drop.of_epoch(over.secret, relay.public)
+    for relay, drop in over.drops():
         blocks = tuple(ended.block(drop, core) for core in cores)
         posting.effects.append(SealDrop(relay.url, drop, drop.close_key(over.close), blocks))
     if over.ending is not None:

@@ -16,7 +16,6 @@ from backchannel.protocol.block import unwrap
 from backchannel.protocol.change import open_drops
 from backchannel.protocol.core import HEAD, Kind, content_hash, head_of
 from backchannel.protocol.deeds import do
-from backchannel.protocol.drop import Drop
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.epoch import EpochClock
 from backchannel.protocol.errors import (
@@ -123,11 +122,7 @@ class Channel:
         """The drops to read: of every epoch that is not forgotten, the older first, on every relay;
         and the lobbies of open invites.
         """
-        own = [
-            Poll(relay.url, Drop.of_epoch(each.secret, relay.public))
-            for each in self.state.epochs
-            for relay in each.relays
-        ]
+        own = [Poll(relay.url, drop) for each in self.state.epochs for relay, drop in each.drops()]
         guests = [
             Poll(guest.relay.url, lobby.lobby_of(guest).drop)
             for guest in self.state.guests
@@ -148,10 +143,10 @@ class Channel:
         A block that cannot be read yet is kept and tried again; that is no error. Nor is one that
         its author was not to write: that is an `Alarm`.
         """
-        for guest in self.state.guests:
-            if lobby.lobby_of(guest).drop.id == arrival.drop:
-                return lobby.receive(self.state, guest, arrival, hour_of(now))
-        epoch, outer = self._source(arrival.drop)
+        source = self._source(arrival.drop)
+        if source is None:
+            return self._of_lobby(arrival, now)
+        epoch, outer = source
         clock = self.clocks[epoch.id]
         if arrival.hour < clock.hour - limits.CLOCK_SKEW:
             return []  # from before my time, or dead
@@ -192,19 +187,22 @@ class Channel:
         named = any(each.hash in missing for each in self.state.pending)
         return named or bool(self.state.announced)
 
-    def _source(self, drop: DropId) -> tuple[Epoch, OuterSecret]:
-        """Whose drop it is; the secrets of drops are kept as long as this object lives."""
+    def _source(self, drop: DropId) -> tuple[Epoch, OuterSecret] | None:
+        """Of which epoch a drop is, if of one; secrets are kept as long as this object lives."""
         if drop not in self._drops or self._drops[drop][0].id not in self.clocks:
             self._drops = {
                 each.id: (epoch, each.outer)
                 for epoch in self.state.epochs
-                for relay in epoch.relays
-                for each in (Drop.of_epoch(epoch.secret, relay.public),)
+                for _, each in epoch.drops()
             }
-        if drop not in self._drops:
-            msg = "a block of a drop that is not ours"
-            raise DecodeError(msg)
-        return self._drops[drop]
+        return self._drops.get(drop)
+
+    def _of_lobby(self, arrival: Arrival, now: Timestamp) -> list[Event]:
+        for guest in self.state.guests:
+            if lobby.lobby_of(guest).drop.id == arrival.drop:
+                return lobby.receive(self.state, guest, arrival, hour_of(now))
+        msg = "a block of a drop that is not ours"
+        raise DecodeError(msg)
 
     def _read(
         self, epoch: Epoch, core: Core, hash_of: ContentHash, stored: Hour, now: Timestamp

@@ -12,8 +12,8 @@ from backchannel.protocol.content import AUTHORITY, RELEASE, Candidate, Text, Th
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.permission import Act, may, refusal
 from backchannel.protocol.posting import Posting, tidy
-from backchannel.protocol.state import ChannelState, Partial
-from backchannel.protocol.threads import has_room, heard, learn
+from backchannel.protocol.state import ChannelState
+from backchannel.protocol.threads import has_room, heard, learn, out_of_turn
 from backchannel.protocol.types import ThreadId
 
 
@@ -55,12 +55,11 @@ def _say(posting: Posting, command: c.Say) -> None:
         tidy(command.text),
     )
     posted = posting.post(content, message=command.id)
-    whole = Partial(1, posted.hour, posted.hour, posted.order, posted.hash, {})
-    posting.events.append(heard(state, state.me, posted.id, whole, content))
+    posting.events.append(heard(state, state.me, posted.id, posted.whole, content))
 
 
 def _check_turn(state: ChannelState) -> None:
-    if state.floor not in (None, state.me) and not state.facilitates(state.me):
+    if out_of_turn(state, state.me):
         msg = "somebody else has the floor: raise your hand, or send a private note"
         raise LocalProtocolError(msg)
 

@@ -29,7 +29,7 @@ from backchannel.protocol.posting import Posting, tidy
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import open_piece, seal_piece
 from backchannel.protocol.secret import CoreSecret, FileKey
-from backchannel.protocol.state import ChannelState, Incoming, Partial
+from backchannel.protocol.state import ChannelState, Incoming
 from backchannel.protocol.threads import heard
 from backchannel.protocol.types import ContentHash, Core, EpochId, Hour, Timestamp, hour_of
 
@@ -67,8 +67,7 @@ def send(posting: Posting, command: SendFile) -> None:
         tuple(content_hash(core) for core in index),
     )
     posted = posting.post(content)
-    whole = Partial(1, posted.hour, posted.hour, posted.order, posted.hash, {})
-    posting.events.append(heard(state, state.me, posted.id, whole, content))
+    posting.events.append(heard(state, state.me, posted.id, posted.whole, content))
     for core in (*index, *data):
         posting.put(core)
 

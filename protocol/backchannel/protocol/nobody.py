@@ -7,7 +7,6 @@ from backchannel.protocol import limits
 from backchannel.protocol.command import SayUnattributed
 from backchannel.protocol.content import Text
 from backchannel.protocol.core import Kind
-from backchannel.protocol.drop import Drop
 from backchannel.protocol.errors import LocalProtocolError, RefusedError, StaleError, UnknownError
 from backchannel.protocol.outcome import NOBODY, Alone, Event, Expired
 from backchannel.protocol.permission import may
@@ -29,8 +28,7 @@ def speak(posting: Posting, command: SayUnattributed) -> None:
     post = Unattributed(command.thread, lifetime, tidy(command.text))
     head = posting.head(Kind.UNATTRIBUTED)
     core = seal_unattributed(post, epoch.secret, posting.clock, head)
-    for relay in epoch.relays:
-        drop = Drop.of_epoch(epoch.secret, relay.public)
+    for relay, drop in epoch.drops():
         posting.effects.append(Alone(relay.url, drop, posting.block(drop, core)))
 
 

@@ -1,11 +1,8 @@
 """What comes from one entry to another: key blocks, line blocks, intros: SPEC.md sections 12-14."""
 
-from contextlib import suppress
-
 from backchannel.protocol import epoch, intro, limits, line, sender_key, steps
 from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import (
-    AuthenticationError,
     RefusedError,
     StaleError,
     UnknownError,
@@ -33,29 +30,17 @@ def take_key_block(reception: Reception) -> list[Event]:
         return []
     mine = reception.of_my_time(header.roster)
     found = steps.named(reception, header.sender, wants=mine)
-    peer.line, held = _open_key_block(reception, header, found)
+    core, me, clock, head = reception.core, state.me, reception.clock, reception.head
+    peer.line, held = steps.opened(
+        found,
+        lambda key: sender_key.open_key_block(core, header, me, key, clock, head),
+        "a key block",
+    )
     step = found.step
     peer.proved = peer.proved or step > 0
     state.got("step", header.sender, step.to_bytes(4))
     _give(reception, header.sender, held)
     return [reception.keep()]
-
-
-def _open_key_block(
-    reception: Reception, header: KeyHeader, found: steps.Named
-) -> tuple[line.Line, PeerGeneration]:
-    for following, secret in line.redeem(*found):
-        with suppress(AuthenticationError):
-            return following, sender_key.open_key_block(
-                reception.core,
-                header,
-                reception.state.me,
-                secret,
-                reception.clock,
-                reception.head,
-            )
-    msg = "a key block does not open"
-    raise AuthenticationError(msg)
 
 
 def _give(reception: Reception, sender: Slot, held: PeerGeneration) -> None:

@@ -23,7 +23,7 @@ from backchannel.protocol.outcome import Append, Effect, Event, Keep, Outcome
 from backchannel.protocol.roster import ROLES, Entry, Roster
 from backchannel.protocol.secret import IntroKey
 from backchannel.protocol.sender_key import OwnGeneration
-from backchannel.protocol.state import ChannelState, Epoch, Greeting
+from backchannel.protocol.state import ChannelState, Epoch, Greeting, Partial
 from backchannel.protocol.transcript import Post
 from backchannel.protocol.types import (
     Block,
@@ -58,6 +58,11 @@ class Posted(NamedTuple):
     def hash(self) -> ContentHash:
         """Of the first."""
         return self.hashes[0]
+
+    @property
+    def whole(self) -> Partial:
+        """As others have it once every block is there."""
+        return Partial(len(self.hashes), self.hour, self.hour, self.order, self.hash, {})
 
 
 @final
@@ -119,8 +124,7 @@ class Posting:
 
     def wrap(self, core: Core, hash_of: ContentHash) -> None:
         """Put a core under a new outer layer for every relay."""
-        for relay in self.epoch.relays:
-            drop = Drop.of_epoch(self.epoch.secret, relay.public)
+        for relay, drop in self.epoch.drops():
             self.effects.append(Append(relay.url, drop, self.block(drop, core), hash_of))
 
     def block(self, drop: Drop, core: Core) -> Block:
@@ -248,11 +252,7 @@ class Posting:
 
     def _answered(self) -> dict[Slot, Hour]:
         """Whose line may be moved, and when it was moved last."""
-        return {
-            slot: peer.wrote
-            for slot, peer in self.state.peers.items()
-            if peer.line is not None and peer.line.answered and not peer.reply_due
-        }
+        return {slot: peer.wrote for slot, peer in self.state.peers.items() if peer.answers}
 
     def _heal_all(self) -> None:
         """Move the line to every answered peer."""

@@ -9,11 +9,12 @@ import msgspec
 from backchannel.protocol import limits
 from backchannel.protocol.alias import alike
 from backchannel.protocol.content import Announcement, Gone
+from backchannel.protocol.drop import Drop
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate
 from backchannel.protocol.invite import Card, Join
 from backchannel.protocol.line import Line
-from backchannel.protocol.roster import ROLES, Disclosure, Policy, Relay, Role, Roster
+from backchannel.protocol.roster import ROLES, Disclosure, Entry, Policy, Relay, Role, Roster
 from backchannel.protocol.secret import CloseSecret, EpochSecret, FileKey, InviteSecret
 from backchannel.protocol.sender_key import OwnGeneration, PeerGeneration
 from backchannel.protocol.transcript import Transcript
@@ -73,9 +74,14 @@ class Peer(msgspec.Struct, array_like=True):
     rotated: tuple[Hour, int] = (Hour(0), 0)
     """Hour and order of the post that gave its prekey."""
     wrote: Hour = Hour(0)
-    """Of the latest of them."""
+    """Of one's latest line block to it."""
     noted: tuple[Hour, int] = (Hour(0), 0)
     """Hour of the latest private note between the two, and the highest order in it."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether its line is answered, and no reply to it is due: so a block may go now."""
+        return self.line is not None and self.line.answered and not self.reply_due
 
 
 class ThreadState(msgspec.Struct, frozen=True, array_like=True):
@@ -114,6 +120,10 @@ class Epoch(msgspec.Struct, array_like=True):
     """Cores of its drops that need no second look."""
     ending: "Ending | None" = None
     """None while it is the current one."""
+
+    def drops(self) -> list[tuple[Relay, Drop]]:
+        """Its drop on each relay."""
+        return [(relay, Drop.of_epoch(self.secret, relay.public)) for relay in self.relays]
 
 
 class Ending(msgspec.Struct, array_like=True):
@@ -433,6 +443,14 @@ class ChannelState(msgspec.Struct, array_like=True):
     def epoch_of(self, core: ContentHash) -> Epoch | None:
         """In whose drops a core was seen."""
         return next((each for each in self.epochs if core in each.seen), None)
+
+    def named(self, alias: str) -> Entry:
+        """Who stands here under a name; `LocalProtocolError` where nobody does."""
+        entry = self.current().named(alias)
+        if entry is None:
+            msg = "nobody of that name is here"
+            raise LocalProtocolError(msg)
+        return entry
 
     def presented(self, alias: str) -> list[bytes]:
         """Identities of who waits under a name; `LocalProtocolError` where nobody does."""

@@ -4,16 +4,20 @@ A member sees the step that is for it, and of others noise. Knows how a step is 
 seed is for.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import NamedTuple, TypeVar
 
 from backchannel.protocol import limits, line
 from backchannel.protocol.core import head_of
-from backchannel.protocol.errors import UnknownError
+from backchannel.protocol.errors import AuthenticationError, UnknownError
 from backchannel.protocol.reception import Reception
+from backchannel.protocol.secret import MessageKey
 from backchannel.protocol.sender_key import wrapped
 from backchannel.protocol.state import Pending
 from backchannel.protocol.types import Core, EpochId, Slot, Step
+
+T = TypeVar("T")
 
 
 class Named(NamedTuple):
@@ -38,6 +42,17 @@ def named(reception: Reception, sender: Slot, *, wants: bool) -> Named:
             reception.state.want("step", sender, step.to_bytes(4), reception.now)
     msg = "a core under a step that has not come"
     raise UnknownError(msg)
+
+
+def opened(found: Named, opens: Callable[[MessageKey], T], what: str) -> tuple[line.Line, T]:
+    """What a core gives under the use that it names, and the line without that use;
+    `AuthenticationError` where `opens` takes no key of it.
+    """
+    for following, key in line.redeem(*found):
+        with suppress(AuthenticationError):
+            return following, opens(key)
+    msg = f"{what} does not open"
+    raise AuthenticationError(msg)
 
 
 def _named(

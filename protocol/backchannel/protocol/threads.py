@@ -51,11 +51,11 @@ def heard(
         bool(content.carried),
         content.about,
         content.quote,
-        out_of_turn=_out_of_turn(state, author),
+        out_of_turn=out_of_turn(state, author),
     )
 
 
-def _out_of_turn(state: ChannelState, author: Slot) -> bool:
+def out_of_turn(state: ChannelState, author: Slot) -> bool:
     """Whether somebody else has the floor; facilitators keep order and need none. Who might have it
     is not told.
     """

@@ -132,7 +132,7 @@ def _give_close(posting: Posting) -> None:
         peer = state.peers.get(slot)
         if entry.role != "facilitator" or slot in here.given or peer is None:
             continue
-        if peer.line is not None and peer.line.answered and not peer.reply_due:
+        if peer.answers:
             given = GivenClose(here.id, here.close.expose())
             posting.put(posting.line_block(slot, given).core)
             here.given = [*here.given, slot]
@@ -237,7 +237,7 @@ def _be_heard(posting: Posting, unheard: set[Slot]) -> None:
     """
     for slot in sorted(unheard):
         peer = posting.state.peers.get(slot)
-        if peer is not None and peer.line is not None and peer.line.answered and not peer.reply_due:
+        if peer is not None and peer.answers:
             posting.put(posting.line_block(slot, Nothing()).core)
         posting.state.renew = True
 

@@ -6,7 +6,7 @@ import click
 
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option
-from backchannel.client.errors import NotFound, UsageMistake
+from backchannel.client.errors import UsageMistake
 from backchannel.client.options import verb, verbs
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def give(app: App, *, alias: str, opens: bool, channel: str | None) -> None:
       backchannel floor give --open
     """
     from backchannel.client.deed import perform
+    from backchannel.client.people import named
     from backchannel.protocol.command import GiveFloor
 
     if bool(alias) == opens:
@@ -78,9 +79,8 @@ def give(app: App, *, alias: str, opens: bool, channel: str | None) -> None:
         raise UsageMistake(msg, "backchannel floor give ALIAS, or: backchannel floor give --open")
 
     def make(state: "ChannelState") -> "GiveFloor":
-        if alias and state.current().named(alias) is None:
-            msg = f"Nobody called {alias} is here. Nothing was done."
-            raise NotFound(msg, "backchannel members")
+        if alias:
+            named(state, alias)
         return GiveFloor(alias)
 
     done = perform(app, channel, make)

@@ -7,7 +7,6 @@ import click
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option
 from backchannel.client.commands.invite import VALID, show
-from backchannel.client.errors import NotFound
 from backchannel.client.options import verb
 
 if TYPE_CHECKING:
@@ -35,14 +34,12 @@ def handover(app: App, *, alias: str, new: str, valid: int, channel: str | None)
       backchannel handover Heron Wren
     """
     from backchannel.client.deed import perform
+    from backchannel.client.people import named
     from backchannel.protocol.command import Invite
     from backchannel.protocol.outcome import Invited
 
     def make(state: "ChannelState") -> "Invite":
-        entry = state.current().named(alias)
-        if entry is None:
-            msg = f"Nobody called {alias} is here. Nothing was done."
-            raise NotFound(msg, "backchannel members")
+        entry = named(state, alias)
         return Invite(new, entry.party, entry.role, valid, successor=entry.alias)
 
     done = perform(app, channel, make, Invited)

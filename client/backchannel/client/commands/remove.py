@@ -6,7 +6,7 @@ import click
 
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option
-from backchannel.client.errors import Declined, NotFound
+from backchannel.client.errors import Declined
 from backchannel.client.options import verb
 
 if TYPE_CHECKING:
@@ -76,13 +76,11 @@ def _go(
     question: str,
 ) -> "Changed":
     from backchannel.client.deed import change
+    from backchannel.client.people import named
     from backchannel.protocol.command import Remove
 
     def make(state: "ChannelState") -> "Remove":
-        entry = state.current().named(alias)
-        if entry is None:
-            msg = f"Nobody called {alias} is here. Nothing was done."
-            raise NotFound(msg, "backchannel members")
+        entry = named(state, alias)
         if question and not app.ui.confirm(question.format(entry.alias)):
             msg = f"{entry.alias} stays. Nothing was done."
             raise Declined(msg)

@@ -6,7 +6,7 @@ import click
 
 from backchannel.client.app import App
 from backchannel.client.choosing import ROLES, channel_option
-from backchannel.client.errors import Declined, NotFound, UsageMistake
+from backchannel.client.errors import Declined, UsageMistake
 from backchannel.client.options import verb
 from backchannel.client.ui import width
 
@@ -34,14 +34,12 @@ def role(app: App, *, alias: str, role: str, yes: bool, channel: str | None) -> 
       backchannel role Ibis facilitator
     """
     from backchannel.client.deed import change, conclude
+    from backchannel.client.people import named
     from backchannel.protocol.command import SetRole
     from backchannel.protocol.roster import Role
 
     def make(state: "ChannelState") -> "SetRole":
-        entry = state.current().named(alias)
-        if entry is None:
-            msg = f"Nobody called {alias} is here. Nothing was done."
-            raise NotFound(msg, "backchannel members")
+        entry = named(state, alias)
         if entry.role == role:
             msg = f"{entry.alias} is {_a(role)} already. Nothing was done."
             raise UsageMistake(msg, "backchannel members")

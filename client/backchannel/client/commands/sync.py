@@ -1,6 +1,5 @@
 """`sync` and `status`: fetch and deliver, and where things stand."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,7 +7,7 @@ import click
 from backchannel.client import phrases, standing
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option, pick_channel
-from backchannel.client.errors import ClientError
+from backchannel.client.errors import ClientError, caught
 from backchannel.client.options import verb
 from backchannel.client.verdict import stale
 
@@ -40,7 +39,7 @@ def _all(
 ) -> tuple[list[dict[str, Any]], ClientError | None]:
     """A round with each channel that is meant; the first problem, after all had their turn."""
     done: list[dict[str, Any]] = []
-    problem = None if channel else _try(rounds.joins)
+    problem = None if channel else caught(rounds.joins)
     names = (
         [pick_channel(vault, channel).name] if channel else [r.name for r in vault.channels.list()]
     )
@@ -51,14 +50,6 @@ def _all(
         except ClientError as error:
             problem = problem or error
     return done, problem
-
-
-def _try(work: Callable[[], object]) -> ClientError | None:
-    try:
-        work()
-    except ClientError as error:
-        return error
-    return None
 
 
 @verb("status")
