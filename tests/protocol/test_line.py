@@ -25,7 +25,7 @@ from backchannel.protocol.identity import HybridPrivate
 from backchannel.protocol.labels import Label
 from backchannel.protocol.line import Export, Line, Opened, Wrap
 from backchannel.protocol.primitives import kdf, unpad
-from backchannel.protocol.ratchet import Header, body_keys
+from backchannel.protocol.ratchet import Header, body_keys, root_step
 from backchannel.protocol.secret import ChainKey, ExportKey, HeaderKey, MessageKey
 from backchannel.protocol.types import Core, Hour, Step
 from tests.support import cast
@@ -778,6 +778,45 @@ def test_a_thief_of_the_line_cannot_go_on_after_healing() -> None:
     _, forged = send(stolen, salt=9)
     assert forged.export != sent.export
     assert read(b, sent).exports_in[-1] == sent.whole
+
+
+def test_claim_4_either_half_of_a_blocks_own_secrets_is_enough() -> None:
+    """A thief who holds the chain, and broke X25519 or ML-KEM: the other one closes the body."""
+    a, b = settled()
+    a, first = send(a)
+    chain = read(b, first).receiving[-1]
+    _, sent = send(a, salt=1)
+    header_key = CoreKey(chain.header, cast.clock, sent.head, b"header")
+    header = Header.parse(header_key.open(sent.core[53:2413], sent.core[:53]))
+    _, message = chain.chain.take(1, 0)
+
+    def opens(shared: bytes) -> bool:
+        secret, _ = body_keys(message, shared, None)
+        return CoreKey(secret, cast.clock, sent.head, b"body").matches(sent.core[2413:2445])
+
+    whole = header.shared(chain.own)
+    assert opens(whole)
+    assert not opens(whole[:32] + bytes(32))
+    assert not opens(bytes(32) + whole[32:])
+
+
+@pytest.mark.parametrize("initiator", [True, False])
+def test_claim_4_no_root_follows_without_the_key_that_was_just_drawn(*, initiator: bool) -> None:
+    """A thief who holds all of a line makes its next steps with keys of its own: not the same."""
+    a, b = settled()
+    if initiator:
+        own = a
+    else:
+        a, sent = send(a)
+        own = read(b, sent)
+    assert own.sending is None
+    assert own.peer is not None
+    after, _ = send(own)
+    guessed = root_step(own.root, IDENTITY[initiator].x, own.peer.x, None)
+    assert after.own is not None
+    assert after.root == root_step(own.root, after.own.x, own.peer.x, None)[0]
+    assert after.root != guessed[0]
+    assert after.next_sending != guessed[2]
 
 
 def test_forward_secrecy_what_was_read_is_in_no_key_left() -> None:
