@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format coverage check bench bench-protocol vectors clean
+.PHONY: help install demo test lint format coverage check bench bench-protocol vectors clean sentinels fuzz mutation
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -17,8 +17,9 @@ install: $(VENV)/.complete ## create .venv with everything a developer needs
 demo: $(VENV)/.runtime ## run a whole dialogue on this machine: relay, facilitator, participants
 	$(BIN)/backchannel demo
 
-test: $(VENV)/.complete ## run every test; fail too if a branch of protocol/ is not covered
-	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=
+test: $(VENV)/.complete ## run every test; fail too if protocol/ is not covered or a guarantee not tested
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report= \
+	    -p tests.support.guarantees --guarantees docs/guarantees.md
 	@$(MAKE) --no-print-directory coverage
 
 # Only protocol/ must be complete: there an untried branch is an unproved claim.
@@ -26,6 +27,9 @@ coverage: $(VENV)/.complete ## report what the last `make test` covered; protoco
 	@test -f .coverage || { echo "No coverage data yet; next: make test" >&2; exit 1; }
 	@$(BIN)/python -m coverage report --include='client/*,server/*'
 	@$(BIN)/python -m coverage report --include='protocol/*' --fail-under=100 --precision=2
+
+sentinels: $(VENV)/.complete ## break each claim in a copy of the tree, and see the tests that guard it turn red
+	$(BIN)/python -m tests.sentinels.run
 
 lint: $(VENV)/.complete ## style, formatting, types, import arrows, dead code
 	$(BIN)/ruff check .

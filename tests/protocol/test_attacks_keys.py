@@ -236,7 +236,7 @@ def test_attack_65_a_member_who_is_silent_holds_up_nobodys_healing() -> None:
 
 @pytest.mark.parametrize("members", [2, 3, 5])
 def test_attack_65_a_copy_reads_on_for_at_most_two_days_for_each_other_member(members: int) -> None:
-    """What healing by turns costs, measured: a program moves one line a day. Removing is at once."""
+    """What healing by turns costs, measured: one line a day is moved. Removing works at once."""
     world = World.of(members)
     thief, days = world[1].twin(), 2 * (members - 1)
     for day in range(1, days + 3):
