@@ -2,7 +2,8 @@
 
 Started by `unlocked.start` with a listening socket and one end of a pair, over which the key comes:
 nothing secret stands in its arguments or environment. It keeps no database, file or terminal open,
-imports little, and knows nothing of vaults. Asked by another user, it hangs up.
+imports little, and knows nothing of vaults; but it may be told of a home that ends with it. Asked
+by another user, it hangs up.
 
 ```
 over the pair   seconds 4 | key 32        answer: 1 where its memory is locked, else 0
@@ -17,8 +18,8 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from backchannel.client.clock import elapsed
@@ -42,9 +43,12 @@ def peer_is_me(connection: socket.socket) -> bool:
 class Agent:
     """Key, deadline, and the socket to answer on."""
 
-    def __init__(self, listener: socket.socket, page: LockedPage, seconds: int) -> None:
+    def __init__(
+        self, listener: socket.socket, page: LockedPage, seconds: int, leave: Callable[[], None]
+    ) -> None:
         self._listener = listener
         self._page = page
+        self._leave = leave
         self._deadline = elapsed() + seconds
 
     def run(self) -> None:
@@ -80,6 +84,7 @@ class Agent:
             connection.sendall(int(self._left()).to_bytes(4))
         elif asked == b"l":
             self._page.wipe()
+            self._leave()  # before the answer, so that whoever locked finds nothing
             connection.sendall(asked)
         return asked == b"l"
 
@@ -94,16 +99,24 @@ def _take_key(pair: socket.socket, page: LockedPage) -> int:
     return seconds
 
 
-@contextmanager
-def _own(path: Path) -> Iterator[None]:
-    """Leave no socket behind, and never remove the one of a later agent."""
+def _leaver(path: Path, home: Path | None) -> Callable[[], None]:
+    """Takes away the socket, or all of a home that ends with it; never those of a later agent."""
     mine = path.stat()
-    try:
-        yield
-    finally:
+
+    def still() -> bool:
         with suppress(FileNotFoundError):
-            if path.stat().st_ino == mine.st_ino:
-                path.unlink()
+            return os.path.samestat(path.stat(), mine)
+        return False
+
+    def leave() -> None:
+        if home is not None:
+            from backchannel.client.memory_home import remove
+
+            remove(home, still)
+        elif still():
+            path.unlink()
+
+    return leave
 
 
 def _end(*_: object) -> None:
@@ -111,19 +124,24 @@ def _end(*_: object) -> None:
 
 
 def main() -> None:
-    """Arguments: the numbers of the inherited listener and pair, and the socket's path."""
+    """Arguments: the numbers of the inherited listener and pair, the socket's path, and, where one
+    is to end with this agent, a home.
+    """
     if os.fork():
         os._exit(0)  # so that it is nobody's child, and leaves no zombie to whoever unlocked
     harden()
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     listener, pair = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
-    path = Path(sys.argv[3])
-    page = LockedPage()
-    with listener, _own(path):
-        with pair:
-            seconds = _take_key(pair, page)
-        Agent(listener, page, seconds).run()
+    path, home = Path(sys.argv[3]), next(map(Path, sys.argv[4:]), None)
+    page, leave = LockedPage(), _leaver(path, home)
+    with listener:
+        try:
+            with pair:
+                seconds = _take_key(pair, page)
+            Agent(listener, page, seconds, leave).run()
+        finally:
+            leave()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ def _remember(context: click.Context, parameter: click.Parameter, value: str | N
         app.flags[parameter.name.replace("_", "-")] = value
 
 
+def _remember_flag(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    _remember(context, parameter, "yes" if value else None)
+
+
 def _set_json(context: click.Context, _: click.Parameter, value: bool) -> None:
     app = context.find_object(App)
     if app is not None and value:
@@ -35,6 +39,14 @@ _COMMON = (
     _option("--home", "Keep everything below this folder.", "DIR"),
     _option("--passphrase-file", "Read the vault's passphrase from this file.", "FILE"),
     _option("--proxy", "Reach relays through it: socks5h://HOST:PORT.", "URL"),
+    click.option(
+        "--memory-only",
+        help="Write nothing to a disk: all of it ends with `lock`.",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_flag,
+    ),
     click.option(
         "--json",
         help="Print documents for programs instead of sentences.",

@@ -5,6 +5,7 @@ Owns that order and the names. Reads no passphrase, only the name of the file th
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
@@ -12,7 +13,8 @@ from backchannel.client.errors import UsageMistake
 from backchannel.client.profile import Profile, refuse_unless_private
 
 _PREFIX = "BACKCHANNEL_"
-_IN_FILE = {"passphrase-file", "proxy", "unlock-for", "allow-http"}
+_IN_FILE = {"passphrase-file", "proxy", "unlock-for", "allow-http", "memory-only"}
+_YES = {"1", "yes", "true"}
 
 
 @final
@@ -24,7 +26,21 @@ class Settings:
         self._flags = flags
         self._file: dict[str, Any] | None = None
         home = flags.get("home") or os.environ.get(_PREFIX + "HOME")
-        self.profile = Profile.at(Path(home).expanduser()) if home else Profile.of_user()
+        self._own = Profile.at(Path(home).expanduser()) if home else Profile.of_user()
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The folders to use."""
+        if not self.memory_only:
+            return self._own
+        from backchannel.client import memory_home
+
+        return memory_home.profile(self._own)
+
+    @property
+    def memory_only(self) -> bool:
+        """Whether nothing may be written to a disk."""
+        return self._is_set("memory-only")
 
     @property
     def passphrase_file(self) -> Path | None:
@@ -45,7 +61,10 @@ class Settings:
     @property
     def allow_http(self) -> bool:
         """Whether a relay elsewhere may be reached without TLS."""
-        return (self._find("allow-http") or "").lower() in {"1", "yes", "true"}
+        return self._is_set("allow-http")
+
+    def _is_set(self, name: str) -> bool:
+        return (self._find(name) or "").lower() in _YES
 
     def _find(self, name: str) -> str | None:
         variable = _PREFIX + name.upper().replace("-", "_")
@@ -53,7 +72,7 @@ class Settings:
 
     def _from_file(self, name: str) -> str | None:
         if self._file is None:
-            self._file = _read(self.profile.settings_file)
+            self._file = _read(self._own.settings_file)
         value = self._file.get(name)
         return None if value is None else str(value)
 

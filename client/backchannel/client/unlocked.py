@@ -25,14 +25,33 @@ def socket_path(profile: Profile) -> Path:
     return profile.runtime / f"agent-{name}.sock"
 
 
-def start(profile: Profile, key: VaultKey, seconds: int) -> bool:
-    """Leave an agent that holds `key`; whether its memory is locked. Ends the one before."""
-    end(profile)
+def start(profile: Profile, key: VaultKey, seconds: int, home: Path | None = None) -> bool:
+    """Leave an agent that holds `key`; whether its memory is locked. Ends the one before, which
+    leaves a `home` to this one: it goes with the last.
+    """
     profile.make(profile.runtime)
     path = socket_path(profile)
+    with _replaced(path):
+        return _start(path, key, seconds, home)
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[None]:
+    """The agent before finds that another has its place, and takes nothing but itself away."""
+    before = path.with_suffix(".before")
+    with suppress(FileNotFoundError):
+        path.rename(before)
+    try:
+        yield
+    finally:
+        _exchange(before, b"l", 1)
+        before.unlink(missing_ok=True)
+
+
+def _start(path: Path, key: VaultKey, seconds: int, home: Path | None) -> bool:
     ours, theirs = socket.socketpair()
     with ours, theirs, _listen(path) as listener:
-        _spawn(listener, theirs, path)
+        _spawn(listener, theirs, path, home)
         theirs.close()
         ours.settimeout(_PATIENCE)
         try:
@@ -48,23 +67,36 @@ def start(profile: Profile, key: VaultKey, seconds: int) -> bool:
 
 def ask(profile: Profile) -> VaultKey | None:
     """The key, if an agent holds it."""
-    answer = _exchange(profile, b"k", KEY)
+    answer = _exchange(socket_path(profile), b"k", KEY)
     return VaultKey(answer) if len(answer) == KEY else None
 
 
 def seconds_left(profile: Profile) -> int | None:
     """How long an agent will hold the key; none when there is no agent."""
-    answer = _exchange(profile, b"t", 4)
+    answer = _exchange(socket_path(profile), b"t", 4)
     return int.from_bytes(answer) if len(answer) == 4 else None
 
 
 def end(profile: Profile) -> bool:
     """Let the agent wipe the key and end; false when there was none."""
-    return _exchange(profile, b"l", 1) == b"l"
+    return _exchange(socket_path(profile), b"l", 1) == b"l"
 
 
-def _exchange(profile: Profile, question: bytes, length: int) -> bytes:
-    path = socket_path(profile)
+def gone(profile: Profile) -> bool:
+    """Whether there is surely no agent: nobody listens, which is more than that nobody answers."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_PATIENCE)
+        try:
+            with _reachable(socket_path(profile)) as address:
+                connection.connect(address)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def _exchange(path: Path, question: bytes, length: int) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_PATIENCE)
         try:
@@ -105,10 +137,11 @@ def _reachable(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def _spawn(listener: socket.socket, pair: socket.socket, path: Path) -> None:
+def _spawn(listener: socket.socket, pair: socket.socket, path: Path, home: Path | None) -> None:
+    about = [str(path), *([str(home)] if home else [])]
     numbers = (listener.fileno(), pair.fileno())
     process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
-        [sys.executable, "-P", "-m", _MODULE, *map(str, numbers), str(path)],
+        [sys.executable, "-P", "-m", _MODULE, *map(str, numbers), *about],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,  # a script that captures our output would wait for it
         stderr=subprocess.DEVNULL,

@@ -2,11 +2,12 @@
 
 import click
 
-from backchannel.client import unlocked
+from backchannel.client import memory_only, unlocked
 from backchannel.client.app import App
 from backchannel.client.options import Duration, verb
 
 _FOR = Duration("1s", "24h")
+_HOUR = 3600
 
 
 @verb("unlock")
@@ -16,6 +17,9 @@ def unlock(app: App, duration: str | None) -> None:
 
     A small process of your own holds the vault's key in memory. `lock` ends it at once.
     """
+    if app.settings.memory_only:
+        _prolong(app, duration)
+        return
     from backchannel.client.vault.vault import Vault
 
     seconds = _FOR.convert(duration or app.settings.unlock_for, None, None)
@@ -26,9 +30,27 @@ def unlock(app: App, duration: str | None) -> None:
     app.ui.show({"state": "unlocked", "seconds": seconds}, f"Unlocked for {_said(seconds)}.")
 
 
+def _prolong(app: App, duration: str | None) -> None:
+    """What is in memory only: begun if it was not, and kept so long from now."""
+    seconds = _FOR.convert(duration, None, None) if duration else memory_only.USUAL
+    if not app.profile.has_vault:
+        app.make_vault()
+    if not memory_only.prolong(app.profile, seconds):
+        app.ui.note("The key's memory could not be locked; it might be swapped to disk.")
+    app.ui.show(
+        {"state": "in-memory", "seconds": seconds},
+        f"Kept in memory for {_said(seconds)} from now. Then nothing of it is left.",
+    )
+
+
 @verb("lock")
 def lock(app: App) -> None:
-    """Forget the vault's key now."""
+    """Forget the vault's key now. What was kept in memory only is gone for good."""
+    if app.settings.memory_only:
+        was = memory_only.end(app.profile)
+        said = "Nothing of it is left." if was else "Nothing was kept in memory."
+        app.ui.show({"state": "gone", "was_unlocked": was}, said)
+        return
     held = unlocked.end(app.profile)
     said = "Locked." if held else "Locked; it was locked before."
     app.ui.show({"state": "locked", "was_unlocked": held}, said)
@@ -36,4 +58,6 @@ def lock(app: App) -> None:
 
 def _said(seconds: int) -> str:
     minutes, rest = divmod(seconds, 60)
+    if not seconds % _HOUR and seconds > _HOUR:
+        return f"{seconds // _HOUR} hours"
     return f"{seconds} s" if rest else f"{minutes} min"
