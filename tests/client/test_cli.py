@@ -19,7 +19,15 @@ from backchannel.client.options import Duration
 from backchannel.client.profile import Profile
 from backchannel.client.ui import Ui
 from backchannel.client.vault.vault import Vault
-from tests.support.people import NOON, PASSPHRASE, PROGRAM, make_vault, passphrase_file, program
+from tests.support.people import (
+    ENTROPY,
+    NOON,
+    PASSPHRASE,
+    PROGRAM,
+    make_vault,
+    passphrase_file,
+    program,
+)
 
 
 @pytest.fixture
@@ -268,7 +276,7 @@ def test_a_new_passphrase_is_asked_twice_and_not_shown(home: Path) -> None:
     unlocked.end(Profile.at(home))
     assert code == Exit.DONE, shown
     assert PASSPHRASE not in shown
-    Vault(Profile.at(home), Vault.key(Profile.at(home), PASSPHRASE), NOON).close()
+    Vault(Profile.at(home), Vault.key(Profile.at(home), PASSPHRASE, NOON, ENTROPY), NOON).close()
 
 
 @pytest.mark.parametrize(

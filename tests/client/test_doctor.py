@@ -13,8 +13,9 @@ from backchannel.client.app import App
 from backchannel.client.cli import run
 from backchannel.client.exits import Exit
 from backchannel.client.profile import Profile
+from backchannel.client.vault.folder import KEYS
 from backchannel.client.vault.head import VaultKey
-from backchannel.client.vault.vault import KEYS, Vault
+from backchannel.client.vault.vault import Vault
 from backchannel.protocol.types import ChannelId, Timestamp
 from tests.support.liar import KEY, OTHER, Liar, description
 from tests.support.people import NOON, make_vault

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from backchannel.client.errors import VaultDamaged, VaultTooNew, WrongPassphrase
 from backchannel.client.vault import head as heads
-from backchannel.client.vault.head import Cost, Head
+from backchannel.client.vault.head import Cost, Head, Way
 from backchannel.protocol.errors import BackchannelError
 from tests.support.people import CHEAP, ENTROPY
 
@@ -20,7 +20,7 @@ def with_number(at: int, number: int) -> bytes:
 
 
 def test_the_passphrase_gives_the_same_key_again() -> None:
-    assert Head.read(HEAD.pack()).key("passphrase") == KEY
+    assert Head.read(HEAD.pack()).key("passphrase") == (KEY, Way.OWN)
 
 
 def test_another_passphrase_is_said_to_be_wrong() -> None:
@@ -30,7 +30,7 @@ def test_another_passphrase_is_said_to_be_wrong() -> None:
 
 def test_an_accent_is_the_same_however_a_keyboard_spells_it() -> None:
     head, key = Head.new("caf\u00e9 cr\u00e8me", CHEAP, ENTROPY)
-    assert head.key("cafe\u0301 cre\u0300me") == key
+    assert head.key("cafe\u0301 cre\u0300me") == (key, Way.OWN)
 
 
 def test_a_new_vault_costs_a_guess_256_mebibytes_and_three_passes() -> None:
@@ -39,10 +39,10 @@ def test_a_new_vault_costs_a_guess_256_mebibytes_and_three_passes() -> None:
 
 @given(
     st.integers(64, 1024), st.integers(1, 10), st.binary(min_size=16, max_size=16),
-    st.binary(min_size=32, max_size=32),
+    st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32),
 )  # fmt: skip
-def test_one_encoding(memory: int, passes: int, salt: bytes, check: bytes) -> None:
-    head = Head(Cost(memory, passes), salt, check)
+def test_one_encoding(memory: int, passes: int, salt: bytes, check: bytes, duress: bytes) -> None:
+    head = Head(Cost(memory, passes), salt, check, duress)
     assert len(head.pack()) == heads.SIZE
     assert Head.read(head.pack()) == head
 
@@ -66,8 +66,8 @@ def test_nor_for_a_year_of_passes(passes: int) -> None:
 
 
 def test_a_later_version_is_said_to_be_later() -> None:
-    with pytest.raises(VaultTooNew, match="version 2"):
-        Head.read(with_number(24, 2))
+    with pytest.raises(VaultTooNew, match="version 3"):
+        Head.read(with_number(24, 3))
 
 
 @pytest.mark.parametrize(

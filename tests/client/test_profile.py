@@ -8,6 +8,7 @@ import pytest
 from backchannel.client.errors import UnsafeFile
 from backchannel.client.exits import Exit
 from backchannel.client.profile import Profile
+from backchannel.client.vault.folder import DATABASE, HEAD, KEYS, SPARE_DATABASE, SPARE_KEYS
 from tests.support.people import make_vault
 
 NOBODY = 65_534
@@ -55,7 +56,9 @@ def test_what_is_made_is_private_whatever_the_umask(tmp_path: Path) -> None:
         os.umask(before)
     assert mode(profile.data) == mode(profile.vault) == 0o700
     files = [profile.lock, *profile.vault.iterdir()]
-    assert {path.name for path in files} == {"lock", "vault.head", "vault.db", "expiry.keys"}
+    assert {path.name for path in files} == {
+        *("lock", HEAD, DATABASE, KEYS, SPARE_DATABASE, SPARE_KEYS)
+    }
     assert {mode(path) for path in files} == {0o600}
 
 

@@ -19,12 +19,13 @@ from backchannel.client.profile import Profile
 from backchannel.client.vault import migrate
 from backchannel.client.vault.channels import ChannelRow
 from backchannel.client.vault.database import Database
-from backchannel.client.vault.head import VaultKey
+from backchannel.client.vault.folder import DATABASE, HEAD, KEYS
+from backchannel.client.vault.head import DatabaseKey, VaultKey, database_key
 from backchannel.client.vault.outbox import Cursor, Owed
-from backchannel.client.vault.vault import DATABASE, HEAD, KEYS, Vault
+from backchannel.client.vault.vault import Vault
 from backchannel.protocol.errors import StaleError
 from backchannel.protocol.expiry import PlaceKind
-from backchannel.protocol.secret import ClockValue, X25519Private
+from backchannel.protocol.secret import BaseKey, ClockValue, X25519Private
 from backchannel.protocol.types import (
     ChannelId,
     ContentHash,
@@ -35,7 +36,7 @@ from backchannel.protocol.types import (
     ThreadId,
     Timestamp,
 )
-from tests.support.people import ENTROPY, NOON, NORTH, PASSPHRASE, make_vault, message
+from tests.support.people import ENTROPY, NOON, NORTH, PASSPHRASE, make_vault, message, stolen
 
 Made = tuple[Profile, VaultKey]
 DROP = DropId(b"drop".ljust(16))
@@ -69,7 +70,7 @@ def test_a_vault_is_not_made_over_another(made: Made) -> None:
 
 
 def test_the_passphrase_gives_the_key_that_opens(made: Made) -> None:
-    assert Vault.key(made[0], PASSPHRASE) == made[1]
+    assert Vault.key(made[0], PASSPHRASE, NOON, ENTROPY) == made[1]
 
 
 def test_another_key_does_not_open_it_and_changes_nothing(made: Made) -> None:
@@ -85,7 +86,7 @@ def test_a_missing_file_is_said_to_be_damage(made: Made, name: str) -> None:
     profile, key = made
     (profile.vault / name).unlink()
     action = Vault.key if name == HEAD else Vault
-    arguments = (profile, PASSPHRASE) if name == HEAD else (profile, key, NOON)
+    arguments = (profile, PASSPHRASE, NOON, ENTROPY) if name == HEAD else (profile, key, NOON)
     with pytest.raises(VaultDamaged):
         action(*arguments)
 
@@ -105,12 +106,14 @@ def test_attack_37_expiry_keys_do_not_open_the_database(made: Made) -> None:
     profile, _ = made
     values = (profile.vault / KEYS).read_bytes()
     for place in range(0, 4 * 512, 512):
+        found = values[place + 33 : place + 65]
+        keys = [DatabaseKey(found), database_key(VaultKey(found), BaseKey(found))]
         with pytest.raises(VaultDamaged):
-            Database(profile.vault / DATABASE, VaultKey(values[place + 33 : place + 65]))
+            Database(profile.vault / DATABASE, lambda keys=keys: keys)  # type: ignore[misc]
 
 
 def test_the_database_is_as_durable_and_as_discreet_as_was_measured(made: Made) -> None:
-    database = Database(made[0].vault / DATABASE, made[1])
+    database = stolen(made[0].vault / DATABASE, made[1])
     pragmas = ("journal_mode", "synchronous", "secure_delete", "temp_store", "foreign_keys")
     found = [database.one(f"PRAGMA {name}") for name in pragmas]
     security = database.one("PRAGMA cipher_memory_security")
@@ -121,7 +124,7 @@ def test_the_database_is_as_durable_and_as_discreet_as_was_measured(made: Made) 
 
 def test_a_later_version_is_refused_and_left_alone(made: Made) -> None:
     profile, key = made
-    database = Database(profile.vault / DATABASE, key)
+    database = stolen(profile.vault / DATABASE, key)
     database.connection.execute("PRAGMA user_version = 99")
     database.close()
     before = (profile.vault / DATABASE).read_bytes()
@@ -344,12 +347,12 @@ def test_a_clock_that_no_channel_names_is_erased_and_no_other(made: Made, vault:
     keep_clock(vault, two)
     with vault.exclusive(NOON), vault.transaction():
         vault.channels.put_epochs(NORTH, [one, two])
-    vault.sweep(NOON)
+    vault.sweep(NOON, ENTROPY)
     assert clocks(vault) == {one, two}
     with vault.exclusive(NOON), vault.transaction():
         vault.channels.put_epochs(NORTH, [two])
     assert clocks(vault) == {one, two}
-    vault.sweep(NOON)
+    vault.sweep(NOON, ENTROPY)
     assert clocks(vault) == {two}
     data = (made[0].vault / KEYS).read_bytes()
     assert one * 2 not in data
@@ -361,7 +364,7 @@ def test_a_clock_of_a_change_that_failed_is_erased(vault: Vault) -> None:
         vault.set_clock(b"1" * 16, Hour(500_000), ClockValue(b"1" * 32), 24)
         vault.channels.put_epochs(NORTH, [EpochId(b"1" * 16)])
     assert vault.channels.epochs(NORTH) == set()
-    vault.sweep(NOON)
+    vault.sweep(NOON, ENTROPY)
     assert clocks(vault) == set()
 
 
@@ -370,7 +373,7 @@ def test_a_channel_that_is_removed_takes_its_clocks_along(vault: Vault) -> None:
     with vault.exclusive(NOON), vault.transaction():
         vault.channels.put_epochs(NORTH, [EpochId(b"1" * 16)])
         vault.channels.remove(NORTH)
-    vault.sweep(NOON)
+    vault.sweep(NOON, ENTROPY)
     assert clocks(vault) == set()
 
 
@@ -389,7 +392,7 @@ def test_a_draft_opens_until_its_hour_and_not_without_its_own_key(vault: Vault) 
     with vault.exclusive(NOON), vault.transaction():
         assert vault.drafts.remove(NORTH, number) == 1
         assert vault.drafts.remove(NORTH, number) == 0
-    vault.sweep(NOON)
+    vault.sweep(NOON, ENTROPY)
     assert vault.drafts.open(number, NOON) is None
     assert vault.drafts.open(other, NOON) == b"another"
     assert vault.drafts.open(other, Timestamp(NOON + 30 * 3600)) is None
@@ -399,11 +402,11 @@ def test_attack_58_an_old_copy_of_the_database_does_not_open_a_draft_that_was_se
     made: Made, vault: Vault, tmp_path: Path
 ) -> None:
     number = keep_draft(vault)
-    vault.sweep(NOON)
+    vault.sweep(NOON, ENTROPY)
     copy = (made[0].vault / DATABASE).read_bytes()
     with vault.exclusive(NOON), vault.transaction():
         vault.drafts.remove(NORTH, number)
-    vault.sweep(NOON)
+    vault.sweep(NOON, ENTROPY)
     vault.close()
     (made[0].vault / DATABASE).write_bytes(copy)
     with Vault(*made, NOON) as old:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from backchannel.client.profile import Profile
-from backchannel.client.vault.database import Database
+from backchannel.client.vault.folder import DATABASE, KEYS
 from backchannel.client.vault.head import VaultKey
-from backchannel.client.vault.vault import DATABASE, KEYS, Vault, expire
+from backchannel.client.vault.vault import Vault, expire
 from backchannel.protocol.errors import AuthenticationError, StaleError
 from backchannel.protocol.expiry import PlaceKind, item_key, open_item
 from backchannel.protocol.secret import ClockValue, ExpiryKey, StoreKey
@@ -21,7 +21,7 @@ from backchannel.protocol.types import (
     Timestamp,
     hour_of,
 )
-from tests.support.people import ENTROPY, NOON, NORTH, add_channel, message
+from tests.support.people import ENTROPY, NOON, NORTH, add_channel, message, stolen
 
 Made = tuple[Profile, VaultKey]
 DAY = 24 * 3600
@@ -103,10 +103,10 @@ def test_attack_26_storing_late_does_not_restart_the_timer(kept: Made) -> None:
 
 def opened_by(key: VaultKey, database: Path, keys: bytes) -> list[bytes]:
     """Every item that a thief opens who has the database, its key and a file of expiry keys."""
-    stolen = Database(database, key)
-    rows = stolen.all("SELECT content, item FROM messages")
-    (store,) = stolen.all("SELECT key FROM store")
-    stolen.close()
+    thief = stolen(database, key, keys)
+    rows = thief.all("SELECT content, item FROM messages")
+    (store,) = thief.all("SELECT key FROM store")
+    thief.close()
     found = []
     for content, item in rows:
         for at in range(0, len(keys), 512):
@@ -177,8 +177,8 @@ def test_a_laptop_that_was_closed_for_a_weekend_just_works(kept: Made) -> None:
 def test_a_sweep_deletes_rows_and_empties_the_log(kept: Made) -> None:
     profile, key = kept
     with Vault(profile, key, AFTER) as vault:
-        assert vault.sweep(AFTER) == (1, 1, True)
-        assert vault.sweep(AFTER) == (0, 0, True)
+        assert vault.sweep(AFTER, ENTROPY) == (1, 1, True)
+        assert vault.sweep(AFTER, ENTROPY) == (0, 0, True)
         assert (profile.vault / f"{DATABASE}-wal").stat().st_size == 0
         assert not vault.cores.has(NORTH, CONTENT)
 
@@ -193,7 +193,7 @@ def test_a_torn_last_place_is_not_taken_for_damage(kept: Made) -> None:
 def test_a_key_that_moved_to_another_row_opens_nothing(kept: Made) -> None:
     """An item is bound to its channel and content hash."""
     profile, key = kept
-    database = Database(profile.vault / DATABASE, key)
+    database = stolen(profile.vault / DATABASE, key)
     with database.transaction():
         database.change("UPDATE messages SET content = ? WHERE author = 1 AND rank = 1", b"x" * 32)
     database.close()
@@ -230,7 +230,7 @@ def shorten(vault: Vault, thread: ThreadId | None, lifetime: int, now: Timestamp
     with vault.exclusive(now), vault.transaction():
         ends = vault.messages.shorten(NORTH, thread, lifetime, now, ENTROPY)
         vault.cores.shorten(NORTH, ends if thread else None, lifetime, now, ENTROPY)
-    vault.sweep(now)
+    vault.sweep(now, ENTROPY)
 
 
 def orders(vault: Vault, now: Timestamp) -> list[int]:
@@ -276,7 +276,7 @@ def test_attack_58_an_old_copy_dies_sooner_too(made: Made) -> None:
     with Vault(profile, key, NOON) as vault:
         add_channel(vault)
         keep_two(vault)
-        vault.sweep(NOON)
+        vault.sweep(NOON, ENTROPY)
         copy = (profile.vault / DATABASE).read_bytes()
         shorten(vault, None, 3, NOON)
         assert orders(vault, NOON) == [1, 2]

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from backchannel.client.profile import Profile
+from backchannel.client.vault.folder import KEYS
 from backchannel.client.vault.head import VaultKey
 from backchannel.client.vault.outbox import Cursor
-from backchannel.client.vault.vault import KEYS, Vault
+from backchannel.client.vault.vault import Vault
 from backchannel.protocol.expiry import PlaceKind
 from backchannel.protocol.types import DropId, Hour, Timestamp
-from tests.support.people import NOON, NORTH, add_channel, make_vault
+from tests.support.people import ENTROPY, NOON, NORTH, add_channel, make_vault
 
 WRITER = """
 import os, signal, sys
@@ -226,5 +227,5 @@ die()
         assert {name: vault.clock(name)[1].expose() for name in names} == {
             name: name * 2 for name in names
         }
-        vault.sweep(NOON)
+        vault.sweep(NOON, ENTROPY)
         assert vault._expiry.keys.names(PlaceKind.CLOCK) == names

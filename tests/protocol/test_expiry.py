@@ -113,7 +113,7 @@ def test_what_was_never_written_is_empty(data: bytes) -> None:
     assert Place.read(data) == EMPTY
 
 
-@pytest.mark.parametrize("kind", [5, 255])
+@pytest.mark.parametrize("kind", [6, 255])
 def test_a_place_of_an_unknown_kind_is_empty(kind: int) -> None:
     body = bytes([kind]) + bytes(479)
     assert Place.read(body + hash_(Label.PLACE, body)) == EMPTY

@@ -117,7 +117,7 @@ class Member:
         """The vault, open beside the program."""
         profile = Profile.at(self.home)
         now = Timestamp(_now() + 3600 * self.ahead)
-        return Vault(profile, Vault.key(profile, PASSPHRASE), now)
+        return Vault(profile, Vault.key(profile, PASSPHRASE, now, SystemEntropy()), now)
 
 
 def _now() -> Timestamp:

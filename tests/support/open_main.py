@@ -114,6 +114,7 @@ _KINDS = {
     PlaceKind.EXPIRY: "expiry key",
     PlaceKind.THREAD: "thread key",
     PlaceKind.CLOCK: "clock",
+    PlaceKind.BASE: "base key",
 }
 
 

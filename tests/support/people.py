@@ -7,9 +7,12 @@ from pathlib import Path
 
 from backchannel.client.entropy import SystemEntropy
 from backchannel.client.profile import Profile
-from backchannel.client.vault.head import Cost, VaultKey
+from backchannel.client.vault.database import Database
+from backchannel.client.vault.folder import KEYS
+from backchannel.client.vault.head import Cost, VaultKey, database_key
 from backchannel.client.vault.sealed import Message
 from backchannel.client.vault.vault import Vault
+from backchannel.protocol.secret import BaseKey
 from backchannel.protocol.types import (
     MAIN_THREAD,
     ChannelId,
@@ -34,6 +37,16 @@ def make_vault(home: Path, now: Timestamp = NOON) -> tuple[Profile, VaultKey]:
     """A fresh vault that opens with `PASSPHRASE`."""
     profile = Profile.at(home)
     return profile, Vault.create(profile, PASSPHRASE, now, ENTROPY, CHEAP)
+
+
+def stolen(database: Path, key: VaultKey, keys: bytes | None = None) -> Database:
+    """A database as a thief opens it who has the vault's key, and this file of expiry keys, or the
+    one beside it. Whatever stands in its places is tried.
+    """
+    found = (database.parent / KEYS).read_bytes() if keys is None else keys
+    places = [BaseKey(found[at + 33 : at + 65]) for at in range(0, len(found) - 65, 512)]
+    bases = [each for each in places if any(each.expose())]
+    return Database(database, lambda: [database_key(key, base) for base in bases])
 
 
 def add_channel(vault: Vault, now: Timestamp = NOON) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from backchannel.client import unlocked
+from backchannel.client import clock, unlocked
 from backchannel.client.profile import Profile
 from backchannel.client.vault.vault import Vault
 from tests.support.member import Channel, channel
-from tests.support.people import PASSPHRASE
+from tests.support.people import ENTROPY, PASSPHRASE
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 HEAVY = {"cryptography", "nacl", "httpcore", "msgspec", "segno", "mnemonic", "platformdirs"}
@@ -24,7 +24,7 @@ def north() -> Iterator[Channel]:
         profile = Profile.at(made.people["Heron"].home)
         made.facilitator.json("say", "Something to count.")
         made.people["Heron"].do("sync")
-        unlocked.start(profile, Vault.key(profile, PASSPHRASE), 600)
+        unlocked.start(profile, Vault.key(profile, PASSPHRASE, clock.now(profile), ENTROPY), 600)
         yield made
         unlocked.end(profile)
 

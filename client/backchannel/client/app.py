@@ -1,13 +1,14 @@
 """What a verb is given: settings, screen, time, chance, vault, relays; each made when asked for.
 
-Owns how a vault comes open: the agent, else a passphrase file, else a question.
+Owns how a vault comes open: the agent, else a passphrase file, else a question; of what is in
+memory only, the agent alone.
 """
 
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from backchannel.client import clock, unlocked
+from backchannel.client import clock, memory_only, unlocked
 from backchannel.client.errors import Locked, NoVault, UnsafeFile, WrongPassphrase
 from backchannel.client.profile import Profile, refuse_unless_private
 from backchannel.client.settings import Settings
@@ -43,6 +44,8 @@ class App:
     def profile(self) -> Profile:
         """The person's folders, found private."""
         profile = self.settings.profile
+        if self.settings.memory_only:
+            memory_only.tidy(profile)
         profile.refuse_unless_private()
         return profile
 
@@ -72,6 +75,8 @@ class App:
 
     def key(self) -> "VaultKey":
         """The vault's key: from the agent, else by the passphrase."""
+        if self.settings.memory_only:
+            return memory_only.key(self.profile)
         if not self.profile.has_vault:
             msg = "There is no vault here yet."
             raise NoVault(msg)
@@ -81,15 +86,23 @@ class App:
         """The vault's key by the passphrase, whether or not an agent holds it."""
         from backchannel.client.vault.vault import Vault
 
-        return Vault.key(self.profile, self._passphrase())
+        return Vault.key(self.profile, self._passphrase(), self.now(), self.entropy)
 
     def make_vault(self) -> "VaultKey":
-        """Make the vault under a new passphrase."""
+        """Make the vault under a new passphrase, or in memory under nobody's."""
+        if self.settings.memory_only:
+            return self._begin_in_memory()
         from backchannel.client.vault.vault import Vault
 
         passphrase = self._new_passphrase()
         key = Vault.create(self.profile, passphrase, self.now(), self.entropy)
         self.ui.note(f"Made an encrypted vault in {self.profile.vault}.")
+        return key
+
+    def _begin_in_memory(self) -> "VaultKey":
+        key = memory_only.begin(self.profile, self.now(), self.entropy)
+        for line in memory_only.told():
+            self.ui.note(line)
         return key
 
     def relay(self, url: str, key: "X25519Public") -> "Relay":

@@ -78,7 +78,7 @@ class Sync:
         for command in self._chores:
             self._do(name, command)
         self._say_drafts(name)
-        self._vault.sweep(self._app.now())
+        self._vault.sweep(self._app.now(), self._app.entropy)
         after = self.deliver(owner)
         if after.refused:  # what is said to an epoch that is over may come too late
             self._settle(name, after.refused)

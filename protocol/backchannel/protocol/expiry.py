@@ -18,7 +18,7 @@ from backchannel.protocol.epoch import KEPT_BEHIND, advance
 from backchannel.protocol.errors import LocalProtocolError, StaleError, StateError
 from backchannel.protocol.labels import Label
 from backchannel.protocol.primitives import hash_, kdf, same, xopen, xseal
-from backchannel.protocol.secret import ClockValue, ExpiryKey, ItemKey, StoreKey, ThreadKey
+from backchannel.protocol.secret import BaseKey, ClockValue, ExpiryKey, ItemKey, StoreKey, ThreadKey
 from backchannel.protocol.types import Hour
 
 PLACE = 512
@@ -47,6 +47,7 @@ class PlaceKind(IntEnum):
     EXPIRY = 2
     THREAD = 3
     CLOCK = 4
+    BASE = 5
 
 
 class Place(NamedTuple):
@@ -92,13 +93,13 @@ class Place(NamedTuple):
                 return self.name == _MAGIC and not self.extra
             case PlaceKind.EXPIRY:
                 return self.name[4:] == self.hour.to_bytes(4) + bytes(16) and not self.extra
-            case PlaceKind.THREAD:
+            case PlaceKind.THREAD | PlaceKind.BASE:
                 return not any(self.name[16:]) and not self.extra
             case _:  # a clock
                 return not any(self.name[16:])
 
 
-_NAMED = {PlaceKind.THREAD, PlaceKind.CLOCK}
+_NAMED = {PlaceKind.THREAD, PlaceKind.CLOCK, PlaceKind.BASE}
 """Kinds whose name their owner chose."""
 _EMPTY = Place(PlaceKind.EMPTY, bytes(24), Hour(0), 0, bytes(32))
 
@@ -280,6 +281,13 @@ class ExpiryKeys:
         same_hour_for_less = before.hour == hour and lifetime < before.extra
         return self._move(place) if before.hour < hour or same_hour_for_less else []
 
+    def add_base(self, made: Hour, entropy: Entropy) -> tuple[BaseKey, list[Write]]:
+        """Another base key under a random name, beside the one before: erase that once the database
+        is under this one.
+        """
+        name, key = _padded(entropy.draw(limits.ID)), BaseKey(entropy.draw(32))
+        return key, [self._fill(Place(PlaceKind.BASE, name, made, 0, key.expose()))]
+
     def names(self, kind: PlaceKind) -> set[bytes]:
         """Names of all keys of one kind, as `erase` takes them."""
         short = limits.ID if kind in _NAMED else None
@@ -380,7 +388,7 @@ class ExpiryKeys:
 
 def _padded(name: bytes) -> bytes:
     if len(name) != limits.ID:
-        msg = "a thread key or clock is named by 16 bytes"
+        msg = "such a key is named by 16 bytes"
         raise LocalProtocolError(msg)
     return name.ljust(24, b"\0")
 

@@ -112,6 +112,11 @@ class CoreSecret(Secret):
 
 
 @final
+class LeafKey(Secret):
+    """Opens one core and nothing else: section 3."""
+
+
+@final
 class RootKey(Secret):
     """Root of a line: section 13."""
 
@@ -174,6 +179,11 @@ class ExpiryKey(Secret):
 @final
 class ThreadKey(Secret):
     """Dies with its thread: section 19."""
+
+
+@final
+class BaseKey(Secret):
+    """Stands in the file of expiry keys: without it a passphrase opens no database of a vault."""
 
 
 @final

@@ -139,6 +139,8 @@ def store() -> Cases:
         "expiry key": Place(PlaceKind.EXPIRY, daily, dies, 0, fixed("expiry")),
         "thread key": Place(PlaceKind.THREAD, name, dies, 0, fixed("thread")),
         "clock": Place(PlaceKind.CLOCK, name, HOUR, 720, fixed("clock")),
+        "base key": Place(PlaceKind.BASE, name, HOUR, 0, fixed("base")),
+        "base key with a lifetime: not read": Place(PlaceKind.BASE, name, HOUR, 1, bytes(32)),
         "empty": Place(PlaceKind.EMPTY, bytes(24), Hour(0), 0, bytes(32)),
         "header of another name: not read": Place(PlaceKind.HEADER, name, HOUR, 0, fixed("id")),
         "expiry key of another hour: not read": Place(PlaceKind.EXPIRY, daily, HOUR, 0, bytes(32)),
@@ -149,7 +151,7 @@ def store() -> Cases:
     torn = flip(places["clock"].pack(), 8 * 33)
     yield case("torn: empty", "place", place=torn)
     for why, data in (
-        ("of kind 5", b"\5" + bytes(479)),
+        ("of kind 6", b"\6" + bytes(479)),
         ("with filler", bytes(70) + b"\1" + bytes(409)),
     ):
         yield case(f"{why}: not read", "place", place=data + prim.hash_(Label.PLACE, data))

@@ -6,7 +6,7 @@ from tests.support.second_reader.primitives import kdf, label_hash, number, part
 from tests.support.second_reader.refused import need
 
 PLACE = 512
-KINDS = ("empty", "header", "expiry key", "thread key", "clock")
+KINDS = ("empty", "header", "expiry key", "thread key", "clock", "base key")
 HEADER_NAME = b"backchannel/1 expiry" + bytes(4)
 EMPTY: dict[str, Any] = {"kind": "empty"}
 

@@ -101,11 +101,11 @@ def _vault(app: App, profile: Profile) -> Iterator[Check]:
 
 def _keys(profile: Profile) -> Check:
     from backchannel.client.vault.expiry_file import ExpiryFile
-    from backchannel.client.vault.vault import KEYS
+    from backchannel.client.vault.folder import Folder
 
     hour = hour_of(clock.now(profile))
     try:
-        with ExpiryFile(profile.vault / KEYS) as file:
+        with ExpiryFile(Folder(profile.vault).first.keys) as file:
             highest = file.keys.highest
     except (BackchannelError, OSError):
         text = "the file of expiry keys is missing or damaged: what was kept is lost"

@@ -4,15 +4,15 @@ SQLCipher through its own driver: an object mapper would cost every command 0.2 
 `0002-vault-without-sqlalchemy` in protocol/decisions has the figures.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, final
 
 from sqlcipher3 import dbapi2
 
 from backchannel.client.errors import VaultBusy, VaultDamaged
-from backchannel.client.vault.head import VaultKey
+from backchannel.client.vault.head import DatabaseKey
 
 if TYPE_CHECKING:
     from sqlite3 import Connection, Cursor
@@ -39,16 +39,43 @@ _AFTER_KEY = (
 class Database:
     """One connection. Reads at any time; changes only inside `transaction`."""
 
-    def __init__(self, path: Path, key: VaultKey) -> None:
-        """Open a file that exists; `VaultDamaged` when `key` does not open it."""
-        self._connection: Connection = dbapi2.connect(str(path), isolation_level=None)
-        try:
-            for pragma in (*_BEFORE_KEY, f"key = \"x'{key.expose().hex()}'\"", *_AFTER_KEY):
-                self._connection.execute(f"PRAGMA {pragma}")
-            self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except dbapi2.DatabaseError as error:
-            self._connection.close()
-            _explain(error)
+    def __init__(self, path: Path, keys: Callable[[], Iterable[DatabaseKey]]) -> None:
+        """Open a file that exists, with the first of `keys` that does; they are asked for again
+        when another process has given the file a new key. `VaultDamaged` when none opens it.
+        """
+        self._path = path
+        self._keys = keys
+        self._connection, self._key = self._open()
+
+    def _open(self) -> "tuple[Connection, DatabaseKey]":
+        problem = dbapi2.DatabaseError("its keys were erased")
+        for key in self._keys():
+            connection = dbapi2.connect(str(self._path), isolation_level=None)
+            try:
+                for pragma in (*_BEFORE_KEY, f"key = {_raw(key)}", *_AFTER_KEY):
+                    connection.execute(f"PRAGMA {pragma}")
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            except dbapi2.DatabaseError as error:
+                connection.close()
+                problem = error
+            else:
+                return connection, key
+        raise _explained(problem)
+
+    @property
+    def key(self) -> DatabaseKey:
+        """That it is under, as far as is known."""
+        return self._key
+
+    def follow(self) -> None:
+        """Open it again: another process has given it a new key."""
+        self._connection.close()
+        self._connection, self._key = self._open()
+
+    def renew(self, key: DatabaseKey) -> None:
+        """Put every page under another key, whole or not at all; `VaultBusy` beside a writer."""
+        self._run(f"PRAGMA rekey = {_raw(key)}", ())
+        self._key = key
 
     @property
     def connection(self) -> "Connection":
@@ -100,20 +127,33 @@ class Database:
 
     def _run(self, statement: str, values: tuple[object, ...]) -> "Cursor":
         try:
-            return self._connection.execute(statement, values)
+            try:
+                return self._connection.execute(statement, values)
+            except dbapi2.DatabaseError as error:
+                if self._connection.in_transaction or "not a database" not in str(error):
+                    raise
+                self.follow()
+                return self._connection.execute(statement, values)
         except dbapi2.IntegrityError:
             raise
         except dbapi2.DatabaseError as error:
-            _explain(error)
+            raise _explained(error) from None
 
 
-def _explain(error: Exception) -> NoReturn:
+def _raw(key: DatabaseKey) -> str:
+    return f"\"x'{key.expose().hex()}'\""
+
+
+def _explained(error: Exception) -> VaultBusy | VaultDamaged:
     text = str(error)
     if "locked" in text:
         msg = "Another process is writing to the vault."
-        raise VaultBusy(msg) from None
+        return VaultBusy(msg)
     if "full" in text or "disk I/O" in text:
         msg = f"The vault could not be written: {text}. Nothing was changed."
-        raise VaultDamaged(msg, "make room on the disk, then try again") from None
+        return VaultDamaged(msg, "make room on the disk, then try again")
+    if "not a database" in text:
+        msg = "The vault's database is damaged, or an older copy, which opens for nobody."
+        return VaultDamaged(msg, "backchannel purge --all, then begin anew")
     msg = f"The vault's database cannot be read: {text}."
-    raise VaultDamaged(msg) from None
+    return VaultDamaged(msg)

@@ -11,9 +11,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, final
+from typing import TYPE_CHECKING, NamedTuple, Self, final
 
+from backchannel.client.errors import VaultDamaged
+from backchannel.protocol.errors import StateError
 from backchannel.protocol.labels import Label
+from backchannel.protocol.secret import BaseKey
 from backchannel.protocol.types import Hour
 
 if TYPE_CHECKING:
@@ -23,15 +26,27 @@ if TYPE_CHECKING:
 PLACES = 256  # ready from the start, so that most keys overwrite zeros in place
 _PLACE = 512  # SPEC.md section 19, also what follows
 _TWINS = (0, _PLACE)  # where the headers stand
-_HOUR = slice(25, 29)  # of a header
+_BASE = b"\5"  # the kind of a base key
+_NAME, _HOUR, _VALUE = slice(1, 17), slice(25, 29), slice(33, 65)
 _SUMMED = 480
 
 
-def new_file(hour: Hour, entropy: "Entropy") -> bytes:
-    """The bytes of a fresh file."""
+class Base(NamedTuple):
+    """A base key, when it was made, and the name to erase it by."""
+
+    name: bytes
+    hour: Hour
+    key: BaseKey
+
+
+def new_file(hour: Hour, since: Hour, entropy: "Entropy") -> tuple[bytes, BaseKey]:
+    """The bytes of a fresh file, and the base key in it, which counts as made at `since`."""
     from backchannel.protocol.expiry import ExpiryKeys
 
-    return ExpiryKeys.new(hour, PLACES, entropy)
+    data = ExpiryKeys.new(hour, PLACES, entropy)
+    base, (write,) = ExpiryKeys(data).add_base(since, entropy)
+    end = write.offset + len(write.data)
+    return data[: write.offset] + write.data + data[end:], base
 
 
 @final
@@ -72,9 +87,17 @@ class ExpiryFile:
     def highest(self) -> Hour:
         """The highest hour seen, by the headers alone. Costs as little."""
         headers = [os.pread(self._descriptor, _PLACE, at) for at in _TWINS]
-        return Hour(
-            max((int.from_bytes(each[_HOUR]) for each in headers if _whole(each)), default=0)
-        )
+        return max((_hour_of(each) for each in headers if _whole(each)), default=Hour(0))
+
+    @property
+    def bases(self) -> list[Base]:
+        """Every base key, the latest first. Costs one read of the file."""
+        size = os.fstat(self._descriptor).st_size
+        data = os.pread(self._descriptor, size, 0)
+        places = (data[at : at + _PLACE] for at in range(0, size, _PLACE))
+        found = [each for each in places if each[:1] == _BASE and _whole(each)]
+        bases = [Base(each[_NAME], _hour_of(each), BaseKey(each[_VALUE])) for each in found]
+        return sorted(bases, key=lambda base: base.hour, reverse=True)
 
     def advance(self, hour: Hour) -> None:
         """Erase what is dead at `hour` and move the clocks."""
@@ -109,7 +132,11 @@ class ExpiryFile:
         with self._held(fcntl.LOCK_SH):
             data = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
         whole = len(data) - len(data) % _PLACE  # a torn last place was never used
-        return ExpiryKeys(data[:whole])
+        try:
+            return ExpiryKeys(data[:whole])
+        except StateError:
+            msg = "The vault's keys were erased, or are damaged: nothing in it can be opened."
+            raise VaultDamaged(msg, "backchannel purge --all, then begin anew") from None
 
     @contextmanager
     def _held(self, how: int) -> Iterator[None]:
@@ -118,6 +145,10 @@ class ExpiryFile:
             yield
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+
+def _hour_of(place: bytes) -> Hour:
+    return Hour(int.from_bytes(place[_HOUR]))
 
 
 def _whole(place: bytes) -> bool:

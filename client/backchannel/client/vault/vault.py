@@ -3,11 +3,8 @@
 Knows neither network nor screen.
 """
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, final
 
 from backchannel.client.errors import ClockAbsurd, NoVault, VaultDamaged
@@ -16,8 +13,9 @@ from backchannel.client.vault import head as heads
 from backchannel.client.vault.channels import Channels, Joins
 from backchannel.client.vault.database import Database
 from backchannel.client.vault.drafts import Drafts
-from backchannel.client.vault.expiry_file import ExpiryFile, new_file
-from backchannel.client.vault.head import Head, VaultKey
+from backchannel.client.vault.expiry_file import ExpiryFile
+from backchannel.client.vault.folder import Folder, Half
+from backchannel.client.vault.head import DatabaseKey, Head, VaultKey, Way, database_key
 from backchannel.client.vault.lock import PATIENCE, Lock
 from backchannel.client.vault.migrate import VERSION, migrate, version_of
 from backchannel.client.vault.outbox import Cursors, Outbox, Vouchers
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from backchannel.protocol.entropy import Entropy
 
 _WRITTEN = 1_767_225_600  # 1 January 2026: no clock that is set shows an earlier moment
-HEAD, DATABASE, KEYS = "vault.head", "vault.db", "expiry.keys"
+_DAY = 24  # hours: for so long an older copy of the database can be opened
 
 
 class Swept(NamedTuple):
@@ -54,10 +52,12 @@ class Vault:
             msg = "There is no vault here yet."
             raise NoVault(msg)
         profile.refuse_unless_private()
+        self._folder = Folder(profile.vault)
         self._lock = Lock(profile.lock, patience)
-        self._expiry = _open_expiry(profile.vault / KEYS)
+        self._key = key
+        self._expiry = _open_expiry(self._folder.first)
         try:
-            self._database = self._prepare(profile.vault / DATABASE, key, now)
+            self._database = self._prepare(now)
         except BaseException:
             self._expiry.close()
             raise
@@ -89,22 +89,21 @@ class Vault:
                 msg = "This machine's clock is years behind: no vault was made."
                 raise ClockAbsurd(msg)
             head, key = Head.new(passphrase, cost, entropy)
-            draft = profile.vault.with_name("vault.new")
-            shutil.rmtree(draft, ignore_errors=True)  # of a process that died while making one
-            _build(draft, head, key, hour_of(now), entropy)
-            draft.rename(profile.vault)
-            _sync(profile.data)
+            Folder(profile.vault).build(head, key, hour_of(now), entropy)
         return key
 
     @staticmethod
-    def key(profile: Profile, passphrase: str) -> VaultKey:
-        """The key that a passphrase gives; `WrongPassphrase`. Takes most of a second."""
-        try:
-            data = (profile.vault / HEAD).read_bytes()
-        except FileNotFoundError:
-            msg = "The vault's header is missing."
-            raise VaultDamaged(msg) from None
-        return Head.read(data).key(passphrase)
+    def key(profile: Profile, passphrase: str, now: Timestamp, entropy: "Entropy") -> VaultKey:
+        """The key that a passphrase gives; `WrongPassphrase`. Takes most of a second.
+
+        The duress passphrase destroys the vault first, and gives the key of the other, which is the
+        only one from then on.
+        """
+        folder = Folder(profile.vault)
+        key, way = folder.head().key(passphrase)
+        if way is Way.DURESS:
+            folder.surrender(hour_of(now), entropy)
+        return key
 
     def __enter__(self) -> Self:
         return self
@@ -116,6 +115,7 @@ class Vault:
         """Let go of the files."""
         self._database.close()
         self._expiry.close()
+        self._folder.blend()
 
     @contextmanager
     def exclusive(self, now: Timestamp) -> Iterator[None]:
@@ -127,8 +127,10 @@ class Vault:
         with self._lock:
             if not entered_before:
                 self._expiry.forget()
+                if self._database.key not in self._database_keys():
+                    self._database.follow()
             if self._expiry.behind(hour_of(now)):
-                _advance(self._expiry, now)
+                _advance_all(self._folder, self._expiry, now)
             yield
 
     @contextmanager
@@ -167,26 +169,59 @@ class Vault:
             for name in self._expiry.keys.names(kind) - needed:
                 self._expiry.apply(self._expiry.keys.erase(kind, name))
 
-    def sweep(self, now: Timestamp) -> Swept:
-        """Delete the rows of what is dead. Housekeeping: erased keys have closed them before."""
+    def sweep(self, now: Timestamp, entropy: "Entropy") -> Swept:
+        """Delete the rows of what is dead: erased keys have closed them before. Once a day, close
+        every older copy of the database, too.
+        """
         with self.exclusive(now):
             hour = self.hour(now)
             with self.transaction():
                 messages = self._database.change("DELETE FROM messages WHERE expires <= ?", hour)
                 cores = self._database.change("DELETE FROM cores WHERE expires <= ?", hour)
             self.forget_keys()
+            self._renew(now, entropy)
             return Swept(messages, cores, clean=self._database.fold())
 
-    def _prepare(self, path: Path, key: VaultKey, now: Timestamp) -> Database:
+    def _prepare(self, now: Timestamp) -> Database:
         """Erase before anything is read; then open the database and bring it up to date."""
+        path = self._folder.first.database
+        if not path.is_file():
+            msg = "The vault's database is missing."
+            raise VaultDamaged(msg)
         if self._expiry.behind(hour_of(now)):
-            with self.exclusive(now):
-                pass
-        database = _open_database(path, key)
+            with self._lock:
+                _advance_all(self._folder, self._expiry, now)
+        database = Database(path, self._database_keys)
         if version_of(database.connection) < VERSION:
             with self._lock:
                 migrate(database.connection)
+        if not self._folder.is_whole:  # only now: where a surrender was cut short, it goes on first
+            from backchannel.client.entropy import SystemEntropy
+
+            with self._lock:
+                self._folder.mend(hour_of(now), SystemEntropy())
         return database
+
+    def _database_keys(self) -> list[DatabaseKey]:
+        """Those that the database may be under: one, or two where a renewal was cut short."""
+        return [database_key(self._key, base.key) for base in self._expiry.bases]
+
+    def _renew(self, now: Timestamp, entropy: "Entropy") -> None:
+        """Give the database a new key each day, and erase the one before."""
+        from backchannel.protocol.expiry import PlaceKind
+
+        keys, hour = self._expiry.keys, self.hour(now)
+        bases, current = self._expiry.bases, self._database.key
+        under = next(each for each in bases if database_key(self._key, each.key) == current)
+        for each in bases:  # where a renewal was cut short
+            if each is not under:
+                self._expiry.apply(keys.erase(PlaceKind.BASE, each.name))
+        if under.hour // _DAY == hour // _DAY:
+            return
+        base, writes = keys.add_base(hour, entropy)
+        self._expiry.apply(writes)
+        self._database.renew(database_key(self._key, base))
+        self._expiry.apply(keys.erase(PlaceKind.BASE, under.name))
 
     def _expiry_keys(self) -> set[bytes]:
         from backchannel.protocol.expiry import expiry_name
@@ -211,11 +246,20 @@ def expire(profile: Profile, now: Timestamp) -> None:
 
     `ClockAbsurd` where the clock leapt: nobody is there who could say whether it is right.
     """
-    with _open_expiry(profile.vault / KEYS) as file, Lock(profile.lock):
+    folder = Folder(profile.vault)
+    with _open_expiry(folder.first) as file, Lock(profile.lock):
         if file.keys.leaps(hour_of(now)):
             msg = "This machine's clock is more than a day ahead of when the vault was last used."
             raise ClockAbsurd(msg, "if it is right, use the vault: backchannel status --offline")
-        _advance(file, now)
+        _advance_all(folder, file, now)
+
+
+def _advance_all(folder: Folder, first: ExpiryFile, now: Timestamp) -> None:
+    """Both halves alike, whichever is in use."""
+    _advance(first, now)
+    if folder.spare.keys.exists():
+        with _open_expiry(folder.spare) as spare:
+            _advance(spare, now)
 
 
 def _advance(file: ExpiryFile, now: Timestamp) -> None:
@@ -226,45 +270,9 @@ def _advance(file: ExpiryFile, now: Timestamp) -> None:
         raise ClockAbsurd(msg) from None
 
 
-def _open_expiry(path: Path) -> ExpiryFile:
+def _open_expiry(half: Half) -> ExpiryFile:
     try:
-        return ExpiryFile(path)
+        return ExpiryFile(half.keys)
     except FileNotFoundError:
         msg = "The file of expiry keys is missing: what the vault kept cannot be opened any more."
         raise VaultDamaged(msg) from None
-
-
-def _open_database(path: Path, key: VaultKey) -> Database:
-    if not path.is_file():
-        msg = "The vault's database is missing."
-        raise VaultDamaged(msg)
-    return Database(path, key)
-
-
-def _build(folder: Path, head: Head, key: VaultKey, hour: Hour, entropy: "Entropy") -> None:
-    folder.mkdir(mode=0o700)
-    _write(folder / HEAD, head.pack())
-    _write(folder / KEYS, new_file(hour, entropy))
-    _write(folder / DATABASE, b"")
-    database = Database(folder / DATABASE, key)
-    migrate(database.connection)
-    with database.transaction():
-        database.change("INSERT INTO store (key) VALUES (?)", entropy.draw(StoreKey.LENGTH))
-    database.close()
-    _sync(folder)
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

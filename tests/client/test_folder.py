@@ -1,0 +1,228 @@
+"""The two halves of a vault: one is the vault, the other shows nobody what it is. And its base key:
+without it, nothing of a database opens.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from backchannel.client.errors import VaultDamaged, WrongPassphrase
+from backchannel.client.profile import Profile
+from backchannel.client.vault import folder as folders
+from backchannel.client.vault.folder import DATABASE, KEYS, SPARE_DATABASE, SPARE_KEYS, Folder
+from backchannel.client.vault.head import VaultKey
+from backchannel.client.vault.vault import Vault, expire
+from backchannel.protocol.expiry import ExpiryKeys, PlaceKind
+from backchannel.protocol.types import Timestamp, hour_of
+from tests.support.people import (
+    ENTROPY,
+    NOON,
+    NORTH,
+    PASSPHRASE,
+    add_channel,
+    make_vault,
+    message,
+    stolen,
+)
+
+Made = tuple[Profile, VaultKey]
+DURESS = "summer holidays in the mountains"
+TOMORROW = Timestamp(NOON + 24 * 3600)
+HOUR = hour_of(NOON)
+
+
+def plant(profile: Profile) -> None:
+    """What `duress set` does."""
+    folder = Folder(profile.vault)
+    head, key = folder.head().with_duress(DURESS)
+    folder.plant(key, HOUR, ENTROPY)
+    folder.put_head(head)
+
+
+def enter(profile: Profile, passphrase: str) -> list[str]:
+    """The channels that a passphrase shows."""
+    with Vault(profile, Vault.key(profile, passphrase, NOON, ENTROPY), NOON) as vault:
+        return [row.name for row in vault.channels.list()]
+
+
+@pytest.fixture
+def home(made: Made) -> Iterator[Made]:
+    """A vault that holds a channel and a message; closed."""
+    with Vault(*made, NOON) as vault:
+        add_channel(vault)
+        with vault.exclusive(NOON), vault.transaction():
+            vault.messages.add(message(1, text="the bridge at four"), NOON, ENTROPY)
+    return made
+
+
+def test_the_duress_passphrase_opens_an_innocent_vault_and_the_real_one_is_gone(home: Made) -> None:
+    profile, key = home
+    plant(profile)
+    assert enter(profile, PASSPHRASE) == ["north"]
+    copy = (profile.vault / DATABASE).read_bytes()
+    assert enter(profile, DURESS) == []
+    with pytest.raises(WrongPassphrase):
+        enter(profile, PASSPHRASE)
+    kept = profile.data / "copy.db"  # by whoever had the device before
+    kept.write_bytes(copy)
+    with pytest.raises(VaultDamaged):
+        stolen(kept, key, (profile.vault / KEYS).read_bytes())
+    assert enter(profile, DURESS) == []
+
+
+def test_the_keys_of_the_real_one_are_overwritten_where_they_stood(home: Made) -> None:
+    profile, _ = home
+    plant(profile)
+    with (profile.vault / KEYS).open("rb") as held:  # the very file, whatever it is named later
+        enter(profile, DURESS)
+        assert not any(held.read())
+
+
+def test_attack_a_thief_cannot_tell_whether_a_duress_passphrase_is_set(tmp_path: Path) -> None:
+    """The same names, sizes, kinds of places and times, whether it is set or not."""
+    shapes = []
+    for name in ("with", "without"):
+        profile, key = make_vault(tmp_path / name)
+        if name == "with":
+            plant(profile)
+        for now in (NOON, TOMORROW):
+            with Vault(profile, key, now) as vault:
+                vault.sweep(now, ENTROPY)
+        files = sorted(profile.vault.iterdir())
+        spare = (profile.vault / SPARE_KEYS).read_bytes()
+        places = [(spare[at], spare[at + 25 : at + 33]) for at in range(0, len(spare), 512)]
+        stats = [path.stat() for path in files]
+        latest = max(each.st_mtime for each in stats)
+        assert latest - (profile.vault / SPARE_DATABASE).stat().st_mtime < 5
+        shapes.append(([path.name for path in files], [s.st_size for s in stats], places))
+        head = (profile.vault / folders.HEAD).read_bytes()
+        assert len(set(head[84:])) > 16  # noise in both
+    assert shapes[0] == shapes[1]
+
+
+def test_after_a_surrender_it_looks_like_any_vault(home: Made, tmp_path: Path) -> None:
+    profile, _ = home
+    plant(profile)
+    enter(profile, DURESS)
+    other, _ = make_vault(tmp_path / "other")
+    assert [path.name for path in sorted(profile.vault.iterdir())] == [
+        path.name for path in sorted(other.vault.iterdir())
+    ]
+    spare = ExpiryKeys((profile.vault / SPARE_KEYS).read_bytes())
+    assert len(spare.names(PlaceKind.BASE)) == 1
+
+
+STEPS = ["overwrite", "_remove", "_sync", "put_head", "mend"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("after", [False, True])
+def test_attack_power_is_cut_while_a_vault_is_surrendered(
+    home: Made, step: str, after: bool
+) -> None:
+    """The next try goes on, and at no moment does the real one open again once a key is gone."""
+    profile, _ = home
+    plant(profile)
+    owner = Folder if hasattr(Folder, step) else folders
+    real = getattr(owner, step)
+
+    def cut(*arguments: object) -> None:
+        if after:
+            real(*arguments)
+        raise KeyboardInterrupt
+
+    with patch.object(owner, step, cut), pytest.raises(KeyboardInterrupt):
+        Vault.key(profile, DURESS, NOON, ENTROPY)
+    if (step, after) != ("overwrite", False):
+        with pytest.raises((VaultDamaged, WrongPassphrase)):
+            enter(profile, PASSPHRASE)
+    assert enter(profile, DURESS) == []
+    assert enter(profile, DURESS) == []
+    assert all(path.exists() for half in Folder(profile.vault).halves for path in half)
+
+
+def test_a_timer_looks_after_both_halves(home: Made) -> None:
+    profile, _ = home
+    plant(profile)
+    expire(profile, Timestamp(NOON + 3600))
+    for name in (KEYS, SPARE_KEYS):
+        assert ExpiryKeys((profile.vault / name).read_bytes()).highest == HOUR + 1
+
+
+def test_attack_34_a_days_old_copy_of_the_database_opens_for_nobody(home: Made) -> None:
+    """Neither with the passphrase nor with the keys as they are: topics, names and states too."""
+    profile, key = home
+    copy = profile.vault / "copy.db"
+    shutil.copy(profile.vault / DATABASE, copy)
+    then = (profile.vault / KEYS).read_bytes()
+    stolen(copy, key).close()
+    with Vault(profile, key, TOMORROW) as vault:
+        vault.sweep(TOMORROW, ENTROPY)
+        assert [row.name for row in vault.channels.list()] == ["north"]
+    with pytest.raises(VaultDamaged):
+        stolen(copy, key)
+    stolen(copy, key, then).close()  # which shows that the old base key is what is missing
+    assert len(ExpiryKeys((profile.vault / KEYS).read_bytes()).names(PlaceKind.BASE)) == 1
+
+
+def test_attack_29_an_older_database_put_back_opens_no_more(home: Made) -> None:
+    profile, key = home
+    copy = (profile.vault / DATABASE).read_bytes()
+    with Vault(profile, key, TOMORROW) as vault:
+        vault.sweep(TOMORROW, ENTROPY)
+    (profile.vault / DATABASE).write_bytes(copy)
+    with pytest.raises(VaultDamaged):
+        Vault(profile, key, TOMORROW)
+
+
+def test_within_a_day_the_key_stays(home: Made) -> None:
+    profile, key = home
+    with Vault(profile, key, NOON) as vault:
+        vault.sweep(NOON, ENTROPY)
+        first = vault._expiry.bases
+        vault.sweep(Timestamp(NOON + 60), ENTROPY)
+        assert vault._expiry.bases == first
+
+
+def test_another_process_follows_a_renewal(home: Made) -> None:
+    with Vault(*home, NOON) as reader, Vault(*home, NOON) as writer:
+        assert reader.channels.get(name="north").id == NORTH
+        writer.sweep(TOMORROW, ENTROPY)
+        assert reader.channels.get(name="north").id == NORTH
+        with reader.exclusive(TOMORROW), reader.transaction():
+            reader.channels.put_state(NORTH, b"later", {})
+        assert writer.channels.get("north").state == b"later"
+
+
+@pytest.mark.parametrize("where", ["renew", "erase"])
+def test_a_renewal_that_was_cut_short_is_finished_at_the_next_sweep(home: Made, where: str) -> None:
+    profile, key = home
+    name = {"renew": "backchannel.client.vault.database.Database.renew",
+            "erase": "backchannel.protocol.expiry.ExpiryKeys.erase"}[where]  # fmt: skip
+    cut = patch(name, side_effect=KeyboardInterrupt)
+    with Vault(profile, key, TOMORROW) as vault, pytest.raises(KeyboardInterrupt), cut:
+        vault.sweep(TOMORROW, ENTROPY)
+    with Vault(profile, key, TOMORROW) as vault:
+        assert len(vault._expiry.bases) == 2
+        vault.sweep(TOMORROW, ENTROPY)
+        assert len(vault._expiry.bases) == 1
+        assert [row.name for row in vault.channels.list()] == ["north"]
+    with Vault(profile, key, TOMORROW) as vault:
+        assert [row.name for row in vault.channels.list()] == ["north"]
+
+
+def test_destroying_overwrites_keys_and_needs_no_passphrase(home: Made) -> None:
+    profile, key = home
+    kept = profile.data / "kept.db"
+    shutil.copy(profile.vault / DATABASE, kept)
+    held = [(profile.vault / name).open("rb") for name in (KEYS, SPARE_KEYS, folders.HEAD)]
+    Folder(profile.vault).destroy()
+    assert not any(any(file.read()) for file in held)
+    for file in held:
+        file.close()
+    assert not profile.has_vault
+    with pytest.raises(VaultDamaged):
+        stolen(kept, key, bytes(4096))
