@@ -41,6 +41,7 @@ from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.roster import ROLES, Policy
 from backchannel.protocol.types import MessageId
 from backchannel.protocol.whisper import Nothing
+from tests.support import cast
 from tests.support.bits import flip
 
 ID = MessageId(b"message".ljust(16, b"."))
@@ -53,8 +54,10 @@ LIFETIMES = st.integers(1, 2160)
 WORDS = st.text("Zoë, 山田\n", min_size=1, max_size=100)
 LINE = st.text("Zoë, 山田", min_size=1, max_size=32)
 NAMES = st.text("abc", min_size=1, max_size=32)
-THREADS = st.builds(Thread, IDS.filter(any), LIFETIMES, LINE)
 FLAGS = st.integers(0, 1)
+BURNS = st.integers(0, 2160)
+THREADS = st.builds(Thread, IDS.filter(any), LIFETIMES, LINE, BURNS, FLAGS)
+PREKEYS = st.sampled_from([cast.bundle(name).prekey.pack() for name in ("anna", "bela")])
 GONE = st.builds(Gone, SLOTS, st.sampled_from(["removed", "compromised", "left", "replaced"]))
 POLICIES = st.builds(
     Policy,
@@ -72,6 +75,7 @@ FILES = st.integers(1, limits.FILE_BYTES).flatmap(
         st.just(size),
         HASHES,
         st.lists(HASHES, min_size=(n := content.index_cores(size)), max_size=n).map(tuple),
+        BURNS,
     )
 )
 
@@ -91,7 +95,9 @@ KINDS: dict[type, st.SearchStrategy[Any]] = {
         st.just(b"") | IDS,
         st.text("Zoë, 山田\n", max_size=100),
         WORDS,
-    ),
+        BURNS,
+    )
+    | st.builds(lambda text: replace(TEXT, text=text, off=1), WORDS),
     Threads: st.builds(Threads, some(THREADS, 1, 4)),
     Announcement: st.builds(
         Announcement, NUMBERS, HASHES, some(HASHES, 1, 64), st.just(b"") | HASHES, some(GONE, 0, 64)
@@ -103,7 +109,7 @@ KINDS: dict[type, st.SearchStrategy[Any]] = {
         some(st.tuples(SLOTS, IDS), 0, 10),
         some(st.tuples(SLOTS, NUMBERS), 0, 10),
     ),
-    Prekey: st.builds(Prekey, st.binary(min_size=1216, max_size=1216)),
+    Prekey: st.builds(Prekey, PREKEYS),
     Leave: st.builds(Leave),
     Digest: st.builds(
         Digest,

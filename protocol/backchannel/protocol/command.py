@@ -53,13 +53,19 @@ class Begin(NamedTuple):
 
     topic: str
     lifetime: int | None = None
+    burn: int = 0
+    """Hours that something lives once it was shown; 0: no fewer than unread."""
+    off: bool = False
+    """Off the record."""
 
 
 class Shorten(NamedTuple):
-    """Let a thread's content live shorter."""
+    """Let a thread's content live shorter, or go off the record; what is not named stays."""
 
     thread: ThreadId
-    lifetime: int
+    lifetime: int | None = None
+    burn: int = 0
+    off: bool = False
 
 
 class Invite(NamedTuple):

@@ -34,6 +34,8 @@ NAMES = CHUNK // limits.HASH
 
 
 Flag = Annotated[int, Meta(ge=0, le=1)]
+Burn = Annotated[int, Meta(ge=0, le=limits.LIFETIME)]
+"""Read timer: hours that something lives once it was shown; 0: no fewer than unread."""
 Number = Annotated[bytes, Meta(max_length=limits.ID)]
 Topic = Annotated[str, Meta(min_length=1, max_length=limits.TOPIC)]
 AUTHORITY = ("own", "sounding", "checked")
@@ -56,6 +58,9 @@ class Text(Record, frozen=True, tag="text"):
     quote: Annotated[str, Meta(max_length=limits.QUOTE)]
     """Words that it answers; of nobody in particular."""
     text: Annotated[str, Meta(min_length=1)]
+    burn: Burn = 0
+    off: Flag = 0
+    """Whether it is off the record: no reader keeps it where the text could be read later."""
 
     @classmethod
     def plain(cls, thread: bytes, lifetime: int, text: str) -> Self:
@@ -69,6 +74,9 @@ class Thread(Record, frozen=True):
     thread: Id
     lifetime: Lifetime
     topic: Topic
+    burn: Burn = 0
+    off: Flag = 0
+    """Whether all that is said in it is off the record."""
 
 
 class Threads(Record, frozen=True, tag="threads"):
@@ -194,6 +202,7 @@ class File(Record, frozen=True, tag="file"):
     size: Annotated[int, Meta(ge=1, le=limits.FILE_BYTES)]
     key: Hash
     index: Annotated[tuple[Hash, ...], Meta(min_length=1, max_length=limits.FILE_INDEX)]
+    burn: Burn = 0
 
 
 class Candidate(Record, frozen=True, tag="candidate"):
@@ -280,9 +289,8 @@ def read_content(data: bytes) -> Content:
     if isinstance(content, Candidate):
         check_alias(content.alias)
         check_alias(content.party)
-    if isinstance(content, Text | File) and not _complete(content):
-        msg = "a message refers to something that cannot be"
-        raise DecodeError(msg)
+    if isinstance(content, Text | File):
+        _check_message(content, len(data))
     if isinstance(content, Announcement) and len(content.epoch) not in (0, limits.HASH):
         msg = "an announcement names no epoch"
         raise DecodeError(msg)
@@ -295,6 +303,30 @@ def read_content(data: bytes) -> Content:
         msg = "an ask names nothing, or too much"
         raise DecodeError(msg)
     return content
+
+
+def _check_message(content: Text | File, size: int) -> None:
+    if not _complete(content):
+        msg = "a message refers to something that cannot be"
+        raise DecodeError(msg)
+    if isinstance(content, Text) and content.off:
+        _check_off_the_record(content, size)
+
+
+def _check_off_the_record(text: Text, size: int) -> None:
+    """In one block, so that no state ever waits with a part of it; and for nobody elsewhere."""
+    if size > PIECE:
+        room = PIECE - size + len(text.text.encode())
+        msg = f"off the record a message has at most {room:,} bytes"
+        raise DecodeError(msg)
+    if text.release:
+        msg = "what is off the record is released to nobody"
+        raise DecodeError(msg)
+
+
+def sooner(one: int, other: int) -> int:
+    """Of two read timers the one that ends first; 0 is none."""
+    return min(one, other) if one and other else one or other
 
 
 def _texts(content: Content) -> list[str]:

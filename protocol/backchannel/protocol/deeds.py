@@ -12,8 +12,8 @@ from backchannel.protocol.content import AUTHORITY, RELEASE, Candidate, Text, Th
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.permission import Act, may, refusal
 from backchannel.protocol.posting import Posting, tidy
-from backchannel.protocol.state import ChannelState
-from backchannel.protocol.threads import has_room, heard, learn, out_of_turn
+from backchannel.protocol.state import ChannelState, ThreadState
+from backchannel.protocol.threads import has_room, heard, learn, out_of_turn, tightened
 from backchannel.protocol.types import ThreadId
 
 
@@ -53,6 +53,8 @@ def _say(posting: Posting, command: c.Say) -> None:
         command.about,
         tidy(command.quote),
         tidy(command.text),
+        state.thread_burn(command.thread),
+        int(state.off_the_record(command.thread)),
     )
     posted = posting.post(content, message=command.id)
     posting.events.append(heard(state, state.me, posted.id, posted.whole, content))
@@ -78,7 +80,8 @@ def _begin(posting: Posting, command: c.Begin) -> None:
     if not has_room(state, state.me):
         msg = "there are as many threads as one member may begin; some must fall out of use first"
         raise LocalProtocolError(msg)
-    thread = Thread(ThreadId(posting.entropy.draw(limits.ID)), lifetime, tidy(command.topic))
+    name = ThreadId(posting.entropy.draw(limits.ID))
+    thread = Thread(name, lifetime, tidy(command.topic), command.burn, int(command.off))
     content = Threads((thread,))
     posting.post(content)
     posting.events.extend(learn(state, state.me, content, posting.hour))
@@ -86,15 +89,28 @@ def _begin(posting: Posting, command: c.Begin) -> None:
 
 def _shorten(posting: Posting, command: c.Shorten) -> None:
     state, known = posting.state, posting.state.threads.get(command.thread)
-    if known is None or not 1 <= command.lifetime < known.lifetime:
+    if known is None or not _tightens(known, command):
         msg = "a thread's life is only made shorter"
         raise LocalProtocolError(msg)
     if known.author != state.me and not state.facilitates(state.me):
         msg = "who began a thread, or facilitates, makes its life shorter"
         raise LocalProtocolError(msg)
-    content = Threads((Thread(command.thread, command.lifetime, known.topic),))
+    lifetime = known.lifetime if command.lifetime is None else command.lifetime
+    new = tightened(known, lifetime, command.burn, off=command.off)
+    each = Thread(command.thread, new.lifetime, new.topic, new.burn, int(new.off))
+    content = Threads((each,))
     posting.post(content)
     posting.events.extend(learn(state, state.me, content, posting.hour))
+
+
+def _tightens(known: ThreadState, command: c.Shorten) -> bool:
+    """Whether it makes something stricter, and nothing that it names looser or no different."""
+    timer = known.burn or limits.LIFETIME + 1
+    lifetime = command.lifetime is None or 1 <= command.lifetime < known.lifetime
+    burn = not command.burn or 1 <= command.burn < timer
+    off = not command.off or not known.off
+    named = command.lifetime is not None or command.burn or command.off
+    return bool(named) and lifetime and burn and off
 
 
 def _present(posting: Posting, command: c.Present) -> None:

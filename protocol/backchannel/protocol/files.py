@@ -53,6 +53,9 @@ def send(posting: Posting, command: SendFile) -> None:
     if not 1 <= size <= limits.FILE_BYTES:
         msg = f"a file has 1 to {limits.FILE_BYTES:,} bytes, and this one has {size:,}"
         raise LocalProtocolError(msg)
+    if state.off_the_record(command.thread):
+        msg = "off the record no files are sent: they would stand on every reader's disk"
+        raise LocalProtocolError(msg)
     key = FileKey(posting.entropy.draw(limits.HASH))
     data = _seal(posting, key, _cut(command.data, CHUNK))
     names = [content_hash(core) for core in data]
@@ -65,6 +68,7 @@ def send(posting: Posting, command: SendFile) -> None:
         size,
         key.expose(),
         tuple(content_hash(core) for core in index),
+        state.thread_burn(command.thread),
     )
     posted = posting.post(content)
     posting.events.append(heard(state, state.me, posted.id, posted.whole, content))

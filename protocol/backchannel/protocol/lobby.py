@@ -319,7 +319,10 @@ def _free_slot(state: ChannelState) -> Slot:
 def _tell_newcomer(posting: Posting) -> None:
     """What was told before: threads, and rules that wait for everybody's consent."""
     threads = posting.state.threads
-    known = [Thread(name, each.lifetime, each.topic) for name, each in threads.items()]
+    known = [
+        Thread(name, each.lifetime, each.topic, each.burn, int(each.off))
+        for name, each in threads.items()
+    ]
     if known:
         posting.post(Threads(tuple(known)))
     for proposed in posting.state.proposals.values():

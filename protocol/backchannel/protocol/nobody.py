@@ -23,6 +23,9 @@ def speak(posting: Posting, command: SayUnattributed) -> None:
     record, no core that is kept could name the author afterwards.
     """
     state, epoch = posting.state, posting.epoch
+    if state.off_the_record(command.thread):  # whoever has the hour's clock opens it again
+        msg = "off the record nobody speaks unattributed: such a message can be read back"
+        raise LocalProtocolError(msg)
     _check_cover(state, posting.hour)
     lifetime = state.thread_lifetime(command.thread)
     post = Unattributed(command.thread, lifetime, tidy(command.text))

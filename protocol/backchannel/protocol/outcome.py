@@ -53,6 +53,10 @@ class Said(NamedTuple):
     """Of a private note: for whom."""
     out_of_turn: bool = False
     """Whether somebody else had the floor."""
+    burn: int = 0
+    """Hours that it lives once it was shown; 0: no fewer than unread."""
+    off: bool = False
+    """Off the record: to be kept nowhere that outlives this session."""
 
 
 class Offered(NamedTuple):
@@ -70,6 +74,8 @@ class Offered(NamedTuple):
     order: int
     hash: ContentHash
     expires: Hour
+    burn: int = 0
+    """As of a text."""
 
 
 class Rephrased(NamedTuple):
@@ -102,6 +108,8 @@ class ThreadBegan(NamedTuple):
     thread: ThreadId
     topic: str
     lifetime: int
+    burn: int = 0
+    off: bool = False
 
 
 class Shortened(NamedTuple):
@@ -109,6 +117,10 @@ class Shortened(NamedTuple):
 
     thread: ThreadId | None
     lifetime: int
+    burn: int = 0
+    """The thread's read timer, which holds for the old too."""
+    off: bool = False
+    """Whether what is said in it from now on is off the record."""
 
 
 class RosterAdopted(NamedTuple):

@@ -91,6 +91,10 @@ class ThreadState(msgspec.Struct, frozen=True, array_like=True):
     lifetime: int
     until: Hour
     author: Slot
+    burn: int = 0
+    """Hours that content lives once it was shown; 0: no fewer than unread."""
+    off: bool = False
+    """Off the record."""
 
 
 class Concealed(msgspec.Struct, frozen=True, array_like=True):
@@ -492,6 +496,16 @@ class ChannelState(msgspec.Struct, array_like=True):
         """Hours that content of a thread lives; the channel's for a thread that is not known."""
         known = self.threads.get(thread)
         return self.lifetime if thread == MAIN_THREAD or known is None else known.lifetime
+
+    def thread_burn(self, thread: ThreadId) -> int:
+        """Its read timer; 0 for none, and for a thread that is not known."""
+        known = self.threads.get(thread)
+        return known.burn if known is not None else 0
+
+    def off_the_record(self, thread: ThreadId) -> bool:
+        """Whether what is said in a thread is; of one that is not known, only the text says."""
+        known = self.threads.get(thread)
+        return known is not None and known.off
 
     def oldest(self, now: Hour) -> Hour:
         """The first hour whose cores are still accepted."""

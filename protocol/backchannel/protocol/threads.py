@@ -5,7 +5,7 @@ only.
 import msgspec
 
 from backchannel.protocol import limits
-from backchannel.protocol.content import File, Text, Thread, Threads
+from backchannel.protocol.content import File, Text, Thread, Threads, sooner
 from backchannel.protocol.outcome import NOBODY, Event, Offered, Said, Shortened, ThreadBegan
 from backchannel.protocol.secret import FileKey
 from backchannel.protocol.state import ChannelState, Partial, ThreadState
@@ -18,6 +18,7 @@ def heard(
     """The event of a text or file, with the hour when it dies; keeps its thread alive."""
     thread = ThreadId(content.thread)
     lifetime = min(content.lifetime, state.thread_lifetime(thread), state.lifetime)
+    burn = sooner(content.burn, state.thread_burn(thread))
     known = state.threads.get(thread)
     if known is not None:
         until = Hour(max(known.until, whole.hour + state.lifetime))
@@ -36,7 +37,9 @@ def heard(
             whole.order,
             whole.hash,
             expires,
+            burn,
         )
+    off = bool(content.off) or state.off_the_record(thread)
     return Said(
         message,
         thread,
@@ -52,6 +55,8 @@ def heard(
         content.about,
         content.quote,
         out_of_turn=out_of_turn(state, author),
+        burn=burn,
+        off=off,
     )
 
 
@@ -64,30 +69,45 @@ def out_of_turn(state: ChannelState, author: Slot) -> bool:
 
 def learn(state: ChannelState, author: Slot, content: Threads, hour: Hour) -> list[Event]:
     """Take in threads: what was heard first stands, but whoever began it or facilitates may shorten
-    its lifetime. Nobody fills the list alone.
+    its lifetime and read timer, or take it off the record. Nobody fills the list alone.
     """
     events: list[Event] = []
     for each in content.threads:
         thread, until = ThreadId(each.thread), Hour(hour + state.lifetime)
         known = state.threads.get(thread)
         if known is not None:
-            state.threads[thread] = _again(state, author, known, each, until)
-            if state.threads[thread].lifetime < known.lifetime:
-                events.append(Shortened(thread, state.threads[thread].lifetime))
+            state.threads[thread] = now = _again(state, author, known, each, until)
+            if _rules(now) != _rules(known):
+                events.append(Shortened(thread, *_rules(now)))
         elif has_room(state, author):
-            lifetime = min(each.lifetime, state.lifetime)
-            state.threads[thread] = ThreadState(each.topic, lifetime, until, author)
-            events.append(ThreadBegan(thread, each.topic, lifetime))
+            rules = min(each.lifetime, state.lifetime), each.burn, bool(each.off)
+            lifetime, burn, off = rules
+            state.threads[thread] = ThreadState(each.topic, lifetime, until, author, burn, off)
+            events.append(ThreadBegan(thread, each.topic, *rules))
     return events
+
+
+def _rules(thread: ThreadState) -> tuple[int, int, bool]:
+    return thread.lifetime, thread.burn, thread.off
 
 
 def _again(
     state: ChannelState, author: Slot, known: ThreadState, each: Thread, until: Hour
 ) -> ThreadState:
-    rules = author == known.author or state.facilitates(author)
-    lifetime = min(known.lifetime, each.lifetime) if rules else known.lifetime
-    until = Hour(max(known.until, until))
-    return msgspec.structs.replace(known, lifetime=lifetime, until=until)
+    known = msgspec.structs.replace(known, until=Hour(max(known.until, until)))
+    if author != known.author and not state.facilitates(author):
+        return known
+    return tightened(known, each.lifetime, each.burn, off=bool(each.off))
+
+
+def tightened(known: ThreadState, lifetime: int, burn: int, *, off: bool) -> ThreadState:
+    """The earliest end wins, and what is off the record stays off it."""
+    return msgspec.structs.replace(
+        known,
+        lifetime=min(known.lifetime, lifetime),
+        burn=sooner(known.burn, burn),
+        off=known.off or off,
+    )
 
 
 def has_room(state: ChannelState, author: Slot) -> bool:

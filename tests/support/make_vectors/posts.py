@@ -202,10 +202,17 @@ def contents() -> Cases:
         "text": text,
         "text in the channel's own thread": content.Text.plain(bytes(16), 2160, "a"),
         "text that says all": content.Text(
-            THREAD, 24, 2, 1, 1, fixed("about", 16), "their words", "Grüße"
+            THREAD, 24, 2, 1, 1, fixed("about", 16), "their words", "Grüße", 2160
         ),
+        "text off the record": msgspec.structs.replace(text, off=1),
+        "text of one block off the record": _longest_off(text),
         "threads": content.Threads(
-            (content.Thread(THREAD, 1, "t" * 120), content.Thread(fixed("2", 16), 24, "Ж"))
+            (
+                content.Thread(THREAD, 1, "t" * 120),
+                content.Thread(fixed("2", 16), 24, "Ж"),
+                content.Thread(fixed("3", 16), 24, "burn", 1),
+                content.Thread(fixed("4", 16), 24, "off", 2160, 1),
+            )
         ),
         "roster": content.Announcement(2, SECOND.hash, (fixed("a"), fixed("b"))),
         "roster that begins an epoch": content.Announcement(
@@ -232,6 +239,11 @@ def contents() -> Cases:
     yield from _parts()
 
 
+def _longest_off(text: content.Text) -> content.Text:
+    bare = len(encode(msgspec.structs.replace(text, text="", off=1)))
+    return msgspec.structs.replace(text, text="a" * (content.PIECE - bare - 2), off=1)
+
+
 def _of_each_other() -> dict[str, content.Content]:
     row = content.DigestRow(HOUR, 3, 2, fixed("row"))
     return {
@@ -249,6 +261,9 @@ def _of_each_other() -> dict[str, content.Content]:
         "floor for everybody": content.Floor(()),
         "hand": content.Hand(1),
         "file": content.File(THREAD, 24, "A paper.pdf", 5000, fixed("key"), (fixed("a"),)),
+        "file to burn": content.File(
+            THREAD, 24, "A paper.pdf", 5000, fixed("key"), (fixed("a"),), 6
+        ),
         "candidate": content.Candidate("dora", "South", "observer", fixed("identity")),
         "vouch": content.Vouch(fixed("identity")),
     }
@@ -364,6 +379,14 @@ def _contents_refused(text: content.Text) -> Cases:
         "carried 2": replace(text, carried=2),
         "about half an id": replace(text, about=bytes(8)),
         "a quote of 501": replace(text, quote="q" * 501),
+        "burn 2161": replace(text, burn=2161),
+        "off 2": replace(text, off=2),
+        "released, and off the record": replace(text, off=1, release=1),
+        "off the record, over one block": replace(
+            _longest_off(text), text=_longest_off(text).text + "a"
+        ),
+        "a thread of burn 2161": content.Threads((replace(thread, burn=2161),)),
+        "a thread of off 2": content.Threads((replace(thread, off=2),)),
         "a control character in a topic": content.Threads((replace(thread, topic="a\nb"),)),
         "an epoch core of 31": content.Announcement(2, bytes(32), (bytes(32),), bytes(31)),
         **_refused_of_each_other(),
@@ -382,7 +405,8 @@ def _contents_refused(text: content.Text) -> Cases:
         "a negative number": packed.replace(b"\x18", b"\xff", 1),
         "a float": packed.replace(b"\x18", b"\xca\x41\xc0\x00\x00", 1),
         "a field too few": b"\x93" + packed[1:-8],
-        "UTF-8 that is none": packed[:-1] + b"\xff",
+        "without its last field": bytes([packed[0] - 1]) + packed[1:-1],
+        "UTF-8 that is none": packed[:-3] + b"\xff" + packed[-2:],
         "arrays within arrays": b"\x91" * 2000,
     }
     for why, data in odd.items():

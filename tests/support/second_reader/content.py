@@ -24,6 +24,7 @@ MOST_PARTS = 16
 
 REASONS = ("removed", "compromised", "left", "replaced")
 FLAG = shapes.uint(0, 1)
+BURN = shapes.uint(0, 2160)
 ID = shapes.binary(16)
 
 CONTENT = shapes.union(
@@ -36,6 +37,8 @@ CONTENT = shapes.union(
         about=shapes.binary(0, 16),
         quote=shapes.text(most_characters=500),
         text=shapes.text(least=1),
+        burn=BURN,
+        off=FLAG,
     ),
     threads=shapes.record(
         threads=shapes.array(
@@ -43,6 +46,8 @@ CONTENT = shapes.union(
                 thread=shapes.binary(16),
                 lifetime=LIFETIME,
                 topic=shapes.text(most_characters=120, least=1),
+                burn=BURN,
+                off=FLAG,
             ),
             1,
             64,
@@ -90,6 +95,7 @@ CONTENT = shapes.union(
         size=shapes.uint(1, 10 * 1024 * 1024),
         key=HASH,
         index=shapes.array(HASH, 1, 24),
+        burn=BURN,
     ),
     candidate=shapes.record(
         alias=shapes.text(), party=shapes.text(), role=ROLE, identity_hash=HASH
@@ -140,6 +146,9 @@ def decode_content(encoded: bytes) -> dict[str, Any]:
     if content["tag"] == "threads":
         named = [entry["thread"] for entry in content["threads"]]
         need(bytes(16) not in named, "rules", "thread zero is the channel's own")
+    if content["tag"] == "text" and content["off"]:
+        need(len(encoded) <= PIECE, "rules", "more than one block off the record")
+        need(content["release"] == 0, "rules", "released, and off the record")
     if content["tag"] == "ask":
         asked = sum(len(content[field]) for field in ("cores", "generations", "steps"))
         need(1 <= asked <= 32, "rules", "how much is asked for")
