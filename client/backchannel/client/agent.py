@@ -109,7 +109,7 @@ def _leaver(path: Path, home: Path | None) -> Callable[[], None]:
         return False
 
     def leave() -> None:
-        if home is not None:
+        if still() and home is not None:
             from backchannel.client.memory_home import remove
 
             remove(home, still)

@@ -1,5 +1,6 @@
 """The caller's side of the agent: start one, ask it for the key, end it."""
 
+import fcntl
 import hashlib
 import os
 import socket
@@ -31,8 +32,19 @@ def start(profile: Profile, key: VaultKey, seconds: int, home: Path | None = Non
     """
     profile.make(profile.runtime)
     path = socket_path(profile)
-    with _replaced(path):
+    with _alone(profile.runtime), _replaced(path):
         return _start(path, key, seconds, home)
+
+
+@contextmanager
+def _alone(runtime: Path) -> Iterator[None]:
+    """Two that start at once would leave an agent that nobody reaches."""
+    folder = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 @contextmanager
@@ -84,10 +96,18 @@ def end(profile: Profile) -> bool:
 
 def gone(profile: Profile) -> bool:
     """Whether there is surely no agent: nobody listens, which is more than that nobody answers."""
+    try:
+        with _alone(profile.runtime):
+            return _nobody_listens(socket_path(profile))
+    except FileNotFoundError:
+        return True
+
+
+def _nobody_listens(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_PATIENCE)
         try:
-            with _reachable(socket_path(profile)) as address:
+            with _reachable(path) as address:
                 connection.connect(address)
         except (FileNotFoundError, ConnectionRefusedError):
             return True
