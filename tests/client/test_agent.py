@@ -7,15 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from backchannel.client import unlocked
+from backchannel.client import agent, unlocked
 from backchannel.client.memory import LockedPage
 from backchannel.client.profile import Profile
-from backchannel.client.vault.head import VaultKey
+from backchannel.client.vault.head import VaultKey, VolatileKey
 from tests.support.people import PASSPHRASE, make_vault, passphrase_file, program
 
 KEY = VaultKey(hashlib.sha256(b"a key that stands nowhere else").digest())
@@ -84,6 +85,68 @@ def test_it_ends_when_its_time_is_over(profile: Profile) -> None:
     wait_until_gone(agent_of(profile))
     assert unlocked.ask(profile) is None
     assert not unlocked.socket_path(profile).exists()
+
+
+@linux
+def test_it_ends_when_nobody_has_asked_for_the_key_for_too_long(profile: Profile) -> None:
+    """Asking how long it will be there is no use of it."""
+    unlocked.start(profile, KEY, 600, idle=1)
+    process = agent_of(profile)
+    while unlocked.seconds_left(profile) is not None:
+        pass
+    wait_until_gone(process)
+    assert unlocked.ask(profile) is None
+    assert unlocked.volatile(profile) is None
+    assert not unlocked.socket_path(profile).exists()
+
+
+def test_asking_for_the_key_is_use_and_nothing_else_is(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent's own loop, on a clock that stands until it is moved."""
+    clock = [0.0]
+    monkeypatch.setattr(agent, "elapsed", lambda: clock[0])
+    profile.make(profile.runtime)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(unlocked.socket_path(profile)))
+        listener.listen()
+        running = agent.Agent(listener, LockedPage(), 100, 10, lambda: None)
+        thread = threading.Thread(target=running.run)
+        thread.start()
+        assert unlocked.seconds_left(profile) == 10
+        clock[0] = 9.0
+        assert unlocked.ask(profile) == VaultKey(bytes(32))
+        clock[0] = 18.0
+        assert unlocked.volatile(profile) == VolatileKey(bytes(32))
+        assert unlocked.seconds_left(profile) == 1
+        assert unlocked.ask(profile) is not None
+        assert unlocked.seconds_left(profile) == 10
+        clock[0] = 95.0
+        with socket.socket(socket.AF_UNIX) as knock:  # or it looks at its clock in five seconds
+            knock.connect(str(unlocked.socket_path(profile)))
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_its_volatile_key_is_of_this_agent_alone(profile: Profile) -> None:
+    unlocked.start(profile, KEY, 600)
+    first = unlocked.volatile(profile)
+    assert first is not None
+    assert first != VolatileKey(KEY.expose())
+    unlocked.end(profile)
+    assert unlocked.volatile(profile) is None
+    unlocked.start(profile, KEY, 600)
+    assert unlocked.volatile(profile) not in (None, first)
+
+
+def test_who_unlocks_the_same_vault_for_longer_keeps_the_volatile_key(profile: Profile) -> None:
+    """And who unlocks another does not get it: the duress passphrase opens another."""
+    unlocked.start(profile, KEY, 600)
+    first = unlocked.volatile(profile)
+    unlocked.start(profile, KEY, 900)
+    assert unlocked.volatile(profile) == first
+    unlocked.start(profile, VaultKey(bytes(32)), 900)
+    assert unlocked.volatile(profile) not in (None, first)
 
 
 @linux
@@ -225,6 +288,9 @@ def test_attack_35_the_key_stands_once_in_its_memory(profile: Profile) -> None:
     unlocked.start(profile, KEY, 600)
     assert unlocked.ask(profile) == KEY
     assert occurrences(agent_of(profile), KEY.expose()) == 1
+    volatile = unlocked.volatile(profile)
+    assert volatile is not None
+    assert occurrences(agent_of(profile), volatile.expose()) == 1
 
 
 def occurrences(process: int, wanted: bytes) -> int:
@@ -270,6 +336,25 @@ def test_it_keeps_nothing_of_its_caller_open(tmp_path: Path) -> None:
         assert {link for link in links if not link.startswith("socket:")} == {os.devnull}
         assert (PROC / str(process) / "cwd").readlink() == Path("/")
         assert os.getsid(process) != os.getsid(0)
+    finally:
+        unlocked.end(profile)
+
+
+def test_how_long_it_may_be_unused_is_said_and_may_stand_in_the_settings(tmp_path: Path) -> None:
+    profile, _ = make_vault(tmp_path / "home")
+    secret = str(passphrase_file(tmp_path))
+    unlock = ("unlock", "--passphrase-file", secret, "--for", "8h")
+    try:
+        done = program(*unlock, "--idle", "10m", home=profile.data)
+        assert done.stdout == "Unlocked for 8 hours, or until nothing was done for 10 min.\n", (
+            done.stderr
+        )
+        assert (unlocked.seconds_left(profile) or 0) <= 600
+        (profile.config / "config.toml").write_text('idle = "90s"\n')
+        (profile.config / "config.toml").chmod(0o600)
+        done = program(*unlock, home=profile.data)
+        assert done.stdout == "Unlocked for 8 hours, or until nothing was done for 90 s.\n"
+        assert (unlocked.seconds_left(profile) or 0) <= 90
     finally:
         unlocked.end(profile)
 

@@ -46,6 +46,7 @@ def test_defaults(tmp_path: Path) -> None:
     settings = Settings({"home": str(tmp_path)})
     assert settings.passphrase_file is None
     assert settings.unlock_for == "15m"
+    assert settings.idle is None
     assert not settings.allow_http
 
 

@@ -1,14 +1,18 @@
 """The agent: a small process that holds the vault's key for a while and answers on a socket.
 
-Started by `unlocked.start` with a listening socket and one end of a pair, over which the key comes:
+Beside it it holds a volatile key, which stands nowhere else: what is sealed under it ends with the
+agent. It ends when its time is over, or when nobody has asked for the vault's key for too long.
+
+Started by `unlocked.start` with a listening socket and one end of a pair, over which the keys come:
 nothing secret stands in its arguments or environment. It keeps no database, file or terminal open,
 imports little, and knows nothing of vaults; but it may be told of a home that ends with it. Asked
 by another user, it hangs up.
 
 ```
-over the pair   seconds 4 | key 32        answer: 1 where its memory is locked, else 0
-on the socket   b"k"  ->  key 32          b"l"  ->  b"l" once the key is wiped
-                b"t"  ->  seconds left 4
+over the pair   seconds 4 | idle seconds 4 | key 32 | volatile key 32
+                answer: 1 where its memory is locked, else 0
+on the socket   b"k"  ->  key 32                b"l"  ->  b"l" once the keys are wiped
+                b"v"  ->  volatile key 32       b"t"  ->  seconds left 4
 ```
 """
 
@@ -41,15 +45,22 @@ def peer_is_me(connection: socket.socket) -> bool:
 
 
 class Agent:
-    """Key, deadline, and the socket to answer on."""
+    """Keys, deadlines, and the socket to answer on."""
 
     def __init__(
-        self, listener: socket.socket, page: LockedPage, seconds: int, leave: Callable[[], None]
+        self,
+        listener: socket.socket,
+        page: LockedPage,
+        seconds: int,
+        idle: int,
+        leave: Callable[[], None],
     ) -> None:
         self._listener = listener
         self._page = page
         self._leave = leave
-        self._deadline = elapsed() + seconds
+        self._idle = idle
+        self._used = elapsed()
+        self._deadline = self._used + seconds
 
     def run(self) -> None:
         """Answer until the time is over or somebody locks; then wipe."""
@@ -60,7 +71,7 @@ class Agent:
             self._page.wipe()
 
     def _left(self) -> float:
-        return self._deadline - elapsed()
+        return min(self._deadline, self._used + self._idle) - elapsed()
 
     def _answer_next(self) -> bool:
         """Whether it was asked to end."""
@@ -78,8 +89,10 @@ class Agent:
     def _answer(self, connection: socket.socket) -> bool:
         asked = connection.recv(1)
         if asked == b"k":
-            with self._page.view(KEY) as key:
-                connection.sendall(key)
+            self._used = elapsed()
+            self._give(connection, slice(0, KEY))
+        elif asked == b"v":
+            self._give(connection, slice(KEY, 2 * KEY))
         elif asked == b"t":
             connection.sendall(int(self._left()).to_bytes(4))
         elif asked == b"l":
@@ -88,15 +101,20 @@ class Agent:
             connection.sendall(asked)
         return asked == b"l"
 
+    def _give(self, connection: socket.socket, which: slice) -> None:
+        with self._page.view(2 * KEY) as keys, keys[which] as key:
+            connection.sendall(key)
 
-def _take_key(pair: socket.socket, page: LockedPage) -> int:
-    seconds = int.from_bytes(pair.recv(4, socket.MSG_WAITALL))
-    with page.view(KEY) as key:
-        got = pair.recv_into(key, KEY, socket.MSG_WAITALL)
-    if got != KEY:
+
+def _take_keys(pair: socket.socket, page: LockedPage) -> tuple[int, int]:
+    """How long to hold them, in seconds, and how long unused."""
+    seconds, idle = (int.from_bytes(pair.recv(4, socket.MSG_WAITALL)) for _ in range(2))
+    with page.view(2 * KEY) as keys:
+        got = pair.recv_into(keys, 2 * KEY, socket.MSG_WAITALL)
+    if got != 2 * KEY:
         sys.exit(1)
     pair.sendall(bytes([page.locked]))
-    return seconds
+    return seconds, idle
 
 
 def _leaver(path: Path, home: Path | None) -> Callable[[], None]:
@@ -138,8 +156,8 @@ def main() -> None:
     with listener:
         try:
             with pair:
-                seconds = _take_key(pair, page)
-            Agent(listener, page, seconds, leave).run()
+                seconds, idle = _take_keys(pair, page)
+            Agent(listener, page, seconds, idle, leave).run()
         finally:
             leave()
 

@@ -13,7 +13,7 @@ from backchannel.client.errors import UsageMistake
 from backchannel.client.profile import Profile, refuse_unless_private
 
 _PREFIX = "BACKCHANNEL_"
-_IN_FILE = {"passphrase-file", "proxy", "unlock-for", "allow-http", "memory-only"}
+_IN_FILE = {"passphrase-file", "proxy", "unlock-for", "idle", "allow-http", "memory-only"}
 _YES = {"1", "yes", "true"}
 
 
@@ -57,6 +57,13 @@ class Settings:
     def unlock_for(self) -> str:
         """How long an agent holds the key, unless `unlock` was told."""
         return self._find("unlock-for") or "15m"
+
+    @property
+    def idle(self) -> str | None:
+        """How long an agent holds the key unused, unless `unlock` was told; none: as long as it
+        holds it.
+        """
+        return self._find("idle")
 
     @property
     def allow_http(self) -> bool:

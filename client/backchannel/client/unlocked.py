@@ -13,7 +13,7 @@ from pathlib import Path
 from backchannel.client.agent import KEY, peer_is_me
 from backchannel.client.errors import ClientError
 from backchannel.client.profile import Profile
-from backchannel.client.vault.head import VaultKey
+from backchannel.client.vault.head import VaultKey, VolatileKey
 
 _LONGEST = 100  # bytes of a socket's path; systems allow 104 to 108
 _PATIENCE = 5.0  # seconds
@@ -26,14 +26,26 @@ def socket_path(profile: Profile) -> Path:
     return profile.runtime / f"agent-{name}.sock"
 
 
-def start(profile: Profile, key: VaultKey, seconds: int, home: Path | None = None) -> bool:
-    """Leave an agent that holds `key`; whether its memory is locked. Ends the one before, which
-    leaves a `home` to this one: it goes with the last.
+def start(
+    profile: Profile,
+    key: VaultKey,
+    seconds: int,
+    home: Path | None = None,
+    idle: int | None = None,
+) -> bool:
+    """Leave an agent that holds `key`, until nobody has asked for it for `idle` seconds; whether
+    its memory is locked. Ends the one before, which leaves to this one a `home`, which goes with
+    the last, and its volatile key if it is the same vault's.
     """
     profile.make(profile.runtime)
     path = socket_path(profile)
-    with _alone(profile.runtime), _replaced(path):
-        return _start(path, key, seconds, home)
+    with _alone(profile.runtime):
+        same = ask(profile) == key
+        kept = volatile(profile) if same else None
+        kept = kept or VolatileKey(os.urandom(KEY))
+        with _replaced(path):
+            times = seconds.to_bytes(4) + (seconds if idle is None else idle).to_bytes(4)
+            return _start(path, times + key.expose() + kept.expose(), home)
 
 
 @contextmanager
@@ -60,14 +72,14 @@ def _replaced(path: Path) -> Iterator[None]:
         before.unlink(missing_ok=True)
 
 
-def _start(path: Path, key: VaultKey, seconds: int, home: Path | None) -> bool:
+def _start(path: Path, what: bytes, home: Path | None) -> bool:
     ours, theirs = socket.socketpair()
     with ours, theirs, _listen(path) as listener:
         _spawn(listener, theirs, path, home)
         theirs.close()
         ours.settimeout(_PATIENCE)
         try:
-            ours.sendall(seconds.to_bytes(4) + key.expose())
+            ours.sendall(what)
             answer = ours.recv(1)
         except OSError:
             answer = b""
@@ -81,6 +93,12 @@ def ask(profile: Profile) -> VaultKey | None:
     """The key, if an agent holds it."""
     answer = _exchange(socket_path(profile), b"k", KEY)
     return VaultKey(answer) if len(answer) == KEY else None
+
+
+def volatile(profile: Profile) -> VolatileKey | None:
+    """The key that ends with the agent, if there is one."""
+    answer = _exchange(socket_path(profile), b"v", KEY)
+    return VolatileKey(answer) if len(answer) == KEY else None
 
 
 def seconds_left(profile: Profile) -> int | None:

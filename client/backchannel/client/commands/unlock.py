@@ -12,10 +12,16 @@ _HOUR = 3600
 
 @verb("unlock")
 @click.option("--for", "duration", metavar="TIME", help="How long: 90s, 15m, 8h.  [default: 15m]")
-def unlock(app: App, duration: str | None) -> None:
+@click.option("--idle", metavar="TIME", help="Lock sooner, when nothing asked for it so long: 10m.")
+def unlock(app: App, duration: str | None, idle: str | None) -> None:
     """Type the passphrase once; commands do not ask for it until the time is over.
 
-    A small process of your own holds the vault's key in memory. `lock` ends it at once.
+    A small process of your own holds the vault's key in memory. `lock` ends it at once, and so does
+    a time without any command, if you set one. What is off the record goes with it.
+
+    \b
+    Example:
+      backchannel unlock --for 8h --idle 10m
     """
     if app.settings.memory_only:
         _prolong(app, duration)
@@ -23,11 +29,16 @@ def unlock(app: App, duration: str | None) -> None:
     from backchannel.client.vault.vault import Vault
 
     seconds = _FOR.convert(duration or app.settings.unlock_for, None, None)
+    unused = min(seconds, _FOR.convert(idle or app.settings.idle or seconds, None, None))
     key = app.typed_key() if app.profile.has_vault else app.make_vault()
     Vault(app.profile, key, app.now()).close()
-    if not unlocked.start(app.profile, key, seconds):
+    if not unlocked.start(app.profile, key, seconds, idle=unused):
         app.ui.note("The key's memory could not be locked; it might be swapped to disk.")
-    app.ui.show({"state": "unlocked", "seconds": seconds}, f"Unlocked for {_said(seconds)}.")
+    sooner = f", or until nothing was done for {_said(unused)}" if unused < seconds else ""
+    app.ui.show(
+        {"state": "unlocked", "seconds": seconds, "idle_seconds": unused},
+        f"Unlocked for {_said(seconds)}{sooner}.",
+    )
 
 
 def _prolong(app: App, duration: str | None) -> None:

@@ -39,6 +39,11 @@ class VaultKey(Secret):
 
 
 @final
+class VolatileKey(Secret):
+    """In memory alone, and gone with the agent: seals what is off the record. 32 bytes."""
+
+
+@final
 class DatabaseKey(Secret):
     """Opens the database. 32 bytes."""
 
