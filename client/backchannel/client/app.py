@@ -5,12 +5,12 @@ memory only, the agent alone.
 """
 
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from backchannel.client import clock, memory_only, unlocked
-from backchannel.client.errors import Locked, NoVault, UnsafeFile, WrongPassphrase
-from backchannel.client.profile import Profile, refuse_unless_private
+from backchannel.client.errors import NoVault
+from backchannel.client.passphrases import Passphrases
+from backchannel.client.profile import Profile
 from backchannel.client.settings import Settings
 from backchannel.client.ui import Ui
 from backchannel.protocol.types import Timestamp
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from backchannel.client.vault.head import VaultKey
     from backchannel.client.vault.vault import Vault
     from backchannel.protocol.primitives import X25519Public
-
-_SHORTEST = 8  # characters; Argon2id makes each guess cost most of a second
-_TRIES = 3
 
 
 @final
@@ -53,6 +50,11 @@ class App:
     def ui(self) -> Ui:
         """Screen and questions."""
         return Ui(json_output=self.json)
+
+    @cached_property
+    def passphrases(self) -> Passphrases:
+        """Asks for them."""
+        return Passphrases(self.settings, self.ui)
 
     @cached_property
     def entropy(self) -> "SystemEntropy":
@@ -86,7 +88,7 @@ class App:
         """The vault's key by the passphrase, whether or not an agent holds it."""
         from backchannel.client.vault.vault import Vault
 
-        return Vault.key(self.profile, self._passphrase(), self.now(), self.entropy)
+        return Vault.key(self.profile, self.passphrases.known(), self.now(), self.entropy)
 
     def make_vault(self) -> "VaultKey":
         """Make the vault under a new passphrase, or in memory under nobody's."""
@@ -94,7 +96,7 @@ class App:
             return self._begin_in_memory()
         from backchannel.client.vault.vault import Vault
 
-        passphrase = self._new_passphrase()
+        passphrase = self.passphrases.new()
         key = Vault.create(self.profile, passphrase, self.now(), self.entropy)
         self.ui.note(f"Made an encrypted vault in {self.profile.vault}.")
         return key
@@ -120,60 +122,3 @@ class App:
     def _way(self) -> "Way":
         way: Way = {"proxy": self.settings.proxy, "allow_http": self.settings.allow_http}
         return way
-
-    def _passphrase(self) -> str:
-        return self._passphrase_of_file() or self._typed("Passphrase of the vault:")
-
-    def _new_passphrase(self) -> str:
-        given = self._passphrase_of_file()
-        if given is not None:
-            return given
-        for _ in range(_TRIES - 1):
-            try:
-                return self._chosen_passphrase()
-            except Locked as error:  # nobody should have to begin anew, with twelve words, for this
-                if not self.ui.can_ask:
-                    raise
-                self.ui.note(f"{error.message} Once more.")
-        return self._chosen_passphrase()
-
-    def _chosen_passphrase(self) -> str:
-        passphrase = self._typed("Choose a passphrase for a new vault:")
-        if len(passphrase) < _SHORTEST:
-            msg = f"A passphrase has at least {_SHORTEST} characters."
-            raise Locked(msg, "take four or five words that nobody can guess")
-        if self._typed("The same once more:") != passphrase:
-            msg = "The two did not match."
-            raise WrongPassphrase(msg)
-        return passphrase
-
-    def _typed(self, question: str) -> str:
-        try:
-            passphrase = self.ui.ask_secret(question)
-            passphrase.encode()
-        except UnicodeError:  # its text would quote the passphrase
-            msg = "What was typed is not text in UTF-8."
-            raise Locked(msg, "set the terminal to UTF-8, then try again") from None
-        return passphrase
-
-    def _warn_if_open(self, path: Path) -> None:
-        """Only a warning: it may be a pipe, or a secret that an orchestrator mounted."""
-        try:
-            refuse_unless_private(path)
-        except UnsafeFile as error:
-            self.ui.note(f"{error.message} It holds the passphrase.")
-
-    def _passphrase_of_file(self) -> str | None:
-        path = self.settings.passphrase_file
-        if path is None:
-            return None
-        self._warn_if_open(path)
-        try:
-            text = path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
-        except (OSError, UnicodeDecodeError):
-            msg = f"The passphrase file {path} cannot be read."
-            raise Locked(msg, "give --passphrase-file FILE") from None
-        if not text:
-            msg = f"The passphrase file {path} is empty."
-            raise Locked(msg, "write the passphrase into it, in one line")
-        return text

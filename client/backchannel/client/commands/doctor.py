@@ -4,12 +4,11 @@ import platform
 import resource
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import NamedTuple
 
 import click
 
-from backchannel.client import clock, phrases, unlocked
+from backchannel.client import clock, phrases, swap, unlocked
 from backchannel.client.app import App
 from backchannel.client.errors import ClockApart, RelayKeyChanged, UnsafeFile, explain
 from backchannel.client.exits import Exit
@@ -18,7 +17,6 @@ from backchannel.client.profile import Profile
 from backchannel.protocol.errors import BackchannelError
 from backchannel.protocol.types import hour_of
 
-_SWAPS = Path("/proc/swaps")
 _DAY = 24
 
 
@@ -142,11 +140,10 @@ def _memory() -> Check:
 
 
 def _swap() -> Check:
-    try:
-        used = len(_SWAPS.read_text("ascii").splitlines()) > 1
-    except OSError:
+    places = swap.on_disk()
+    if places is None:
         return Check("swap", "note", "cannot be seen on this system")
-    if used:
+    if places:
         text = "is in use: what you read may be written to disk"
         return Check("swap", "note", text, "encrypt it, or switch it off")
     return Check("swap", "ok", "is not in use")

@@ -1,0 +1,83 @@
+"""Asking for a passphrase: the file that a script names, else a question that shows nothing.
+
+Knows no vault, and keeps none of them.
+"""
+
+from pathlib import Path
+from typing import final
+
+from backchannel.client.errors import Locked, UnsafeFile, WrongPassphrase
+from backchannel.client.profile import refuse_unless_private
+from backchannel.client.settings import Settings
+from backchannel.client.ui import Ui
+
+_SHORTEST = 8  # characters; Argon2id makes each guess cost most of a second
+_TRIES = 3
+
+
+@final
+class Passphrases:
+    """How one run asks."""
+
+    def __init__(self, settings: Settings, ui: Ui) -> None:
+        self._settings = settings
+        self._ui = ui
+
+    def known(self, question: str = "Passphrase of the vault:") -> str:
+        """One that was chosen before."""
+        return self._of_file() or self._typed(question)
+
+    def new(self, question: str = "Choose a passphrase for a new vault:") -> str:
+        """One that is chosen now, typed twice; tried again where somebody sits there."""
+        given = self._of_file()
+        if given is not None:
+            return given
+        for _ in range(_TRIES - 1):
+            try:
+                return self._chosen(question)
+            except Locked as error:  # nobody should have to begin anew, with twelve words, for this
+                if not self._ui.can_ask:
+                    raise
+                self._ui.note(f"{error.message} Once more.")
+        return self._chosen(question)
+
+    def _chosen(self, question: str) -> str:
+        passphrase = self._typed(question)
+        if len(passphrase) < _SHORTEST:
+            msg = f"A passphrase has at least {_SHORTEST} characters."
+            raise Locked(msg, "take four or five words that nobody can guess")
+        if self._typed("The same once more:") != passphrase:
+            msg = "The two did not match."
+            raise WrongPassphrase(msg)
+        return passphrase
+
+    def _typed(self, question: str) -> str:
+        try:
+            passphrase = self._ui.ask_secret(question)
+            passphrase.encode()
+        except UnicodeError:  # its text would quote the passphrase
+            msg = "What was typed is not text in UTF-8."
+            raise Locked(msg, "set the terminal to UTF-8, then try again") from None
+        return passphrase
+
+    def _warn_if_open(self, path: Path) -> None:
+        """Only a warning: it may be a pipe, or a secret that an orchestrator mounted."""
+        try:
+            refuse_unless_private(path)
+        except UnsafeFile as error:
+            self._ui.note(f"{error.message} It holds the passphrase.")
+
+    def _of_file(self) -> str | None:
+        path = self._settings.passphrase_file
+        if path is None:
+            return None
+        self._warn_if_open(path)
+        try:
+            text = path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
+        except (OSError, UnicodeDecodeError):
+            msg = f"The passphrase file {path} cannot be read."
+            raise Locked(msg, "give --passphrase-file FILE") from None
+        if not text:
+            msg = f"The passphrase file {path} is empty."
+            raise Locked(msg, "write the passphrase into it, in one line")
+        return text
