@@ -9,13 +9,13 @@ Knows no kind's fields; those stand with the noun they carry.
 from collections.abc import Callable
 from enum import IntEnum
 from struct import Struct
-from typing import NamedTuple, final
+from typing import NamedTuple, Self, final
 
 from backchannel.protocol import limits
 from backchannel.protocol.errors import AuthenticationError, DecodeError
 from backchannel.protocol.labels import Label
-from backchannel.protocol.primitives import hash_, kdf, open_, same, seal
-from backchannel.protocol.secret import ClockValue, Secret
+from backchannel.protocol.primitives import expand, extract, hash_, open_, same, seal
+from backchannel.protocol.secret import ClockValue, LeafKey, Secret
 from backchannel.protocol.types import ContentHash, Core, Hour
 
 _HEAD = Struct(f">BI{limits.SALT}s")
@@ -77,6 +77,13 @@ def content_hash(core: Core) -> ContentHash:
     return ContentHash(hash_(Label.CONTENT, hashed))
 
 
+def leaf_key(secret: Secret, clock: Clock, head: Head) -> LeafKey:
+    """What opens one core for who has neither its chain nor the clock: half of the key rule, which
+    the core's own salt ends. `StaleError` where the hour's clock is gone.
+    """
+    return LeafKey(extract(head.salt, secret.expose() + clock(head.hour).expose()))
+
+
 @final
 class CoreKey:
     """Key and commitment that the key rule gives for one secret, core and context."""
@@ -85,14 +92,18 @@ class CoreKey:
 
     def __init__(self, secret: Secret, clock: Clock, head: Head, context: bytes = b"") -> None:
         """Derive; `StaleError` where the hour's clock is gone."""
-        kind, hour, salt = head
-        both = kdf(
-            secret.expose() + clock(hour).expose(),
-            salt,
-            Label.CORE_KEY,
-            _CONTEXT.pack(hour, kind) + context,
-            64,
-        )
+        self._derive(leaf_key(secret, clock, head), head, context)
+
+    @classmethod
+    def of_leaf(cls, leaf: LeafKey, head: Head, context: bytes = b"") -> Self:
+        """The same for who has the core's leaf key alone."""
+        made = cls.__new__(cls)
+        made._derive(leaf, head, context)  # noqa: SLF001 - its own
+        return made
+
+    def _derive(self, leaf: LeafKey, head: Head, context: bytes) -> None:
+        about = _CONTEXT.pack(head.hour, head.kind) + context
+        both = expand(leaf.expose(), Label.CORE_KEY, about, 64)
         self._key = both[:32]
         self.commitment = both[32:]
         """32 public bytes that bind a ciphertext to this key."""

@@ -57,7 +57,8 @@ def _say(posting: Posting, command: c.Say) -> None:
         int(state.off_the_record(command.thread)),
     )
     posted = posting.post(content, message=command.id)
-    posting.events.append(heard(state, state.me, posted.id, posted.whole, content))
+    said = heard(state, state.me, posted.id, posted.whole, content, posted.leaves)
+    posting.events.append(said)
 
 
 def _check_turn(state: ChannelState) -> None:

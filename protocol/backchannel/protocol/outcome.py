@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.primitives import X25519Public
-from backchannel.protocol.secret import FileKey, X25519Private
+from backchannel.protocol.secret import FileKey, LeafKey, X25519Private
 from backchannel.protocol.types import (
     Block,
     ContentHash,
@@ -28,6 +28,13 @@ class Arrival(NamedTuple):
 
 NOBODY = Slot(255)
 """Author of what nobody in particular said."""
+
+
+class Leaf(NamedTuple):
+    """What opens one core of a text, for who wants to show it: see `exhibit`."""
+
+    core: ContentHash
+    key: LeafKey
 
 
 class Said(NamedTuple):
@@ -57,6 +64,8 @@ class Said(NamedTuple):
     """Hours that it lives once it was shown; 0: no fewer than unread."""
     off: bool = False
     """Off the record: to be kept nowhere that outlives this session."""
+    leaves: tuple[Leaf, ...] = ()
+    """Of its blocks, in order; none of what never leaves: a note, or what is off the record."""
 
 
 class Offered(NamedTuple):

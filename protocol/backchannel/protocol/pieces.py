@@ -9,8 +9,10 @@ from backchannel.protocol import limits
 from backchannel.protocol.core import Clock
 from backchannel.protocol.errors import StaleError
 from backchannel.protocol.labels import Label
+from backchannel.protocol.outcome import Leaf
 from backchannel.protocol.primitives import kdf, open_, seal
 from backchannel.protocol.reception import Reception
+from backchannel.protocol.secret import LeafKey
 from backchannel.protocol.state import ChannelState, Concealed, Partial
 from backchannel.protocol.types import ContentHash, Hour, Slot
 
@@ -20,6 +22,8 @@ class Whole(NamedTuple):
 
     partial: Partial
     data: bytes
+    leaves: tuple[Leaf, ...] = ()
+    """Of a post's cores, in order."""
 
 
 def gather(
@@ -38,7 +42,9 @@ def gather(
         return None
     if total == 1:
         state.delivered[name] = reception.head.hour
-        return Whole(_begun(reception, total, order, {}), piece)  # nothing of it waits
+        leaf = reception.leaf  # nothing of it waits
+        given = Whole(_begun(reception, total, order, {}), piece)
+        return given if leaf is None else given._replace(leaves=(Leaf(reception.hash, leaf),))
     whole = _with_piece(old, reception, place, total, piece, order)
     if len(whole.pieces) < total:
         state.partial[name] = whole
@@ -46,11 +52,13 @@ def gather(
         return None
     state.partial.pop(name, None)
     state.delivered[name] = reception.head.hour
+    pieces = [each for _, each in sorted(whole.pieces.items())]
     try:
-        revealed = (_reveal(reception, each) for _, each in sorted(whole.pieces.items()))
-        return Whole(whole, b"".join(revealed))
+        revealed = [_reveal(reception, each) for each in pieces]
     except (StaleError, KeyError):
         return None  # its beginning is dead
+    leaves = [Leaf(p.hash, k) for p, (k, _) in zip(pieces, revealed, strict=True) if k is not None]
+    return Whole(whole, b"".join(data for _, data in revealed), tuple(leaves))
 
 
 def _with_piece(
@@ -76,12 +84,17 @@ def _begun(reception: Reception, total: int, order: int, pieces: dict[int, Conce
 def _conceal(reception: Reception, piece: bytes) -> Concealed:
     hour = reception.head.hour
     key = _key(reception.clock, reception.hash, hour)
-    return Concealed(reception.hash, hour, reception.epoch.id, seal(key, piece, b""))
+    leaf = reception.leaf.expose() if reception.leaf is not None else b""
+    return Concealed(reception.hash, hour, reception.epoch.id, seal(key, leaf + piece, b""))
 
 
-def _reveal(reception: Reception, piece: Concealed) -> bytes:
+def _reveal(reception: Reception, piece: Concealed) -> tuple[LeafKey | None, bytes]:
+    """Its leaf key, where the message is of a kind that has them, and itself."""
     clock = reception.clocks[piece.epoch]
-    return open_(_key(clock, piece.hash, piece.hour), piece.sealed, b"")
+    plain = open_(_key(clock, piece.hash, piece.hour), piece.sealed, b"")
+    if reception.leaf is None:
+        return None, plain
+    return LeafKey(plain[: LeafKey.LENGTH]), plain[LeafKey.LENGTH :]
 
 
 def _key(clock: Clock, core: ContentHash, hour: Hour) -> bytes:

@@ -12,6 +12,7 @@ from typing import NamedTuple, final
 from backchannel.protocol import content as contents
 from backchannel.protocol import epoch, intro, limits, line, sender_key
 from backchannel.protocol.block import wrap
+from backchannel.protocol.chain import Chain
 from backchannel.protocol.codec import encode
 from backchannel.protocol.content import Content
 from backchannel.protocol.core import Clock, Head, Kind, content_hash
@@ -19,7 +20,7 @@ from backchannel.protocol.drop import Drop
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.epoch import EpochClock
 from backchannel.protocol.errors import LocalProtocolError
-from backchannel.protocol.outcome import Append, Effect, Event, Keep, Outcome
+from backchannel.protocol.outcome import Append, Effect, Event, Keep, Leaf, Outcome
 from backchannel.protocol.roster import ROLES, Entry, Roster
 from backchannel.protocol.secret import IntroKey
 from backchannel.protocol.sender_key import OwnGeneration
@@ -49,7 +50,7 @@ class Posted(NamedTuple):
     """Where something of one's own stands."""
 
     id: MessageId
-    hashes: tuple[ContentHash, ...]
+    leaves: tuple[Leaf, ...]
     """Of its blocks, in order."""
     hour: Hour
     order: int
@@ -57,12 +58,12 @@ class Posted(NamedTuple):
     @property
     def hash(self) -> ContentHash:
         """Of the first."""
-        return self.hashes[0]
+        return self.leaves[0].core
 
     @property
     def whole(self) -> Partial:
         """As others have it once every block is there."""
-        return Partial(len(self.hashes), self.hour, self.hour, self.order, self.hash, {})
+        return Partial(len(self.leaves), self.hour, self.hour, self.order, self.hash, {})
 
 
 @final
@@ -314,11 +315,12 @@ class Posting:
     ) -> Posted:
         roster = under or self.roster
         assert roster is not None  # noqa: S101 - whoever has none is silent
-        hashes = tuple(self._part(part, roster, aside=aside) for part in parts)
-        return Posted(parts[0].id, hashes, self.hour, parts[0].order)
+        leaves = tuple(self._part(part, roster, aside=aside) for part in parts)
+        return Posted(parts[0].id, leaves, self.hour, parts[0].order)
 
-    def _part(self, part: contents.Part, roster: Roster, *, aside: bool) -> ContentHash:
-        state, own = self.state, self.generation()
+    def _part(self, part: contents.Part, roster: Roster, *, aside: bool) -> Leaf:
+        state, own, head = self.state, self.generation(), self.head(Kind.GROUP)
+        leaf = sender_key.leaf_of(Chain(own.chain, own.number), own.number, self.clock, head)
         parents = state.transcript.parents(roster.version)
         state.own, core = sender_key.seal_post(
             own,
@@ -327,7 +329,7 @@ class Posting:
             parents,
             part.pack(),
             self.clock,
-            self.head(Kind.GROUP),
+            head,
             self.entropy,
         )
         hash_of = self.put(core)
@@ -343,7 +345,7 @@ class Posting:
         )
         state.record.sent[hash_of] = self.hour
         state.transcript.add(hash_of, post, parents)
-        return hash_of
+        return Leaf(hash_of, leaf)
 
 
 def tidy(text: str) -> str:

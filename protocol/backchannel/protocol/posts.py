@@ -26,11 +26,11 @@ from backchannel.protocol.errors import (
 )
 from backchannel.protocol.outcome import Alarm, Event, Expired, Offered
 from backchannel.protocol.permission import Act, act_of, may, refusal
-from backchannel.protocol.pieces import gather
+from backchannel.protocol.pieces import Whole, gather
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Role
-from backchannel.protocol.sender_key import GroupHeader, PeerGeneration
-from backchannel.protocol.state import ChannelState, Partial, Peer
+from backchannel.protocol.sender_key import GroupHeader, PeerGeneration, leaf_of
+from backchannel.protocol.state import ChannelState, Peer
 from backchannel.protocol.threads import heard, learn
 from backchannel.protocol.types import (
     ContentHash,
@@ -66,6 +66,8 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
         raise UnknownError(msg)
     held = _held(reception, peer, header)
     following, data = record.open_post(reception, held, header)
+    leaf = leaf_of(held.chain, header.number, reception.clock, reception.head)
+    reception = reception._replace(leaf=leaf)
     part = Part.parse(data)
     content = read_content(part.piece) if part.total == 1 else None
     events: list[Event] = []
@@ -206,16 +208,16 @@ def _deliver(
         return []  # only parts of several blocks can be nonsense together; each was authentic
     if not may(_role(reception.state, header), act_of(content)):  # its parts are in the record
         return [Alarm("forbidden", sender, reception.hash)]
-    return _act(reception, sender, part.id, whole.partial, content)
+    return _act(reception, sender, part.id, whole, content)
 
 
 def _act(
-    reception: Reception, sender: Slot, message: MessageId, whole: Partial, content: Content
+    reception: Reception, sender: Slot, message: MessageId, gathered: Whole, content: Content
 ) -> list[Event]:
-    state = reception.state
+    state, whole = reception.state, gathered.partial
     match content:
         case Text() | File():
-            event = heard(state, sender, message, whole, content)
+            event = heard(state, sender, message, whole, content, gathered.leaves)
             if event.expires <= hour_of(reception.now):
                 return [Expired(sender)]
             if isinstance(event, Offered):

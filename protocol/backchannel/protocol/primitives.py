@@ -54,6 +54,20 @@ def kdf(secret: bytes, salt: bytes, label: Label, context: bytes = b"", length: 
     return HKDF(_SHA256, length, salt, _PREFIXES[label._value_] + context).derive(secret)
 
 
+def extract(salt: bytes, secret: bytes) -> bytes:
+    """The first half of `kdf`, 32 bytes: RFC 5869, section 2.2. Whoever has it has what `expand`
+    gives, and neither the secret nor what other salts give.
+    """
+    return hmac.digest(salt, secret, "sha256")
+
+
+def expand(leaf: bytes, label: Label, context: bytes, length: int) -> bytes:
+    """The second half of `kdf`: RFC 5869, section 2.3; 64 bytes at most are asked for."""
+    info = _PREFIXES[label._value_] + context
+    first = hmac.digest(leaf, info + b"\1", "sha256")
+    return (first + hmac.digest(leaf, first + info + b"\2", "sha256"))[:length]
+
+
 def argon2id(password: bytes, salt: bytes) -> bytes:
     """Argon2id of 256 MiB and three passes, 32 bytes; `salt` has 16. RFC 9106."""
     return sodium.crypto_pwhash_alg(

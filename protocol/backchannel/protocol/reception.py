@@ -11,6 +11,7 @@ from backchannel.protocol.core import Head
 from backchannel.protocol.epoch import EpochClock
 from backchannel.protocol.errors import RefusedError, UnknownError
 from backchannel.protocol.outcome import Keep
+from backchannel.protocol.secret import LeafKey
 from backchannel.protocol.state import ChannelState, Ending, Epoch, Peer
 from backchannel.protocol.types import (
     ContentHash,
@@ -37,6 +38,8 @@ class Reception(NamedTuple):
     stored: Hour
     """As the relay says."""
     now: Timestamp
+    leaf: LeafKey | None = None
+    """Of a post, once its number is known: stays with what was said."""
 
     @property
     def clock(self) -> EpochClock:

@@ -20,7 +20,16 @@ import msgspec
 
 from backchannel.protocol import limits
 from backchannel.protocol.chain import Chain, step
-from backchannel.protocol.core import GROUP_HASHED, HEAD, Clock, CoreKey, Head, content_hash
+from backchannel.protocol.core import (
+    GROUP_HASHED,
+    HEAD,
+    Clock,
+    CoreKey,
+    Head,
+    content_hash,
+    head_of,
+    leaf_key,
+)
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.errors import AuthenticationError, DecodeError, LocalProtocolError
 from backchannel.protocol.intro import Seeds
@@ -31,6 +40,7 @@ from backchannel.protocol.secret import (
     ChainKey,
     ChainSeed,
     ExportKey,
+    LeafKey,
     MacSeed,
     MaskKey,
     MessageKey,
@@ -197,10 +207,24 @@ def open_post(
         msg = "a post's slot for me does not verify"
         raise AuthenticationError(msg)
     chain, message = held.chain.take(header.number, limits.POSTS)
-    key = CoreKey(message, clock, head)
-    key.check(core[_COMMITMENT_AT:_BODY_AT])
-    part = unpad(key.open(core[_BODY_AT:GROUP_HASHED], core[:_BODY_AT]))
+    part = read_part(core, leaf_key(message, clock, head))
     return msgspec.structs.replace(held, chain=chain, hour=max(held.hour, head.hour)), part
+
+
+def leaf_of(chain: Chain, number: int, clock: Clock, head: Head) -> LeafKey:
+    """The leaf key of a post that is about to be sealed or opened under this number of a chain."""
+    _, message = chain.take(number, limits.POSTS)
+    return leaf_key(message, clock, head)
+
+
+def read_part(core: Core, leaf: LeafKey) -> bytes:
+    """The part of a post for who has its leaf key alone; `AuthenticationError` for another core's.
+    Whoever has the key can have made the core: its slots are not asked.
+    """
+    head = head_of(core)
+    key = CoreKey.of_leaf(leaf, head)
+    key.check(core[_COMMITMENT_AT:_BODY_AT])
+    return unpad(key.open(core[_BODY_AT:GROUP_HASHED], core[:_BODY_AT]))
 
 
 def slots_name(core: Core) -> bytes:

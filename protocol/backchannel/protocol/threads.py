@@ -6,14 +6,27 @@ import msgspec
 
 from backchannel.protocol import limits
 from backchannel.protocol.content import File, Text, Thread, Threads, sooner
-from backchannel.protocol.outcome import NOBODY, Event, Offered, Said, Shortened, ThreadBegan
+from backchannel.protocol.outcome import (
+    NOBODY,
+    Event,
+    Leaf,
+    Offered,
+    Said,
+    Shortened,
+    ThreadBegan,
+)
 from backchannel.protocol.secret import FileKey
 from backchannel.protocol.state import ChannelState, Partial, ThreadState
 from backchannel.protocol.types import ContentHash, Hour, MessageId, Slot, ThreadId
 
 
 def heard(
-    state: ChannelState, author: Slot, message: MessageId, whole: Partial, content: Text | File
+    state: ChannelState,
+    author: Slot,
+    message: MessageId,
+    whole: Partial,
+    content: Text | File,
+    leaves: tuple[Leaf, ...] = (),
 ) -> Said | Offered:
     """The event of a text or file, with the hour when it dies; keeps its thread alive."""
     thread = ThreadId(content.thread)
@@ -57,6 +70,7 @@ def heard(
         out_of_turn=out_of_turn(state, author),
         burn=burn,
         off=off,
+        leaves=() if off else leaves,
     )
 
 
