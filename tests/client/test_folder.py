@@ -12,6 +12,7 @@ import pytest
 from backchannel.client.errors import VaultDamaged, WrongPassphrase
 from backchannel.client.profile import Profile
 from backchannel.client.vault import folder as folders
+from backchannel.client.vault.database import Database
 from backchannel.client.vault.folder import DATABASE, KEYS, SPARE_DATABASE, SPARE_KEYS, Folder
 from backchannel.client.vault.head import VaultKey
 from backchannel.client.vault.vault import Vault, expire
@@ -200,10 +201,16 @@ def test_another_process_follows_a_renewal(home: Made) -> None:
 @pytest.mark.parametrize("where", ["renew", "erase"])
 def test_a_renewal_that_was_cut_short_is_finished_at_the_next_sweep(home: Made, where: str) -> None:
     profile, key = home
-    name = {"renew": "backchannel.client.vault.database.Database.renew",
-            "erase": "backchannel.protocol.expiry.ExpiryKeys.erase"}[where]  # fmt: skip
-    cut = patch(name, side_effect=KeyboardInterrupt)
-    with Vault(profile, key, TOMORROW) as vault, pytest.raises(KeyboardInterrupt), cut:
+    owner = {"renew": Database, "erase": ExpiryKeys}[where]
+    real = getattr(owner, where)
+
+    def cut(this: object, *arguments: object) -> object:
+        if where == "renew" or arguments[0] is PlaceKind.BASE:
+            raise KeyboardInterrupt
+        return real(this, *arguments)
+
+    patched = patch.object(owner, where, cut)
+    with Vault(profile, key, TOMORROW) as vault, pytest.raises(KeyboardInterrupt), patched:
         vault.sweep(TOMORROW, ENTROPY)
     with Vault(profile, key, TOMORROW) as vault:
         assert len(vault._expiry.bases) == 2

@@ -1,5 +1,6 @@
 """What expires opens no more: not after a restart, not by another clock, not from old copies."""
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from backchannel.client.vault.head import VaultKey
 from backchannel.client.vault.vault import Vault, expire
 from backchannel.protocol.errors import AuthenticationError, StaleError
 from backchannel.protocol.expiry import PlaceKind, item_key, open_item
-from backchannel.protocol.secret import ClockValue, ExpiryKey, StoreKey
+from backchannel.protocol.secret import ClockValue, ExpiryKey, StoreKey, ThreadKey
 from backchannel.protocol.types import (
     MAIN_THREAD,
     ContentHash,
@@ -108,9 +109,11 @@ def opened_by(key: VaultKey, database: Path, keys: bytes) -> list[bytes]:
     (store,) = thief.all("SELECT key FROM store")
     thief.close()
     found = []
+    values = [keys[at + 33 : at + 65] for at in range(0, len(keys), 512)]
+    some = [value for value in values if any(value)]
     for content, item in rows:
-        for at in range(0, len(keys), 512):
-            opener = item_key(StoreKey(store[0]), ExpiryKey(keys[at + 33 : at + 65]))
+        for expiry, thread in itertools.product(some, some):
+            opener = item_key(StoreKey(store[0]), ExpiryKey(expiry), ThreadKey(thread))
             try:
                 found.append(open_item(opener, item, NORTH + content))
             except AuthenticationError:

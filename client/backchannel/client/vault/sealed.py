@@ -25,9 +25,11 @@ from backchannel.protocol.types import (
 
 if TYPE_CHECKING:
     from backchannel.protocol.entropy import Entropy
-    from backchannel.protocol.secret import ExpiryKey, ItemKey
+    from backchannel.protocol.expiry import Write
+    from backchannel.protocol.secret import ExpiryKey, ItemKey, ThreadKey
 
 _CORE = b"core"  # keeps a core's associated data apart from a message's
+_WEEK = 7 * 24  # hours
 
 
 class Message(NamedTuple):
@@ -52,12 +54,20 @@ class Items:
     def __init__(self, store: StoreKey, file: ExpiryFile) -> None:
         self._store = store
         self._file = file
-        self._latest: tuple[ExpiryKey, ItemKey] | None = None
+        self._latest: tuple[ExpiryKey, ThreadKey | None, ItemKey] | None = None
 
     def seal(
-        self, plain: bytes, about: bytes, expires: Hour, now: Timestamp, entropy: "Entropy"
+        self,
+        plain: bytes,
+        about: bytes,
+        expires: Hour,
+        now: Timestamp,
+        entropy: "Entropy",
+        thread: bytes | None = None,
     ) -> tuple[Hour, bytes]:
-        """The hour it is stored at, and the item. `StaleError` when `expires` is over already."""
+        """The hour it is stored at, and the item; it dies sooner with the key of `thread`, if that
+        is named. `StaleError` when `expires` is over already.
+        """
         from backchannel.protocol.expiry import seal_item
 
         keys = self._file.keys
@@ -66,16 +76,28 @@ class Items:
             msg = "it has expired"
             raise StaleError(msg)
         expiry, writes = keys.add(stored, expires, entropy)
-        self._file.apply(writes)
-        return stored, seal_item(self._derived(expiry), plain, about, entropy)
+        own, more = self._keep(thread, expires, stored, entropy) if thread else (None, [])
+        self._file.apply([*writes, *more])
+        return stored, seal_item(self._derived(expiry, own), plain, about, entropy)
 
-    def _derived(self, expiry: "ExpiryKey") -> "ItemKey":
+    def _keep(
+        self, name: bytes, expires: Hour, now: Hour, entropy: "Entropy"
+    ) -> "tuple[ThreadKey, list[Write]]":
+        """A thread's key, which must live until `expires` at least: it is moved seldom."""
+        keys, until = self._file.keys, Hour((expires // _WEEK + 2) * _WEEK)
+        try:
+            key = keys.thread(name, now)
+        except StaleError:
+            return keys.add_thread(name, until, entropy)
+        return key, keys.prolong_thread(name, until, now)
+
+    def _derived(self, expiry: "ExpiryKey", thread: "ThreadKey | None") -> "ItemKey":
         """Most items in a row end together."""
         from backchannel.protocol.expiry import item_key
 
-        if self._latest is None or self._latest[0] != expiry:
-            self._latest = expiry, item_key(self._store, expiry)
-        return self._latest[1]
+        if self._latest is None or self._latest[:2] != (expiry, thread):
+            self._latest = expiry, thread, item_key(self._store, expiry, thread)
+        return self._latest[2]
 
     def seal_apart(
         self, plain: bytes, name: bytes, expires: Hour, now: Timestamp, entropy: "Entropy"
@@ -102,20 +124,34 @@ class Items:
             return None
         return open_item(key, item, name)
 
-    def key(self, stored: Hour, expires: Hour, now: Timestamp) -> "ItemKey":
-        """Opens what was stored then and ends then; `StaleError` when that is over."""
-        return self._derived(self._file.keys.get(stored, expires, hour_of(now)))
+    def key(
+        self, stored: Hour, expires: Hour, now: Timestamp, thread: bytes | None = None
+    ) -> "ItemKey":
+        """Opens what was stored then and ends then; `StaleError` when that, or its thread, is
+        over.
+        """
+        keys, hour = self._file.keys, hour_of(now)
+        own = keys.thread(thread, hour) if thread else None
+        return self._derived(keys.get(stored, expires, hour), own)
 
     def again(
-        self, row: Row, about: bytes, expires: Hour, now: Timestamp, entropy: "Entropy"
+        self,
+        row: Row,
+        about: bytes,
+        expires: Hour,
+        now: Timestamp,
+        entropy: "Entropy",
+        thread: bytes | None = None,
     ) -> tuple[Hour, bytes] | None:
         """A row's item under a key that dies at `expires`; none where that is over already."""
-        plain = self.open(row, about, now)
+        plain = self.open(row, about, now, thread)
         if plain is None or expires <= self._file.keys.hour(hour_of(now)):
             return None
-        return self.seal(plain, about, expires, now, entropy)
+        return self.seal(plain, about, expires, now, entropy, thread)
 
-    def open(self, row: Row, about: bytes, now: Timestamp) -> bytes | None:
+    def open(
+        self, row: Row, about: bytes, now: Timestamp, thread: bytes | None = None
+    ) -> bytes | None:
         """What a row `(stored, expires, item)` holds; none when its hour is over by any clock seen.
 
         A key that is missing is looked for once more on the disk: another process may have made it.
@@ -127,7 +163,7 @@ class Items:
             return None
         for look_again in (self._file.forget, None):
             try:
-                return open_item(self.key(stored, expires, now), item, about)
+                return open_item(self.key(stored, expires, now, thread), item, about)
             except StaleError:
                 if look_again:
                     look_again()
@@ -146,7 +182,9 @@ class Messages:
         """Keep a message until its hour; false when that author's message is there already."""
         channel, content, ident, author, thread, hour, order, expires, plain = message
         try:
-            stored, item = self._items.seal(plain, channel + content, expires, now, entropy)
+            name = self._name(channel, thread, entropy)
+            about = channel + content
+            stored, item = self._items.seal(plain, about, expires, now, entropy, name)
         except StaleError:
             if self._known(channel, author, ident, content):
                 return False
@@ -161,8 +199,8 @@ class Messages:
     def find(self, channel: ChannelId, ident: bytes, now: Timestamp) -> list[Message]:
         """Those of an id: one, unless two authors chose the same."""
         rows = self._database.all(
-            "SELECT content, message, author, thread, hour, rank, stored, expires, item"
-            " FROM messages WHERE channel = ? AND message = ?",
+            "SELECT content, message, author, thread, hour, rank, stored, expires, item, name"
+            " FROM named_messages WHERE channel = ? AND message = ?",
             *(channel, ident),
         )
         opened = (self._message(channel, row, now) for row in rows)
@@ -173,8 +211,8 @@ class Messages:
     ) -> list[Message]:
         """Every message whose hour has not passed, in the order of SPEC.md section 15."""
         rows = self._database.all(
-            "SELECT content, message, author, thread, hour, rank, stored, expires, item"
-            " FROM messages WHERE channel = ? AND expires > ? AND (? IS NULL OR thread = ?)"
+            "SELECT content, message, author, thread, hour, rank, stored, expires, item, name"
+            " FROM named_messages WHERE channel = ? AND expires > ? AND (? IS NULL OR thread = ?)"
             " ORDER BY hour, rank, content",
             *(channel, hour_of(now), thread, thread),
         )
@@ -200,14 +238,14 @@ class Messages:
         what ends sooner now, and when.
         """
         rows = self._database.all(
-            "SELECT content, hour, stored, expires, item FROM messages"
+            "SELECT content, hour, name, stored, expires, item FROM named_messages"
             " WHERE channel = ? AND (? IS NULL OR thread = ?) AND expires > hour + ?",
             *(channel, thread, thread, lifetime),
         )
         ends = {ContentHash(row[0]): Hour(row[1] + lifetime) for row in rows}
-        for content, _, *row in rows:
+        for content, _, name, *row in rows:
             about, end = channel + content, ends[content]
-            again = self._items.again(tuple(row), about, end, now, entropy)
+            again = self._items.again(tuple(row), about, end, now, entropy, name)
             if again is None:
                 gone = "DELETE FROM messages WHERE channel = ? AND content = ?"
                 self._database.change(gone, channel, content)
@@ -218,6 +256,37 @@ class Messages:
                 *(*again, end, channel, content),
             )
         return ends
+
+    def purge(self, channel: ChannelId, thread: ThreadId) -> int:
+        """Let go of a thread, or of what of the channel is in none; how many messages there were.
+        Its key goes with the next `forget_keys`.
+        """
+        gone = "DELETE FROM threads WHERE channel = ? AND thread = ?"
+        self._database.change(gone, channel, thread)
+        gone = "DELETE FROM messages WHERE channel = ? AND thread = ?"
+        return self._database.change(gone, channel, thread)
+
+    def names(self) -> set[bytes]:
+        """Names of the keys of all threads."""
+        return {bytes(row[0]) for row in self._database.all("SELECT name FROM threads")}
+
+    def tidy(self) -> None:
+        """Let go of the names of threads in which nothing is left."""
+        self._database.change(
+            "DELETE FROM threads WHERE NOT EXISTS (SELECT 1 FROM messages"
+            " WHERE messages.channel = threads.channel AND messages.thread = threads.thread)"
+        )
+
+    def _name(self, channel: ChannelId, thread: ThreadId, entropy: "Entropy") -> bytes:
+        """Of a thread's key; a new one where it has none."""
+        query = "SELECT name FROM threads WHERE channel = ? AND thread = ?"
+        row = self._database.one(query, channel, thread)
+        if row is not None:
+            return bytes(row[0])
+        name = entropy.draw(len(thread))
+        insert = "INSERT INTO threads (channel, thread, name) VALUES (?, ?, ?)"
+        self._database.change(insert, channel, thread, name)
+        return name
 
     def _known(
         self, channel: ChannelId, author: Slot, ident: MessageId, content: ContentHash
@@ -230,8 +299,8 @@ class Messages:
         return found is not None
 
     def _message(self, channel: ChannelId, row: Row, now: Timestamp) -> Message | None:
-        content, ident, author, thread, hour, order, stored, expires, item = row
-        plain = self._items.open((stored, expires, item), channel + content, now)
+        content, ident, author, thread, hour, order, stored, expires, item, name = row
+        plain = self._items.open((stored, expires, item), channel + content, now, name)
         if plain is None:
             return None
         return Message(channel, content, ident, author, thread, hour, order, expires, plain)
@@ -312,6 +381,12 @@ class Cores:
         """Those of these cores that are there."""
         found = {content: self.get(channel, content, now) for content in contents}
         return {content: core for content, core in found.items() if core is not None}
+
+    def remove(self, channel: ChannelId, contents: Iterable[ContentHash]) -> None:
+        """Let go of these."""
+        for content in contents:
+            gone = "DELETE FROM cores WHERE channel = ? AND content = ?"
+            self._database.change(gone, channel, content)
 
     def count(self, channel: ChannelId) -> int:
         """How many rows there are."""

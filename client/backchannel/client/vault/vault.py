@@ -163,7 +163,7 @@ class Vault:
 
         for kind, needed in (
             (PlaceKind.CLOCK, self.channels.every_epoch()),
-            (PlaceKind.THREAD, self.drafts.names()),
+            (PlaceKind.THREAD, self.drafts.names() | self.messages.names()),
             (PlaceKind.EXPIRY, self._expiry_keys()),
         ):
             for name in self._expiry.keys.names(kind) - needed:
@@ -178,6 +178,7 @@ class Vault:
             with self.transaction():
                 messages = self._database.change("DELETE FROM messages WHERE expires <= ?", hour)
                 cores = self._database.change("DELETE FROM cores WHERE expires <= ?", hour)
+                self.messages.tidy()
             self.forget_keys()
             self._renew(now, entropy)
             return Swept(messages, cores, clean=self._database.fold())
