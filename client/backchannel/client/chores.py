@@ -1,11 +1,13 @@
 """What a member's program does by itself, so that nobody has to remember it: tells once a day what
-it holds, and lets rules hold to which everybody has agreed. Decides only; `sync` does it.
+it holds, lets rules hold to which everybody has agreed, and knows people again whose words were
+compared before the vault was restored. Decides only; `sync` does it.
 """
 
+from backchannel.client.people import others
 from backchannel.client.session import Session
-from backchannel.protocol.command import Command, Digest, SetPolicy
+from backchannel.protocol.command import Command, Compare, Digest, SetPolicy
 from backchannel.protocol.state import ChannelState
-from backchannel.protocol.types import Hour
+from backchannel.protocol.types import Hour, Slot
 
 DIGEST_HOURS = 24
 
@@ -19,7 +21,18 @@ def due(session: Session) -> list[Command]:
     since = Hour(max(state.record.told, session.summary["since"]))
     fresh = news > max(state.record.told, state.oldest(session.hour))  # and can still be compared
     tells = fresh and session.hour - since >= DIGEST_HOURS and len(state.current().entries) > 1
-    return [*_agreed(state), *([Digest()] if tells else [])]
+    return [*_agreed(state), *_known(session), *([Digest()] if tells else [])]
+
+
+def _known(session: Session) -> list[Compare]:
+    """Tells nobody."""
+    state, known = session.state, session.summary.get("compared", ())
+    new = [
+        each.alias
+        for each in others(state)
+        if each.identity.hex() in known and Slot(each.slot) not in state.verified
+    ]
+    return [Compare(tuple(new))] if new else []
 
 
 def _agreed(state: ChannelState) -> list[SetPolicy]:

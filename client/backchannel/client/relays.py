@@ -69,6 +69,7 @@ def refuse_other_key(vault: "Vault", url: str, key: bytes) -> None:
     """`RelayKeyChanged` where another key was trusted at that address."""
     summaries = [row.summary for row in vault.channels.list()]
     summaries += [row.summary for row in vault.joins.list()]
+    summaries += [row.about for row in vault.lost.list()]
     if pins(summaries).get(url, key.hex()) != key.hex():
         msg = f"{url} has another key than the one you trusted. Nothing was done."
         raise RelayKeyChanged(msg)

@@ -290,6 +290,8 @@ def begin(
     """A channel that is new to this vault, in the caller's transaction."""
     state = channel.state
     about = summary.fresh(hour_of(now), founded=founded) | described(state)
+    lost = vault.lost.take(state.id)
+    about["compared"] = lost.about["compared"] if lost else []
     name = _free_name(vault, state.name)
     vault.channels.add(state.id, name, channel.snapshot(), about)
     keep_clocks(vault, channel)

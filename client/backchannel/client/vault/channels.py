@@ -44,7 +44,7 @@ class Channels:
             raise UsageMistake(msg, "choose another name")
         self._database.change(
             "INSERT INTO channels (id, name, state, summary) VALUES (?, ?, ?, ?)",
-            *(ident, name, state, _pack(summary)),
+            *(ident, name, state, pack(summary)),
         )
 
     def get(self, name: str) -> ChannelRow:
@@ -55,17 +55,17 @@ class Channels:
         if row is None:
             msg = f"There is no channel named {name}."
             raise NotFound(msg, "backchannel channel list")
-        return ChannelRow(row[0], row[1], row[2], _unpack(row[3]))
+        return ChannelRow(row[0], row[1], row[2], unpack(row[3]))
 
     def list(self) -> list[ChannelRow]:
         """Every channel, oldest first, without its state: what `status` and `channel list` show."""
         rows = self._database.all("SELECT id, name, summary FROM channels ORDER BY rowid")
-        return [ChannelRow(row[0], row[1], b"", _unpack(row[2])) for row in rows]
+        return [ChannelRow(row[0], row[1], b"", unpack(row[2])) for row in rows]
 
     def put_state(self, ident: ChannelId, state: bytes, summary: Summary) -> None:
         """Replace state and summary."""
         changed = self._database.change(
-            "UPDATE channels SET state = ?, summary = ? WHERE id = ?", state, _pack(summary), ident
+            "UPDATE channels SET state = ?, summary = ? WHERE id = ?", state, pack(summary), ident
         )
         _must_be_there(changed)
 
@@ -102,7 +102,7 @@ class Joins:
         """A new pending join under a random id of 16 bytes."""
         self._database.change(
             "INSERT INTO joins (id, relay, alias, state, summary) VALUES (?, ?, ?, ?, ?)",
-            *(ident, relay, alias, state, _pack(summary)),
+            *(ident, relay, alias, state, pack(summary)),
         )
 
     def list(self) -> list[JoinRow]:
@@ -110,12 +110,12 @@ class Joins:
         rows = self._database.all(
             "SELECT id, relay, alias, state, summary FROM joins ORDER BY rowid"
         )
-        return [JoinRow(row[0], row[1], row[2], row[3], _unpack(row[4])) for row in rows]
+        return [JoinRow(row[0], row[1], row[2], row[3], unpack(row[4])) for row in rows]
 
     def put_state(self, ident: bytes, state: bytes, summary: Summary) -> None:
         """Replace state and summary."""
         changed = self._database.change(
-            "UPDATE joins SET state = ?, summary = ? WHERE id = ?", state, _pack(summary), ident
+            "UPDATE joins SET state = ?, summary = ? WHERE id = ?", state, pack(summary), ident
         )
         _must_be_there(changed)
 
@@ -124,11 +124,13 @@ class Joins:
         self._database.change("DELETE FROM joins WHERE id = ?", ident)
 
 
-def _pack(summary: Summary) -> bytes:
+def pack(summary: Summary) -> bytes:
+    """As a column holds it."""
     return json.dumps(summary, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _unpack(data: bytes) -> Summary:
+def unpack(data: bytes) -> Summary:
+    """The inverse of `pack`."""
     summary: Summary = json.loads(data)
     return summary
 

@@ -190,6 +190,14 @@ class Vouchers:
         self._database.change("UPDATE vouchers SET spent = 1 WHERE id = ?", row[0])
         return bytes(row[1])
 
+    def unspent(self) -> dict[str, tuple[bytes, ...]]:
+        """What is left, for each relay."""
+        rows = self._database.all("SELECT relay, voucher FROM vouchers WHERE NOT spent ORDER BY id")
+        left: dict[str, tuple[bytes, ...]] = {}
+        for relay, voucher in rows:
+            left[relay] = (*left.get(relay, ()), bytes(voucher))
+        return left
+
     def count(self, relay: str) -> int:
         """How many are left for a relay."""
         row = self._database.one(

@@ -17,6 +17,7 @@ from backchannel.client.vault.expiry_file import ExpiryFile
 from backchannel.client.vault.folder import Folder, Half
 from backchannel.client.vault.head import DatabaseKey, Head, VaultKey, Way, database_key
 from backchannel.client.vault.lock import PATIENCE, Lock
+from backchannel.client.vault.lost import Lost
 from backchannel.client.vault.migrate import VERSION, migrate, version_of
 from backchannel.client.vault.outbox import Cursors, Outbox, Vouchers
 from backchannel.client.vault.sealed import Cores, Items, Messages
@@ -64,6 +65,7 @@ class Vault:
         items = Items(self._store_key(), self._expiry)
         self.channels = Channels(self._database)
         self.joins = Joins(self._database)
+        self.lost = Lost(self._database)
         self.cursors = Cursors(self._database)
         self.outbox = Outbox(self._database)
         self.vouchers = Vouchers(self._database)
@@ -181,7 +183,11 @@ class Vault:
                 self.messages.tidy()
             self.forget_keys()
             self._renew(now, entropy)
-            return Swept(messages, cores, clean=self._database.fold())
+            return Swept(messages, cores, clean=self.fold())
+
+    def fold(self) -> bool:
+        """Empty the write-ahead log of what was deleted; false when a reader is in the way."""
+        return self._database.fold()
 
     def _prepare(self, now: Timestamp) -> Database:
         """Erase before anything is read; then open the database and bring it up to date."""
