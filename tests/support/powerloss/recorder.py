@@ -134,9 +134,10 @@ def files_of(folder: Path) -> Files:
 def put(files: Files, folder: Path) -> None:
     """Make the folder hold these and nothing else, private."""
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
     for name, data in files.items():
         path = folder / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         path.touch(0o600)
         path.write_bytes(data)
 
