@@ -149,6 +149,13 @@ class Keeper:
                 self.vault.drafts.remove(NORTH, first.number)
             self.vault.forget_keys()
 
+    def purge(self, thread: ThreadId) -> None:
+        """Nothing of a thread is wanted any more: its key goes."""
+        with self._change() as now, self.vault.exclusive(now):
+            with self.vault.transaction():
+                self.vault.messages.purge(NORTH, thread)
+            self.vault.forget_keys()
+
     def begin_epoch(self, *names: bytes) -> None:
         """Clocks of these epochs, and of no others."""
         with self._change() as now, self.vault.exclusive(now):
@@ -219,6 +226,7 @@ def busy_days(keeper: Keeper) -> None:
         keeper.reopen()
         keeper.begin_epoch(b"%d" % day)
         keeper.shorten(36 - day)
+        keeper.purge(SIDE)
         keeper.wait(7)
         keeper.sweep()
     keeper.close()
