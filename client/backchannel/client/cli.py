@@ -54,6 +54,8 @@ _VERBS = {
     "log": _Verb("log:log", "Show what facilitators did.", _ROOM),
     "record": _Verb("log:record", "Show whether all have the same record.", _ROOM),
     "alarms": _Verb("log:alarms", "Show what an honest channel does not show.", _ROOM),
+    "transcript": _Verb("transcript:transcript", "Put what was said in a file; check one.", _ROOM),
+    "forge": _Verb("forge:forge", "Forge a transcript: why none proves anything.", _ROOM),
     "invite": _Verb("invite:invite", "Invite one person: a relay and twelve words.", _LEAD),
     "lobby": _Verb("lobby:lobby", "Show who waits to be admitted.", _LEAD),
     "present": _Verb("vouch:present", "Ask the members about somebody who waits.", _LEAD),

@@ -66,6 +66,7 @@ def _said(state: ChannelState, said: Said) -> Document:
         "about": said.about.hex(),
         "quote": said.quote,
         "out_of_turn": said.out_of_turn,
+        "leaves": [[leaf.core.hex(), leaf.key.expose().hex()] for leaf in said.leaves],
     }
     if said.to is not None:
         plain |= {"kind": "note", "to": alias_at(state, said.to)}

@@ -97,7 +97,7 @@ def place(path: Path | None, name: str) -> Path:
     return target
 
 
-def write(target: Path, data: bytes) -> None:
+def write(target: Path, data: bytes, instead: str = "backchannel file save N PATH") -> None:
     """A new file for nobody else; what stands there is never touched, and no half is left."""
     made = False
     try:
@@ -111,4 +111,4 @@ def write(target: Path, data: bytes) -> None:
         if made:
             target.unlink(missing_ok=True)
         msg = f"{target} cannot be written: {error.strerror}. Nothing was written."
-        raise UsageMistake(msg, "backchannel file save N PATH") from None
+        raise UsageMistake(msg, instead) from None

@@ -6,6 +6,14 @@ from typing import Final
 from backchannel.client.ui import iso
 from backchannel.protocol.types import Hour, Timestamp, start_of
 
+DENIABLE: Final = (
+    "Nobody signs anything. Everybody in the channel can be sure who said what, and nobody can "
+    "prove it to an outsider, since any member can write a record of things that were never said, "
+    "which is accepted like a real one: `backchannel forge` does it, try it. But a photograph of a "
+    "screen, or a member who tells, can still harm you."
+)
+"""What deniability means, for who joins or convenes."""
+SOON = 6  # hours before they expire that people are warned of unread messages
 _DAY = 24
 _KILO = 1000
 

@@ -97,6 +97,9 @@ def _opened(app: App, name: str, relay: "Relay", policy: "Policy", left: int) ->
         f"Left for invites: {phrases.count(left, 'voucher')}.",
         "next: backchannel invite ALIAS",
     )
+    if not app.ui.json:
+        app.ui.field("no proof", phrases.DENIABLE)
+    app.ui.say("next: backchannel invite ALIAS")
 
 
 @verb("kinds")

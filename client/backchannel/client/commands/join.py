@@ -22,11 +22,6 @@ _LEGAL = (
     "Contact with the people here may be unlawful where you are. Nobody here can judge that for "
     "you; if in doubt, ask first."
 )
-_DENIABLE = (
-    "You sign nothing. Everybody here can be sure who said what, and nobody can prove it to an "
-    "outsider: any member could have made the same record alone. A photograph of a screen, or a "
-    "member who tells, can still harm you."
-)
 _PATIENCE = 50  # seconds of one waiting request
 _TRIES = 3
 _WORDS = 12
@@ -126,7 +121,7 @@ def _show(app: App, card: "Card") -> None:
             f"{phrases.lifetime(card.lifetime)}; then nobody can open it, here or at the relay",
         ),
         ("the law", _LEGAL),
-        ("no proof", _DENIABLE),
+        ("no proof", phrases.DENIABLE),
     ):
         app.ui.field(label, text)
     app.ui.say()
