@@ -3,6 +3,7 @@
 Knows no vault, and keeps none of them.
 """
 
+import unicodedata
 from pathlib import Path
 from typing import final
 
@@ -13,6 +14,31 @@ from backchannel.client.ui import Ui
 
 _SHORTEST = 8  # characters; Argon2id makes each guess cost most of a second
 _TRIES = 3
+_SLIP = 3  # letters
+
+
+def near(one: str, other: str) -> bool:
+    """Whether a slip of the fingers could make one of the other: a few letters, capitals, spaces,
+    or an end that was not typed.
+    """
+    first, second = map(_bare, (one, other))
+    if first.startswith(second) or second.startswith(first):
+        return True
+    return _distance(first, second) <= _SLIP
+
+
+def _bare(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _distance(one: str, other: str) -> int:
+    """Letters to add, drop or change, two that are swapped counting as two."""
+    row = list(range(len(other) + 1))
+    for number, letter in enumerate(one, 1):
+        before, row = row, [number]
+        for at, against in enumerate(other, 1):
+            row.append(min(before[at] + 1, row[-1] + 1, before[at - 1] + (letter != against)))
+    return row[-1]
 
 
 @final
@@ -27,9 +53,13 @@ class Passphrases:
         """One that was chosen before."""
         return self._of_file() or self._typed(question)
 
-    def new(self, question: str = "Choose a passphrase for a new vault:") -> str:
-        """One that is chosen now, typed twice; tried again where somebody sits there."""
-        given = self._of_file()
+    def new(
+        self, question: str = "Choose a passphrase for a new vault:", path: Path | None = None
+    ) -> str:
+        """One that is chosen now, typed twice, tried again where somebody sits there; or from the
+        file at `path`, or from the usual one.
+        """
+        given = self._read(path) if path else self._of_file()
         if given is not None:
             return given
         for _ in range(_TRIES - 1):
@@ -69,8 +99,9 @@ class Passphrases:
 
     def _of_file(self) -> str | None:
         path = self._settings.passphrase_file
-        if path is None:
-            return None
+        return None if path is None else self._read(path)
+
+    def _read(self, path: Path) -> str:
         self._warn_if_open(path)
         try:
             text = path.read_text("utf-8").removesuffix("\n").removesuffix("\r")

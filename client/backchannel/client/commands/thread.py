@@ -7,6 +7,7 @@ import click
 from backchannel.client import phrases
 from backchannel.client.app import App
 from backchannel.client.choosing import MAIN, channel_option
+from backchannel.client.commands.purge import purge_thread
 from backchannel.client.errors import UsageMistake
 from backchannel.client.filter import one_line
 from backchannel.client.options import Duration, verb, verbs
@@ -136,3 +137,4 @@ def list_(app: App, *, offline: bool, channel: str | None) -> None:
 thread.add_command(new)
 thread.add_command(shorten)
 thread.add_command(list_)
+thread.add_command(purge_thread)

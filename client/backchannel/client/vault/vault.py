@@ -21,6 +21,7 @@ from backchannel.client.vault.lost import Lost
 from backchannel.client.vault.migrate import VERSION, migrate, version_of
 from backchannel.client.vault.outbox import Cursors, Outbox, Vouchers
 from backchannel.client.vault.sealed import Cores, Items, Messages
+from backchannel.client.vault.volatile import Volatile
 from backchannel.protocol.errors import StateError
 from backchannel.protocol.secret import ClockValue, StoreKey
 from backchannel.protocol.types import Hour, Timestamp, hour_of
@@ -46,9 +47,16 @@ class Vault:
     """An open vault. Reading is always possible; change it inside `exclusive` and `transaction`."""
 
     def __init__(
-        self, profile: Profile, key: VaultKey, now: Timestamp, patience: float = PATIENCE
+        self,
+        profile: Profile,
+        key: VaultKey,
+        now: Timestamp,
+        patience: float = PATIENCE,
+        volatile: Volatile | None = None,
     ) -> None:
-        """Open, and erase first what is dead at `now`; `NoVault` when none was made."""
+        """Open, and erase first what is dead at `now`, unless the clock leapt; `NoVault` when none
+        was made. Under `volatile` stands what is off the record.
+        """
         if not profile.has_vault:
             msg = "There is no vault here yet."
             raise NoVault(msg)
@@ -69,7 +77,7 @@ class Vault:
         self.cursors = Cursors(self._database)
         self.outbox = Outbox(self._database)
         self.vouchers = Vouchers(self._database)
-        self.messages = Messages(self._database, items)
+        self.messages = Messages(self._database, items, volatile)
         self.cores = Cores(self._database, items)
         self.drafts = Drafts(self._database, items)
 

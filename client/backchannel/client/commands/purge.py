@@ -1,0 +1,93 @@
+"""`purge` and `thread purge`: let go of what is kept here, now."""
+
+import click
+
+from backchannel.client import reach
+from backchannel.client.app import App
+from backchannel.client.choosing import channel_option
+from backchannel.client.errors import Declined, UsageMistake
+from backchannel.client.options import verb
+
+
+@verb("purge")
+@click.option("--all", "everything", is_flag=True, help="The whole vault, locked or not.")
+@click.option("--thread", "topic", metavar="TOPIC", help="One thread.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@channel_option
+def purge(app: App, *, everything: bool, topic: str | None, yes: bool, channel: str | None) -> None:
+    """Erase what this machine keeps, at once and for good.
+
+    Needs no network. With --all it needs no passphrase either, and takes less than a second.
+
+    \b
+    Examples:
+      backchannel purge --all
+      backchannel purge --thread 'Ceasefire line'
+    """
+    if everything == bool(topic):
+        msg = "Say what: everything, or one thread. Nothing was erased."
+        raise UsageMistake(msg, "backchannel purge --all, or: backchannel purge --thread TOPIC")
+    if topic:
+        _purge_thread(app, topic, channel, yes=yes)
+    else:
+        _purge_all(app, yes=yes)
+
+
+@verb("purge")
+@click.argument("topic")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@channel_option
+def purge_thread(app: App, *, topic: str, yes: bool, channel: str | None) -> None:
+    """Erase what this machine keeps of a thread, at once and for good.
+
+    The thread goes on: what is said in it later is kept again.
+
+    \b
+    Example:
+      backchannel thread purge 'Ceasefire line'
+    """
+    _purge_thread(app, topic, channel, yes=yes)
+
+
+def _purge_all(app: App, *, yes: bool) -> None:
+    from backchannel.client.purging import purge_all
+
+    _ask(app, "Erase the whole vault: every channel, every key, everything said?", yes=yes)
+    purge_all(app.profile)
+    app.ui.show(
+        {"state": "erased", **reach.document("everything")},
+        "Everything is erased: no passphrase opens it any more.",
+        *reach.beyond("everything"),
+    )
+
+
+def _purge_thread(app: App, topic: str, channel: str | None, *, yes: bool) -> None:
+    from backchannel.client import phrases
+    from backchannel.client.choosing import pick_channel, pick_thread
+    from backchannel.client.purging import purge_thread as erase
+    from backchannel.client.session import look
+
+    with app.vault() as vault:
+        row = pick_channel(vault, channel)
+        chosen = pick_thread(look(vault, row.name, app.now(), app.entropy).state, topic)
+        _ask(app, f"Erase what is kept here of {chosen.topic!r}?", yes=yes)
+        gone = erase(vault, row.name, chosen.id, app.now(), app.entropy)
+    app.ui.show(
+        {
+            "channel": row.name,
+            "thread": chosen.topic,
+            "messages": gone.messages,
+            **reach.document("thread", gone.lifetime),
+        },
+        f"Erased {phrases.count(gone.messages, 'message')} of {chosen.topic!r}.",
+        *reach.beyond("thread", gone.lifetime),
+    )
+
+
+def _ask(app: App, question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    app.ui.note(reach.BEFORE)
+    if not app.ui.confirm(question):
+        msg = "Nothing was erased."
+        raise Declined(msg)
