@@ -95,7 +95,6 @@ def _opened(app: App, name: str, relay: "Relay", policy: "Policy", left: int) ->
         f"{name} is open on {relay.url}.",
         f"What is said there is kept for {phrases.lifetime(policy.lifetime)}.",
         f"Left for invites: {phrases.count(left, 'voucher')}.",
-        "next: backchannel invite ALIAS",
     )
     if not app.ui.json:
         app.ui.field("no proof", phrases.DENIABLE)
