@@ -2,7 +2,7 @@
 
 import json
 
-from bench import protocol, relay, room, starting, talk
+from bench import erasing, protocol, relay, room, starting, talk
 
 
 def main() -> None:
@@ -13,6 +13,7 @@ def main() -> None:
         "relay": relay.measure(),
         "talk": talk.measure(),
         "starting": starting.measure(),
+        "erasing": erasing.measure(),
     }
     print(json.dumps(figures, indent=2))
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from backchannel.client import unlocked
 from backchannel.client.errors import NoVault
 from backchannel.client.profile import Profile
-from backchannel.client.session import look, name_of
 from backchannel.client.vault.folder import Folder
-from backchannel.client.vault.vault import Vault
 from backchannel.protocol.types import ContentHash, Hour, ThreadId, Timestamp
 
 if TYPE_CHECKING:
     from backchannel.client.vault.sealed import Message
+    from backchannel.client.vault.vault import Vault
     from backchannel.protocol.entropy import Entropy
 
 
@@ -29,9 +28,14 @@ class Purged(NamedTuple):
 
 
 def purge_thread(
-    vault: Vault, channel: str, thread: ThreadId, now: Timestamp, entropy: "Entropy"
+    vault: "Vault", channel: str, thread: ThreadId, now: Timestamp, entropy: "Entropy"
 ) -> Purged:
     """Erase the key of a thread, and all that stands in it. Said in it again, it is kept again."""
+    from backchannel.client.session import (  # slow to load, and `purge_all` is in haste
+        look,
+        name_of,
+    )
+
     with vault.exclusive(now):
         with vault.transaction():
             session = look(vault, channel, now, entropy)
