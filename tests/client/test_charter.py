@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backchannel.client import charter
+from backchannel.client import charter, vouchers, wanted
 from backchannel.client.errors import UsageMistake
 
 GOOD = {
@@ -72,3 +72,23 @@ def test_the_usual_one_claims_nothing_that_is_not_known() -> None:
     assert disclosure.convened_by == "the facilitator (Fox)"
     assert disclosure.funded_by == "not declared"
     assert "relay.example" in disclosure.relay_run_by
+
+
+@pytest.mark.parametrize("beyond", ["charter = " + "[" * 2000, "charter = " + "9" * 5000])
+def test_attack_54_a_file_that_toml_has_no_words_for_is_a_mistake(
+    tmp_path: Path, beyond: str
+) -> None:
+    path = tmp_path / "charter.toml"
+    path.write_text(beyond)
+    for read in (charter.read, wanted.read):
+        with pytest.raises(UsageMistake, match="is not TOML"):
+            read(path)
+
+
+def test_attack_54_a_name_that_no_file_can_have_is_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "north.toml"
+    path.write_text('name = "North"\ncharter_file = "\\u0000"')
+    with pytest.raises(UsageMistake):
+        wanted.read(path)
+    with pytest.raises(UsageMistake, match="cannot be read"):
+        vouchers.read(tmp_path / "\0")

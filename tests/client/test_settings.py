@@ -66,3 +66,13 @@ def test_a_file_that_says_what_nobody_understands_is_a_mistake(tmp_path: Path, t
     with pytest.raises(UsageMistake) as caught:
         _ = Settings({"home": str(tmp_path)}).proxy
     assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("beyond", [b"\xff", b"proxy = " + b"[" * 2000, b"proxy = " + b"9" * 5000])
+def test_attack_54_a_file_that_toml_has_no_words_for_is_a_mistake(
+    tmp_path: Path, beyond: bytes
+) -> None:
+    write(tmp_path, "")
+    Settings({"home": str(tmp_path)}).profile.settings_file.write_bytes(beyond)
+    with pytest.raises(UsageMistake, match="is not TOML"):
+        _ = Settings({"home": str(tmp_path)}).proxy

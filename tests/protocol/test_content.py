@@ -297,6 +297,8 @@ def test_the_hashes_as_written() -> None:
     assert content.policy_hash(rules) == sha256(b"\x14backchannel/1 policy" + packed).digest()
     words = "zoë".encode()
     assert content.carried_words("zoë") == sha256(b"\x13backchannel/1 carry" + words).digest()
+    with pytest.raises(DecodeError, match="half a character"):
+        content.carried_words("zo\udceb")
 
 
 # --- Parts ----------------------------------------------------------------------------------------

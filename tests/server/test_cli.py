@@ -140,6 +140,8 @@ def test_check_is_content_with_what_init_wrote(home: Home) -> None:
         ("log_level = 'loud'", "log_level"),
         ("tls_cert = '/no'\ntls_key = '/no'", "certificate"),
         ("host = '\xff'", ""),
+        ("port = " + "[" * 2000, "relay.toml"),
+        ("port = " + "9" * 5000, "relay.toml"),
     ],
 )
 def test_a_bad_configuration_is_refused_by_check_and_serve(

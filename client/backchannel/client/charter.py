@@ -52,7 +52,7 @@ def read(path: Path) -> Charter:
         found = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise _mistake(path, f"cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all use, too
         raise _mistake(path, f"is not TOML: {error}") from None
     unknown, missing = sorted(set(found) - {*_FIELDS}), [f for f in _FIELDS if f not in found]
     if unknown or missing:

@@ -88,14 +88,14 @@ def _read(path: Path) -> dict[str, Any]:
     for each in (path.parent, path):
         refuse_unless_private(each)  # whoever writes here chooses the proxy
     try:
-        text = path.read_text("utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         return {}
     import tomllib
 
     try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        found = tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all use, too
         msg = f"{path} is not TOML: {error}."
         raise UsageMistake(msg, f"correct {path}") from None
     unknown = sorted(set(found) - _IN_FILE)

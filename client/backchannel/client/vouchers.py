@@ -16,7 +16,7 @@ def read(path: Path) -> list[bytes]:
     """
     try:
         text = sys.stdin.read(_MOST) if str(path) == "-" else path.read_text("utf-8")[:_MOST]
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):  # no text, or no name of a file
         msg = f"The vouchers in {path} cannot be read."
         raise UsageMistake(msg, "give --vouchers FILE, one voucher a line") from None
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]

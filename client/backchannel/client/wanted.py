@@ -156,7 +156,7 @@ def read(path: Path) -> Wanted:
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror}. Nothing was done."
         raise UsageMistake(msg, "backchannel channel apply FILE") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond all use, too
         raise UsageMistake(f"{path} is not TOML: {error}. Nothing was done.") from None
     file = _File(path, text)
     file.table("", found, _TOP)

@@ -371,8 +371,13 @@ def policy_hash(policy: Policy) -> bytes:
 
 
 def carried_words(text: str) -> bytes:
-    """32 bytes: what a release names."""
-    return hash_(Label.CARRY, text.encode())
+    """32 bytes: what a release names; `DecodeError` for a text that nobody could have said."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        msg = "a text holds half a character"
+        raise DecodeError(msg) from None
+    return hash_(Label.CARRY, data)
 
 
 def wanted(ask: Ask) -> int:

@@ -111,7 +111,7 @@ def template() -> str:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # beyond all use is no TOML either
         message = f"{file} cannot be read: {error}"
         raise OperatorError(message, next_=f"correct {file}", code=exits.USAGE) from None
 
