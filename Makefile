@@ -31,6 +31,9 @@ coverage: $(VENV)/.complete ## report what the last `make test` covered; protoco
 sentinels: $(VENV)/.complete ## break each claim in a copy of the tree, and see the tests that guard it turn red
 	$(BIN)/python -m tests.sentinels.run
 
+fuzz: $(VENV)/.fuzz ## try RUNS inputs on each decoder and door (RUNS=20000); see tests/fuzz/README.md
+	$(BIN)/python -m tests.fuzz.run --runs $(or $(RUNS),20000)
+
 lint: $(VENV)/.complete ## style, formatting, types, import arrows, dead code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -75,6 +78,10 @@ $(VENV)/.python:
 
 $(VENV)/.runtime: pyproject.toml | $(VENV)/.python
 	$(PIP) install -e '.[client,relay]'
+	@touch $@
+
+$(VENV)/.fuzz: pyproject.toml | $(VENV)/.complete
+	$(PIP) install -e '.[fuzz]'
 	@touch $@
 
 $(VENV)/.complete: pyproject.toml | $(VENV)/.python
