@@ -5,7 +5,7 @@ test moves. What the program prints is tested elsewhere.
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,15 +147,15 @@ class Party:
         with client.vault.exclusive(self.hours.now()), client.vault.transaction():
             client.vault.vouchers.add_many(self.relay.url, self.relay.mint(count))
 
-    def admit(self, alias: str) -> Client:
-        """Somebody new, all the way in."""
+    def admit(self, alias: str, guest: Client | None = None) -> Client:
+        """Somebody new, all the way in; with a home that is there already, if it is given."""
         fox = next(iter(self.clients.values()))
         with Sync(fox.app, fox.vault) as rounds:
             asked = command.Invite(alias, "North", "participant", 24)
             invited = rounds.act(NAME, asked, Invited)
             rounds.deliver()
         assert invited is not None
-        guest, words = self.client(alias), " ".join(invited.words)
+        guest, words = guest or self.client(alias), " ".join(invited.words)
         found = describe(self.relay.url, allow_http=True)
         url, now = self.relay.url, self.hours.now()
         read = joining.read(words, url, found, lambda: guest.tools.relay(url, found.key), now)
@@ -169,9 +169,15 @@ class Party:
 
 @contextlib.contextmanager
 def party(
-    *guests: str, lifetime: int = 168, vouchers: int = 8, quota: int = 65_536
+    *guests: str,
+    lifetime: int = 168,
+    vouchers: int = 8,
+    quota: int = 65_536,
+    through: Callable[[str], str] = str,
 ) -> Iterator[Party]:
-    """A channel on a relay of its own, with Fox and some guests in it."""
+    """A channel on a relay of its own, with Fox and some guests in it. `through` gives the address
+    that everybody knows the relay by.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="party-") as name,
         running_relay(start=False) as relay,
@@ -180,6 +186,7 @@ def party(
         with (relay.data / "relay.toml").open("a") as settings:
             settings.write(f"quota = {quota}\n")
         relay.start()
+        relay.url = through(relay.url)
         made = Party(relay, Path(name), Hours(), {})
         fox = made.client("Fox")
         key = describe(relay.url, allow_http=True).key

@@ -82,11 +82,16 @@ class Tap:
             for way, data in (("there", each.asked), ("back", each.answered))
         }
 
-    def exchanges(self) -> list[Exchange]:
-        """All that was asked and answered in full, connection by connection."""
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return len(self._connections)
+
+    def exchanges(self, since: int = 0) -> list[Exchange]:
+        """All that was asked and answered in full, connection by connection, from one on."""
         return [
             Exchange(asked, answered)
-            for each in list(self._connections)
+            for each in self._connections[since:]
             for asked, answered in zip(
                 _messages(bytes(each.asked)), _messages(bytes(each.answered)), strict=False
             )

@@ -196,11 +196,11 @@ def test_no_process_of_ours_outlives_lock(played: Play) -> None:
 def test_what_a_readers_memory_holds_is_measured(played: Play, how: str) -> None:
     """Nothing is promised of it but that the passphrase is not there with an agent."""
     regions = core(played, f"reader with {how}")
-    kinds = {
+    kinds: dict[str, dict[str, str | bytes]] = {
         "passphrase": {"passphrase": PASSPHRASE},
-        "words said": SAID,
-        "names": NAMES,
-        "keys": played.keys | played.on_disk,
+        "words said": {**SAID},
+        "names": {**NAMES},
+        "keys": {**played.keys, **played.on_disk},
     }
     counts = {kind: sum_of(Hunt(wanted), regions) for kind, wanted in kinds.items()}
     print(f"reader with {how}:", counts)  # noqa: T201 - measured
