@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -12,6 +13,7 @@ from backchannel.server import exits
 from backchannel.server.errors import OperatorError
 
 if TYPE_CHECKING:
+    from backchannel.server.holdings import Holding
     from backchannel.server.home import Home
     from backchannel.server.settings import Settings
 
@@ -171,6 +173,36 @@ def health(home: "Home", *, as_json: bool) -> None:
     _say(["the relay answers"], {"ok": True, "hour": hour}, as_json=as_json)
 
 
+@commands.command()
+@_data
+@_json
+def retention(home: "Home", *, as_json: bool) -> None:
+    """List every place where this relay keeps anything, and for how long."""
+    from backchannel.server.holdings import holdings
+
+    held = holdings(home)
+    pairs = zip(held, [None, *held], strict=False)
+    lines = [line for each, before in pairs for line in _held(each, before)]
+    _say(lines, {"holdings": [each._asdict() for each in held]}, as_json=as_json)
+
+
+@commands.command()
+@_data
+@_json
+def legal(home: "Home", *, as_json: bool) -> None:
+    """Print what this server holds and what it does not, for answering a request."""
+    from backchannel.server.holdings import survey
+    from backchannel.server.legal import absent, letter
+
+    store = survey(home)
+    tables = {
+        name: {"rows": store.rows[name], "columns": columns}
+        for name, columns in store.columns.items()
+    }
+    document = {"hour": store.now, "tables": tables, "absent": absent(store)}
+    _say(letter(store), document, as_json=as_json)
+
+
 def main() -> NoReturn:
     """The program: every way out has an exit code, and none shows a traceback."""
     try:
@@ -189,6 +221,16 @@ def main() -> NoReturn:
             "backchannel-relay doctor --data DIR; if that finds nothing, report a bug", exits.FAILED
         )
     sys.exit(0)
+
+
+def _held(holding: "Holding", before: "Holding | None") -> list[str]:
+    now = f" ({holding.now})" if holding.now else ""
+    known = before is not None and before.what == holding.what
+    said = [] if known else [f"what: {holding.what}"]
+    lines = [f"{holding.name}, in {holding.where}{now}"]
+    for each in (*said, f"kept: {holding.kept}"):
+        lines += textwrap.wrap(each, 78, initial_indent="  ", subsequent_indent="    ")
+    return lines
 
 
 def _leave(next_: str, code: int) -> NoReturn:
