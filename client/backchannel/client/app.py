@@ -79,10 +79,14 @@ class App:
         """The vault's key: from the agent, else by the passphrase."""
         if self.settings.memory_only:
             return memory_only.key(self.profile)
+        self.refuse_without_vault()
+        return unlocked.ask(self.profile) or self.typed_key()
+
+    def refuse_without_vault(self) -> None:
+        """`NoVault` where none was made."""
         if not self.profile.has_vault:
             msg = "There is no vault here yet."
             raise NoVault(msg)
-        return unlocked.ask(self.profile) or self.typed_key()
 
     def typed_key(self) -> "VaultKey":
         """The vault's key by the passphrase, whether or not an agent holds it."""
@@ -90,14 +94,14 @@ class App:
 
         return Vault.key(self.profile, self.passphrases.known(), self.now(), self.entropy)
 
-    def make_vault(self) -> "VaultKey":
-        """Make the vault under a new passphrase, or in memory under nobody's."""
+    def make_vault(self, passphrase: str | None = None) -> "VaultKey":
+        """Make the vault under this or a new passphrase, or in memory under nobody's."""
         if self.settings.memory_only:
             return self._begin_in_memory()
         from backchannel.client.vault.vault import Vault
 
-        passphrase = self.passphrases.new()
-        key = Vault.create(self.profile, passphrase, self.now(), self.entropy)
+        chosen = self.passphrases.new() if passphrase is None else passphrase
+        key = Vault.create(self.profile, chosen, self.now(), self.entropy)
         self.ui.note(f"Made an encrypted vault in {self.profile.vault}.")
         return key
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from backchannel.client.errors import NotFound, UsageMistake
+from backchannel.client.standing import lost_line, of_lost
 from backchannel.client.vault.channels import ChannelRow
 from backchannel.protocol.types import MAIN_THREAD, ThreadId, Timestamp
 
@@ -69,6 +70,9 @@ def _only(vault: "Vault", rows: list[ChannelRow]) -> ChannelRow:
     if waiting:
         msg = f"Nobody has admitted you to {waiting[0]} yet."
         raise NotFound(msg, "ask the facilitator to admit you, then: backchannel sync")
+    for row in vault.lost.list():
+        about = of_lost(row)
+        raise NotFound(lost_line(about), about["next"])
     msg = "There is no channel here yet."
     raise NotFound(msg, "backchannel join URL, or: backchannel channel new NAME")
 

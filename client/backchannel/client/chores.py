@@ -30,7 +30,7 @@ def _known(session: Session) -> list[Compare]:
     new = [
         each.alias
         for each in others(state)
-        if each.identity.hex() in known and Slot(each.slot) not in state.verified
+        if each.identity.hex() in known and state.verified.get(Slot(each.slot)) != each.identity
     ]
     return [Compare(tuple(new))] if new else []
 

@@ -5,6 +5,7 @@ from typing import Any
 from backchannel.client import phrases
 from backchannel.client.summary import Unread, unread
 from backchannel.client.vault.channels import ChannelRow, JoinRow
+from backchannel.client.vault.lost import LostRow
 from backchannel.protocol.types import Hour
 
 Document = dict[str, Any]
@@ -74,7 +75,30 @@ def of_join(row: JoinRow) -> Document:
     }
 
 
-def next_step(channels: list[Document], joins: list[Document], owed: int) -> str:
+def of_lost(row: LostRow) -> Document:
+    """A channel that a backup named, and that one is not in."""
+    others, relays = row.about["facilitators"], row.about["relays"]
+    url = relays[0][0] if relays else "URL"
+    return {
+        "channel": row.about["name"],
+        "alias": row.about["alias"],
+        "facilitators": others,
+        "relay": url,
+        "next": f"backchannel join {url}" if others else "backchannel channel new NAME",
+    }
+
+
+def lost_line(each: Document) -> str:
+    """How it is told."""
+    if not each["facilitators"]:
+        return f"{each['channel']}: nobody but you could let you in again. Open another channel."
+    asked = phrases.listed(each["facilitators"])
+    return f"{each['channel']}: ask the facilitator ({asked}) for a new invite."
+
+
+def next_step(
+    channels: list[Document], joins: list[Document], owed: int, lost: list[Document] | None = None
+) -> str:
     """The next useful command."""
     if owed:
         return "backchannel sync"
@@ -85,6 +109,8 @@ def next_step(channels: list[Document], joins: list[Document], owed: int) -> str
             return f"backchannel {step}" + _chosen(each["channel"], several=several)
     if any(not each["ended"] for each in joins):
         return "backchannel sync"
+    if lost:
+        return str(lost[0]["next"])
     if not channels:
         return "backchannel join URL"
     live = [each["channel"] for each in channels if _speaks(each)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backchannel.client import phrases
+from backchannel.client import phrases, standing
 from backchannel.client.address import Address
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option, pick_channel
@@ -115,6 +115,7 @@ def list_(app: App) -> None:
     """List the channels of this vault, and the joins that wait."""
     with app.vault() as vault:
         rows, joins = vault.channels.list(), vault.joins.list()
+        lost = [standing.of_lost(row) for row in vault.lost.list()]
     document, lines = [], []
     for row in rows:
         about = {key: row.summary[key] for key in ("alias", "role", "members", "ended")}
@@ -130,8 +131,9 @@ def list_(app: App) -> None:
         waiting.append({"channel": join.summary["channel"], "alias": join.alias, "ended": ended})
         said = phrases.ended(ended) or "you wait to be admitted."
         lines.append(f"{join.summary['channel']}: {said}")
+    lines += map(standing.lost_line, lost)
     lines = lines or ["There is no channel here yet."]
-    app.ui.show({"channels": document, "waiting": waiting}, *lines)
+    app.ui.show({"channels": document, "waiting": waiting, "lost": lost}, *lines)
 
 
 @verb("show")

@@ -63,16 +63,20 @@ def status(app: App, *, offline: bool) -> None:
         now = vault.hour(app.now())
         channels = [standing.of_channel(row, now) for row in vault.channels.list()]
         joins = [standing.of_join(row) for row in vault.joins.list()]
+        lost = [standing.of_lost(row) for row in vault.lost.list()]
         owed = vault.outbox.count()
-    step = standing.next_step(channels, joins, owed)
-    app.ui.show({"channels": channels, "joins": joins, "outbox": owed, "next": step})
+    step = standing.next_step(channels, joins, owed, lost)
+    found = {"channels": channels, "joins": joins, "lost": lost, "outbox": owed, "next": step}
+    app.ui.show(found)
     for each in channels:
         _tell(app, each)
     for each in joins:
         app.ui.say(_waiting(each))
         if not each["ended"] and each["check_words"]:
             app.ui.say(f"  Compare with the facilitator, by voice: {each['check_words']}")
-    if not channels and not joins:
+    for each in lost:
+        app.ui.say(standing.lost_line(each))
+    if not (channels or joins or lost):
         app.ui.say("There is no channel here yet.")
     if owed:
         app.ui.say(f"The outbox holds {phrases.count(owed, 'request')} to a relay.")
