@@ -456,6 +456,18 @@ def test_a_kept_core_is_posted_again_under_another_outer_layer(pair: World) -> N
     assert again.block != first.block
 
 
+def test_a_core_whose_hour_is_over_is_posted_for_nobody(pair: World) -> None:
+    """It may have been kept for longer than a shorter life, which holds at once, lets anybody read
+    it.
+    """
+    kept = next(iter(pair.founder.disk.cores.values()))[0]
+    pair.pass_time(hours=LIFETIME + 3)
+    pair.founder.tick()
+    before = pair.founder.disk.outbox
+    assert pair.founder.act(commands.Repost(kept)) == []
+    assert pair.founder.disk.outbox == before
+
+
 def test_what_was_said_is_kept_for_whoever_asks(pair: World) -> None:
     events = pair.founder.act(commands.Say(MAIN_THREAD, "hello"))
     (keep,) = [each for each in events if isinstance(each, Keep)]

@@ -284,8 +284,8 @@ class Channel:
         return posting.outcome()
 
     def _repost(self, posting: Posting, core: Core) -> None:
-        """Under a new outer layer; an admission in its lobby too: who has read it there reads there
-        no more.
+        """Under a new outer layer, if its hour can be opened still; an admission in its lobby too:
+        who has read it there reads there no more.
         """
         hash_of = content_hash(core)
         for guest in self.state.guests:
@@ -293,7 +293,8 @@ class Channel:
             if peer and peer.greeting and peer.greeting.hash == hash_of:
                 lobby.put(posting, guest, core)
         epoch = self.state.epoch_of(hash_of) or self.state.epoch
-        if epoch.ending is None or not epoch.ending.sealed:
+        dead = head_of(core).hour < self.clocks[epoch.id].hour
+        if not dead and (epoch.ending is None or not epoch.ending.sealed):
             posting.into(epoch).wrap(core, hash_of)
 
     # The third door.
