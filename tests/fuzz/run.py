@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.fuzz.mutate import structured
+
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "tests" / "corpus"
 _COUNT = re.compile(rb"stat::number_of_executed_units:\s*(\d+)")
@@ -72,7 +74,8 @@ def _one(name: str, runs: int, seconds: int, work: Path) -> None:
     sow(inputs, [*target.seeds(), *kept(name)])
     flags = [f"-runs={runs}", f"-max_total_time={seconds}", f"-max_len={target.longest}"]
     flags += [f"-timeout={_PATIENCE}", "-print_final_stats=1", f"-artifact_prefix={work}/found-"]
-    atheris.Setup(["fuzz", *flags, str(inputs)], target.attempt)
+    more = {"custom_mutator": structured} if target.packed else {}
+    atheris.Setup(["fuzz", *flags, str(inputs)], target.attempt, **more)
     atheris.Fuzz()
 
 

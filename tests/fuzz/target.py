@@ -21,6 +21,8 @@ class Target(NamedTuple):
     seeds: Callable[[], Iterable[bytes]]
     longest: int = 4096
     """Bytes; what is longer is refused before anything looks at it."""
+    packed: bool = False
+    """Whether the bytes are a structure of the codec."""
 
 
 def decoder(
@@ -30,6 +32,7 @@ def decoder(
     *declared: type[Exception],
     write: Callable[[T], bytes] | None = None,
     longest: int = 4096,
+    packed: bool = False,
 ) -> Target:
     """Reads bytes, or refuses by a declared exception; `write` undoes it to the very byte."""
 
@@ -42,7 +45,7 @@ def decoder(
             msg = f"{name}: not written as it was read"
             raise AssertionError(msg)
 
-    return Target(name, attempt, seeds, longest)
+    return Target(name, attempt, seeds, longest, packed)
 
 
 def as_text(data: bytes) -> str:

@@ -51,35 +51,35 @@ def _states() -> list[bytes]:
 TARGETS = [
     decoder(
         "content", read_content, recorded("content", "encoded"), DecodeError,
-        write=encode, longest=MOST + 1,
-    ),
+        write=encode, longest=MOST + 1, packed=True),
     decoder(
         "part", Part.parse, recorded("content", "part"), DecodeError, write=Part.pack
     ),
     decoder(
-        "whisper", read_whisper, recorded("whisper", "encoded"), DecodeError, write=encode
+        "whisper",
+        read_whisper,
+        recorded("whisper", "encoded"),
+        DecodeError,
+        write=encode,
+        packed=True,
     ),
-    decoder("note", read_note, _note, DecodeError, write=encode, longest=30_000),
+    decoder("note", read_note, _note, DecodeError, write=encode, longest=30_000, packed=True),
     decoder(
         "unattributed", lambda data: decode(data, Unattributed, 4056), _unattributed, DecodeError,
-        write=encode,
-    ),
+        write=encode, packed=True),
     decoder(
         "roster", Roster.parse, recorded("roster", "encoded", "current", "new"), DecodeError,
-        write=Roster.pack, longest=_PACKAGE,
-    ),
+        write=Roster.pack, longest=_PACKAGE, packed=True),
     decoder(
         "package", Package.parse, recorded("roster", "package"), DecodeError,
         write=Package.pack, longest=_PACKAGE,
     ),
     decoder(
         "card", read_card, recorded("lobby", "encoded", does="card"), DecodeError,
-        write=encode, longest=_PACKAGE,
-    ),
+        write=encode, longest=_PACKAGE, packed=True),
     decoder(
         "join", lambda data: decode(data, Join, 4056), recorded("lobby", "encoded", does="joined"),
-        DecodeError, write=encode,
-    ),
+        DecodeError, write=encode, packed=True),
     decoder("bundle", Bundle.parse, recorded("identity", "bundle"), DecodeError, write=Bundle.pack),
     decoder(
         "intro payload", Payload.parse, _payload, DecodeError, write=Payload.pack
@@ -98,14 +98,11 @@ TARGETS = [
     ),
     decoder(
         "saved channel", lambda data: load(data, ChannelState), _states, StateError,
-        longest=_PACKAGE,
-    ),
+        longest=_PACKAGE, packed=True),
     decoder(
         "saved line", lambda data: load(data, Line), lambda: [save(each) for each in cast.pair()],
-        StateError, longest=_PACKAGE,
-    ),
+        StateError, longest=_PACKAGE, packed=True),
     decoder(
         "saved candidate", lambda data: load(data, CandidateState),
-        lambda: [save(filled(CandidateState))], StateError, longest=_PACKAGE,
-    ),
+        lambda: [save(filled(CandidateState))], StateError, longest=_PACKAGE, packed=True),
 ]  # fmt: skip
