@@ -51,6 +51,7 @@ from backchannel.protocol.outcome import (
 )
 from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import (
+    DropId,
     Hour,
     Slot,
     ThreadId,
@@ -128,7 +129,17 @@ class Session:
         late = self._vault.outbox.let_go(self.row.id, Operation.APPEND, oldest)
         late += self._vault.drafts.lapse(self.row.id, self.hour)
         self.summary["unsent"] += late  # nobody could open them any more
-        return self.carry(self.channel.tick(self.now, self._entropy))
+        events = self.carry(self.channel.tick(self.now, self._entropy))
+        self._forget_drops()
+        return events
+
+    def _forget_drops(self) -> None:
+        """Where reading went on in a drop that is not read any more is nobody's business."""
+        read = [[poll.relay, poll.drop.id.hex()] for poll in self.channel.polls()]
+        for relay, drop in self.summary.get("drops", ()):
+            if [relay, drop] not in read:
+                self._vault.cursors.remove(relay, DropId(bytes.fromhex(drop)))
+        self.summary["drops"] = read
 
     def turns(self) -> bool:
         """Whether this member should begin a new epoch, and can pay for it; noted if it cannot."""

@@ -1,26 +1,45 @@
-"""`channel leave`: go of one's own accord."""
+"""`channel leave`: go of one's own accord, and, if one wants, keep nothing."""
+
+from typing import TYPE_CHECKING
 
 import click
 
+from backchannel.client import reach, standing
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option, pick_channel
-from backchannel.client.errors import Declined
+from backchannel.client.errors import Declined, NotFound
 from backchannel.client.options import verb
+
+if TYPE_CHECKING:
+    from backchannel.client.leaving import Left
+    from backchannel.client.vault.channels import ChannelRow
+    from backchannel.client.vault.lost import LostRow
+    from backchannel.client.vault.vault import Vault
 
 
 @verb("leave")
+@click.option("--purge", is_flag=True, help="Erase what is here of it, too, at once.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @channel_option
-def leave(app: App, *, yes: bool, channel: str | None) -> None:
+def leave(app: App, *, purge: bool, yes: bool, channel: str | None) -> None:
     """Leave a channel for good. Everybody sees that you went.
 
     A facilitator's program then renews the keys without you. What you have received stays readable
-    on this machine until it expires.
+    on this machine until it expires; with --purge it is erased before anything is sent, whether a
+    relay can be reached or not. That works for a channel that you left before, too.
 
     \b
-    Example:
+    Examples:
       backchannel channel leave --channel North
+      backchannel channel leave --channel North --purge
     """
+    if purge:
+        _purge(app, channel, yes=yes)
+    else:
+        _leave(app, channel, yes=yes)
+
+
+def _leave(app: App, channel: str | None, *, yes: bool) -> None:
     from backchannel.client.deed import perform
     from backchannel.protocol.command import Leave
 
@@ -33,6 +52,75 @@ def leave(app: App, *, yes: bool, channel: str | None) -> None:
     app.ui.show(
         {"channel": done.name, "state": done.sent},
         *([] if done.problem else [f"You have left {done.name}; everybody sees it."]),
-        "What you have received stays readable here until it expires.",
+        "What you have received stays readable here until it expires. To erase it now: "
+        "backchannel channel leave --purge",
     )
     done.owe("It goes with the next sync.")
+
+
+def _purge(app: App, channel: str | None, *, yes: bool) -> None:
+    from backchannel.client.leaving import leave as go
+    from backchannel.client.sync import Sync
+
+    with app.vault() as vault, Sync(app, vault) as sync:
+        lost = _lost(vault, channel)
+        if lost is not None:
+            _give_up(app, vault, lost, yes=yes)
+            return
+        row = pick_channel(vault, channel)
+        _ask(app, _question(row), yes=yes)
+        _gone(app, row.name, go(app, vault, sync, row))
+
+
+def _question(row: "ChannelRow") -> str:
+    erase = f"erase all that is here of {row.name}"
+    if row.summary["ended"]:
+        return f"{erase.capitalize()}?"
+    alone = " If nobody else facilitates it, nobody can let anybody in or out any more."
+    return f"Leave for good, and {erase}?{alone if row.summary['role'] == 'facilitator' else ''}"
+
+
+def _ask(app: App, question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    app.ui.note(reach.BEFORE)
+    if not app.ui.confirm(question):
+        msg = "Nothing was erased, and nothing was sent."
+        raise Declined(msg)
+
+
+def _gone(app: App, name: str, left: "Left") -> None:
+    told = left.problem is None
+    document = {"channel": name, "state": "erased", "others_told": told}
+    app.ui.show(
+        document | reach.document("channel", left.lifetime),
+        f"Nothing of {name} is left here.",
+        *reach.beyond("channel", left.lifetime),
+    )
+    if left.problem is not None:
+        app.ui.note(f"The others were not told that you went: {left.problem.message}")
+        app.ui.note("Tell a facilitator by another way, so that the keys are renewed without you.")
+
+
+def _lost(vault: "Vault", channel: str | None) -> "LostRow | None":
+    """A channel that a backup named, and that one is not in."""
+    try:
+        pick_channel(vault, channel)
+    except NotFound:
+        rows = vault.lost.list()
+        found = [row for row in rows if channel in (None, row.about["name"])]
+        if len(found) == 1:
+            return found[0]
+        raise
+    return None
+
+
+def _give_up(app: App, vault: "Vault", row: "LostRow", *, yes: bool) -> None:
+    name = standing.of_lost(row)["channel"]
+    _ask(app, f"Forget that you were in {name}?", yes=yes)
+    with vault.exclusive(app.now()):
+        with vault.transaction():
+            vault.lost.take(row.id)
+        vault.fold()
+    document = {"channel": name, "state": "erased", "others_told": True}
+    app.ui.show(document | reach.document("channel"), f"Nothing of {name} is left here.")

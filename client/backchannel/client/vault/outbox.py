@@ -117,6 +117,11 @@ class Outbox:
         query = "SELECT 1 FROM outbox WHERE id = ?"
         return any(self._database.one(query, number) is not None for number in numbers)
 
+    def forget(self, owner: bytes, but: Collection[int] = ()) -> None:
+        """Owe nothing of this owner's, but for these requests."""
+        rows = self._database.all("SELECT id FROM outbox WHERE owner = ?", owner)
+        self.done(*({int(row[0]) for row in rows} - set(but)))
+
     def done(self, *numbers: int) -> None:
         """The relay has them."""
         for number in numbers:

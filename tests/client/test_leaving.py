@@ -1,0 +1,110 @@
+"""Going and keeping nothing: all is gone at once, with a relay or without, and in copies, too."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from backchannel.client.leaving import leave
+from backchannel.client.profile import Profile
+from backchannel.client.sync import Sync
+from backchannel.client.vault.database import Database
+from backchannel.client.vault.vault import Vault
+from backchannel.protocol import command
+from backchannel.protocol.expiry import PlaceKind
+from tests.support.clients import NAME, Client, Party, party
+
+pytestmark = pytest.mark.slow
+SAID = "the harbour master knows"
+KEPT = {"store", "vouchers", "sqlite_sequence"}
+"""Tables that may have rows afterwards."""
+
+
+@pytest.fixture
+def talked() -> Iterator[Party]:
+    """Fox and Heron have talked, and Heron has something that waits to be sent."""
+    with party("Heron") as made:
+        made.clients["Fox"].say(SAID)
+        made.settle()
+        made.clients["Heron"].say("not sent yet")
+        yield made
+
+
+def go(client: Client) -> object:
+    with Sync(client.app, client.vault) as sync:
+        return leave(client.app, client.vault, sync, client.row).problem
+
+
+def database(vault: Vault) -> Database:
+    return vault._database
+
+
+def rows(vault: Vault) -> dict[str, int]:
+    """Rows of every table, but those that say nothing of a channel."""
+    tables = [
+        row[0] for row in database(vault).all("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    ]
+    counts = {t: database(vault).all(f"SELECT count(*) FROM {t}")[0][0] for t in tables}  # noqa: S608
+    return {table: count for table, count in counts.items() if table not in KEPT and count}
+
+
+def keys_of_channels(vault: Vault) -> set[bytes]:
+    keys = vault._expiry.keys
+    kinds = (PlaceKind.CLOCK, PlaceKind.THREAD, PlaceKind.EXPIRY)
+    return set().union(*(keys.names(kind) for kind in kinds))
+
+
+def test_nothing_of_the_channel_is_left_and_the_others_are_told(talked: Party) -> None:
+    heron = talked.clients["Heron"]
+    assert {"channels", "epochs", "messages", "cores", "cursors", "outbox"} <= set(
+        rows(heron.vault)
+    )
+    assert keys_of_channels(heron.vault)
+    assert go(heron) is None
+    assert rows(heron.vault) == {}
+    assert keys_of_channels(heron.vault) == set()
+    fox = talked.clients["Fox"]
+    fox.sync()
+    names = [each.alias for each in fox.look().state.current().entries]
+    assert fox.row.summary["leaving"] == ["Heron"] or "Heron" not in names
+
+
+def test_no_relay_is_needed(talked: Party) -> None:
+    heron = talked.clients["Heron"]
+    talked.relay.stop()
+    assert go(heron) is not None, "whoever goes is told that the others were not"
+    assert rows(heron.vault) == {}
+    assert keys_of_channels(heron.vault) == set()
+
+
+def test_who_alone_facilitates_may_keep_nothing_all_the_same(talked: Party) -> None:
+    fox = talked.clients["Fox"]
+    assert "facilitate" in str(go(fox))
+    assert rows(fox.vault) == {}
+
+
+def test_what_was_left_before_goes_too(talked: Party) -> None:
+    heron = talked.clients["Heron"]
+    heron.act(command.Leave())
+    heron.sync()
+    assert SAID in b"".join(heron.plain()).decode(), "leaving alone keeps what was received"
+    assert go(heron) is None
+    assert rows(heron.vault) == {}
+
+
+def test_attack_31_a_copy_of_the_database_opens_nothing_that_was_said(talked: Party) -> None:
+    """Taken before, and put back after, beside the keys as they are then: the rows are there, and
+    what opens them is not.
+    """
+    heron = talked.clients["Heron"]
+    folder = heron.vault._folder.path
+    heron.vault.fold()
+    before = (folder / "vault.db").read_bytes()
+    profile_key, now = heron.vault._key, heron.tools.now()
+    assert go(heron) is None
+    heron.vault.close()
+    (folder / "vault.db").write_bytes(before)
+    with Vault(Profile.at(folder.parent), profile_key, now) as again:
+        row = again.channels.get(NAME)
+        assert database(again).all("SELECT count(*) FROM messages") != [(0,)], "control"
+        assert again.messages.list(row.id, now) == []
+        assert again.drafts.list(row.id) == []
