@@ -10,7 +10,8 @@ import pytest
 from backchannel.client import refusals, session, standing
 from backchannel.client.errors import DropFull, NoVoucher, Refused, UsageMistake
 from backchannel.client.outbox import Refusal
-from backchannel.client.session import Session, change, look, mark_read, mark_seen, name_of
+from backchannel.client.seen import mark_read, mark_seen
+from backchannel.client.session import Session, change, look, name_of
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import command
 from backchannel.protocol.channel import Channel
@@ -181,10 +182,10 @@ def test_unread_until_shown_and_expired_unread_is_told_once(vault: Vault) -> Non
     hear(vault, own, *theirs, Expired(Slot(1)), Expired(Slot(0)))
     assert set(shown(vault).summary["unread"]) == {name_of(each.hash) for each in theirs}
     later = Timestamp(NOON + 2 * 3600)
-    looked = mark_read(vault, "North", [name_of(theirs[1].hash)], later)
-    assert looked == (2, 0)
+    looked = mark_read(vault, "North", {theirs[1].hash: 0}, later, ENTROPY)
+    assert looked == (2, 0, {})
     assert list(shown(vault).summary["unread"]) == [name_of(theirs[2].hash)]
-    assert mark_read(vault, "North", [], later) == (0, 0)
+    assert mark_read(vault, "North", {}, later, ENTROPY) == (0, 0, {})
 
 
 def test_the_same_message_is_one_message(vault: Vault) -> None:

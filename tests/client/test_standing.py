@@ -83,11 +83,25 @@ def test_somebody_who_waits_syncs_and_somebody_new_joins() -> None:
 
 def test_unread_and_expired_are_told_apart() -> None:
     about = row(unread={"a": NOW + 5, "b": NOW + 3, "c": NOW}, expired_unread=2).summary
-    assert summary.unread(about, NOW) == (2, 3, NOW + 3)
+    assert summary.unread(about, NOW) == (2, 3, NOW + 3, 2)
     summary.settle(about, NOW)
     assert (set(about["unread"]), about["expired_unread"]) == ({"a", "b"}, 3)
     summary.settle(about, NOW)
     assert about["expired_unread"] == 3
+
+
+@pytest.mark.parametrize(("hours", "soon"), [(7, 0), (6, 1), (1, 1), (0, 0)])
+def test_unread_things_are_warned_of_in_their_last_six_hours(hours: int, soon: int) -> None:
+    standing_now = standing.of_channel(row(unread={"a": NOW + hours, "b": NOW + 99}), NOW)
+    assert standing_now["unread_soon"] == soon
+
+
+def test_what_cannot_be_opened_has_its_reason_and_a_next_step() -> None:
+    found = standing.of_channel(row(refused=1, missed=2, missing=3, expired_unread=4), NOW)
+    assert [(each["reason"], each["count"]) for each in found["not_shown"]] == [
+        ("refused", 1), ("missed", 2), ("missing", 3), ("expired-unread", 4),
+    ]  # fmt: skip
+    assert all(each["next"] for each in found["not_shown"])
 
 
 def test_pins_are_by_address() -> None:

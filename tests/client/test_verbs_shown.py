@@ -94,8 +94,8 @@ def test_a_gap_is_shown_once_it_was_asked_for_and_in_its_place() -> None:
 
 
 QUIET: dict[str, Any] = {
-    "ended": "", "alarms": [], "rivals": 0, "notices": [], "differs": [], "refused_blocks": 0,
-    "missed_blocks": 0, "missing": 0, "unread": 0, "unread_hours_left": None, "expired_unread": 0,
+    "ended": "", "alarms": [], "rivals": 0, "notices": [], "differs": [], "not_shown": [],
+    "unread": 0, "unread_hours_left": None, "unread_soon": 0,
     "expired_unsent": 0, "proposals": [], "candidates": [], "asked_release": 0, "drafts": [],
     "agreed_until": None, "unverified": [], "floor": None, "hands": [], "leaving": [],
     "epoch": {"number": 1, "age_hours": 5, "due": "", "vouchers_needed": []}, "not_here": [],
@@ -116,8 +116,8 @@ def test_every_key_that_status_counts_has_a_line() -> None:
     proposal = {"policy": {"lifetime": 48}, "by": "Fox", "yes": ["Fox"], "missing": ["Ibis"]}
     who = {"alias": "Wren", "party": "South", "role": "observer", "vouched": [], "objected": False}
     for key, value in {
-        "rivals": 1, "differs": ["Heron"], "refused_blocks": 1, "missed_blocks": 2, "missing": 1,
-        "expired_unread": 1, "expired_unsent": 1, "asked_release": 1, "agreed_until": "noon",
+        "rivals": 1, "differs": ["Heron"], "unread_soon": 1,
+        "expired_unsent": 1, "asked_release": 1, "agreed_until": "noon",
         "notices": [{"what": "lost", "alias": "", "detail": "4", "at": 0}],
         "proposals": [proposal | {"for_me": True}], "candidates": [who | {"mine": False}],
         "drafts": [{"number": 1, "until": 3600, "refused": ""}], "unverified": ["Heron"],
@@ -126,6 +126,9 @@ def test_every_key_that_status_counts_has_a_line() -> None:
         "change_waits": True, "waiting": ["Wren"], "invited": 1,
     }.items():  # fmt: skip
         assert len(bulletin.lines(QUIET | {key: value})) == 1, key
+    for reason in ("refused", "missed", "missing", "expired-unread"):
+        (line,) = bulletin.lines(QUIET | {"not_shown": [{"reason": reason, "count": 2}]})
+        assert ". Next: " in line
     assert bulletin.lines(QUIET | {"ended": "left", "hands": ["Ibis"]}) == [
         "You are a member no more: you have left."
     ]

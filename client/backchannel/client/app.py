@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 from backchannel.client import clock, memory_only, unlocked
-from backchannel.client.errors import NoVault
+from backchannel.client.errors import Locked, NoVault
 from backchannel.client.passphrases import Passphrases
 from backchannel.client.profile import Profile
 from backchannel.client.settings import Settings
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from backchannel.client.relay import Description, Relay, Way
     from backchannel.client.vault.head import VaultKey
     from backchannel.client.vault.vault import Vault
+    from backchannel.client.vault.volatile import Volatile
     from backchannel.protocol.primitives import X25519Public
+
+_LONG = 24 * 3600  # seconds
 
 
 @final
@@ -31,6 +34,8 @@ class App:
         self.flags: dict[str, str] = {}
         """Options seen on the command line, before or after the verb."""
         self.json = False
+        self._lent = False
+        """Whether the key came from an agent."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -71,16 +76,41 @@ class App:
         """The open vault, for a `with`; `NoVault` where none was made, unless it is to be made."""
         from backchannel.client.vault.vault import Vault
 
-        if self.profile.has_vault or not create:
-            return Vault(self.profile, self.key(), self.now())
-        return Vault(self.profile, self.make_vault(), self.now())
+        made = self.profile.has_vault or not create
+        key = self.key() if made else self.make_vault()
+        return Vault(self.profile, key, self.now(), volatile=self._volatile)
+
+    @cached_property
+    def _volatile(self) -> "Volatile":
+        from backchannel.client.vault.volatile import Volatile
+
+        return Volatile(lambda: unlocked.volatile(self.profile))
 
     def key(self) -> "VaultKey":
         """The vault's key: from the agent, else by the passphrase."""
         if self.settings.memory_only:
             return memory_only.key(self.profile)
         self.refuse_without_vault()
-        return unlocked.ask(self.profile) or self.typed_key()
+        held = unlocked.ask(self.profile)
+        self._lent = held is not None
+        return held or self.typed_key()
+
+    def awake(self) -> int:
+        """For how many seconds whoever runs on may do so; `Locked` once the agent that lent the
+        key has ended.
+        """
+        if not self._lent and not self.settings.memory_only:
+            return _LONG
+        left = unlocked.seconds_left(self.profile)
+        if left is None:
+            msg = "The vault was locked meanwhile, so this ends."
+            raise Locked(msg)
+        return max(1, left)
+
+    @property
+    def outlives(self) -> bool:
+        """Whether what is off the record can be shown by a later command, too."""
+        return unlocked.seconds_left(self.profile) is not None
 
     def refuse_without_vault(self) -> None:
         """`NoVault` where none was made."""

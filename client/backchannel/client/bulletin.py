@@ -28,22 +28,23 @@ def _wrong(each: Document) -> Iterator[str]:
         yield f"Note: {chronicle.notice(notice)}"
     if each["differs"]:
         yield f"Another record than yours: {listed(each['differs'])}. See: backchannel record"
-    if each["refused_blocks"]:
-        blocks = count(each["refused_blocks"], "block")
-        yield f"{blocks} refused: not of this channel, or damaged."
-    if each["missed_blocks"]:
-        blocks = count(each["missed_blocks"], "block")
-        yield f"{blocks} not fetched before the relay let go of them."
-    if each["missing"]:
-        yield phrases.missing(each["missing"])
+    yield from _not_shown(each, "refused", "missed", "missing")
+
+
+def _not_shown(each: Document, *reasons: str) -> Iterator[str]:
+    for found in each["not_shown"]:
+        if found["reason"] in reasons:
+            text, step = phrases.not_shown(found["reason"], found["count"])
+            yield f"{text} Next: {step}"
 
 
 def _read(each: Document) -> Iterator[str]:
     if each["unread"]:
         hours = phrases.hours_left(each["unread_hours_left"])
         yield f"{each['unread']} unread; the first to expire has {hours}."
-    if each["expired_unread"]:
-        yield f"{count(each['expired_unread'], 'item')} expired unread."
+    if each["unread_soon"]:
+        yield phrases.soon(each["unread_soon"])
+    yield from _not_shown(each, "expired-unread")
     if each["expired_unsent"]:
         yield f"{count(each['expired_unsent'], 'block')} of yours expired before a relay had them."
 

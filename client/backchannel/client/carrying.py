@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from backchannel.client.choosing import AUTHORITY
 from backchannel.client.errors import Refused, UsageMistake
-from backchannel.client.shown import Opened
+from backchannel.client.shown import Opened, confined
 from backchannel.client.vault.sealed import Message
 from backchannel.protocol.alias import alike
 from backchannel.protocol.command import Say
@@ -86,10 +86,10 @@ def refuse_unless_anothers(found: Opened, me: Slot) -> None:
 
 
 def _refuse_unless_text(found: Opened) -> None:
-    kinds = {"note": "is a private note", "file": "is a file"}
-    if found.plain["kind"] in kinds:
-        msg = f"Message {found.number} {kinds[found.plain['kind']]}, and those are not carried."
-        raise Refused(f"{msg} Nothing was done.", "backchannel read")
+    why = confined(found)
+    if why:
+        msg = f"Message {found.number} {why}, and such are not carried. Nothing was done."
+        raise Refused(msg, "backchannel read")
 
 
 def words(found: Opened, said: About, *, paraphrase: bool) -> str:

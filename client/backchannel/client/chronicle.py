@@ -48,6 +48,7 @@ _ALARM: Final = {
 _NOTICE: Final = {
     "lost": "Another facilitator was first; your change was not made. Do it again if still wanted.",
     "shortened": "What is said is kept shorter: {detail}.",
+    "off-record": "A thread is off the record from now on; what is said there is kept {detail}.",
     "replaced": "{alias} greeted anew: their program had lost its keys. Compare words again.",
     "refused-draft": "An unattributed message was not sent: {detail}",
     "unsent": "{detail}",

@@ -66,6 +66,8 @@ def _said(state: ChannelState, said: Said) -> Document:
         "about": said.about.hex(),
         "quote": said.quote,
         "out_of_turn": said.out_of_turn,
+        "burn": said.burn,
+        "off": said.off,
         "leaves": [[leaf.core.hex(), leaf.key.expose().hex()] for leaf in said.leaves],
     }
     if said.to is not None:
@@ -81,6 +83,7 @@ def _offered(state: ChannelState, file: Offered) -> Document:
         "size": file.size,
         "key": file.key.expose().hex(),
         "index": [core.hex() for core in file.names],
+        "burn": file.burn,
     }
 
 
@@ -88,6 +91,7 @@ def _message(state: ChannelState, event: Said | Offered, plain: Document) -> Mes
     return Message(
         *(state.id, event.hash, event.id, event.author, event.thread, event.hour, event.order),
         *(event.expires, _pack(plain)),
+        off=isinstance(event, Said) and event.off,
     )
 
 

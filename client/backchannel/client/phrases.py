@@ -26,6 +26,11 @@ def lifetime(hours: int) -> str:
     return f"{hours} hour{'s' if hours != 1 else ''}"
 
 
+def life(hours: int, burn: int) -> str:
+    """`7 days`, `7 days, and 2 hours once read`."""
+    return f"{lifetime(hours)}, and {lifetime(burn)} once read" if burn else lifetime(hours)
+
+
 def left(expires: Hour, now: Hour) -> str:
     """`6 days 23 h left`, `under 1 h left`."""
     return hours_left(expires - now)
@@ -93,6 +98,46 @@ def over(reason: str) -> str:
 def missing(posts: int) -> str:
     """What others have and this machine has not."""
     return f"{count(posts, 'post')} that others saw {'has' if posts == 1 else 'have'} not arrived."
+
+
+def not_shown(reason: str, number: int) -> tuple[str, str]:
+    """What cannot be opened and why, in words, and what to do about it."""
+    text, step = _NOT_SHOWN[reason]
+    nouns = {"block": count(number, "block"), "item": count(number, "item")}
+    nouns["was"] = "was" if number == 1 else "were"
+    nouns["post"] = missing(number)
+    return text.format(**nouns), step
+
+
+_NOT_SHOWN: Final = {
+    "expired-unread": (
+        "{item} expired unread: nobody can open them any more.",
+        "ask for it to be said again; in time for the next: backchannel read --follow",
+    ),
+    "missed": (
+        "{block} expired at the relay before this machine fetched them.",
+        "ask the others what was said; for the next, sync more often",
+    ),
+    "refused": (
+        "{block} refused: not of this channel, or damaged.",
+        "nothing; if there are more each day, tell the facilitator",
+    ),
+    "missing": ("{post}", "backchannel sync; others send it again when they are there"),
+    "off-record": (
+        (
+            "{item} off the record {was} not shown: the vault was not unlocked when they came, or "
+            "was locked since."
+        ),
+        "ask for it to be said again, after: backchannel unlock",
+    ),
+}
+"""By the reason's code, which programs are told."""
+
+
+def soon(number: int) -> str:
+    """A warning of what is about to expire unread."""
+    verb = "expires" if number == 1 else "expire"
+    return f"{count(number, 'unread item')} {verb} within {SOON} hours."
 
 
 def count(number: int, noun: str) -> str:

@@ -7,7 +7,8 @@ from typing import NamedTuple, final
 from backchannel.client import phrases, shown
 from backchannel.client.app import App
 from backchannel.client.choosing import pick_thread
-from backchannel.client.session import look, mark_read, name_of
+from backchannel.client.seen import Looked, mark_read
+from backchannel.client.session import look, name_of
 from backchannel.client.shown import Opened
 from backchannel.client.ui import width
 from backchannel.client.vault.vault import Vault
@@ -44,7 +45,8 @@ class Reader:
         row = self._vault.channels.get(self._name)
         state = look(self._vault, self._name, now, self._app.entropy).state
         thread = pick_thread(state, self._thread).id if self._thread else None
-        every = shown.opened(self._vault.messages.list(row.id, now))
+        rows = self._vault.messages.list(row.id, now)
+        every = shown.opened(rows)
         new = [
             each
             for each in every
@@ -52,20 +54,24 @@ class Reader:
         ]
         unread = row.summary["unread"]
         found = [e for e in new if not only_unread or name_of(e.message.content) in unread]
-        names = [name_of(each.message.content) for each in found]
-        looked = mark_read(self._vault, self._name, names, now)
-        self._tell(looked.expired, looked.missed)
+        closed = [e.content for e in shown.closed(rows) if name_of(e.content) in unread]
+        timers = {each.message.content: shown.timer(each, state) for each in found}
+        none = dict.fromkeys(closed, 0)
+        looked = mark_read(self._vault, self._name, timers | none, now, self._app.entropy)
+        self._tell(looked, len(closed))
         gaps = _gaps(state) if not (only_unread or thread or self._shown) else []
-        self._print_all(found, gaps, every, state)
+        self._print_all([_ending(each, looked.ends) for each in found], gaps, every, state)
         self._shown |= {each.message.content for each in new}
         return len(found)
 
-    def _tell(self, expired: int, missed: int) -> None:
-        if expired:
-            self._app.ui.note(f"{phrases.count(expired, 'item')} expired unread.")
-        if missed:
-            blocks = phrases.count(missed, "block")
-            self._app.ui.note(f"{blocks} expired at the relay before this machine fetched them.")
+    def _tell(self, looked: Looked, closed: int) -> None:
+        """What cannot be shown, why, and what to do."""
+        counts = {"expired-unread": looked.expired, "missed": looked.missed, "off-record": closed}
+        for reason, count in counts.items():
+            if count:
+                text, step = phrases.not_shown(reason, count)
+                more = {"reason": reason, "count": count, "next": step}
+                self._app.ui.note(text, channel=self._name, **more)
 
     def _print_all(
         self, found: list[Opened], gaps: list[_Gap], every: list[Opened], state: ChannelState
@@ -113,6 +119,13 @@ class Reader:
         ui.quote(shown.body(found), _INDENT)
         if found.plain["kind"] == "file":
             ui.say(f"{_INDENT}next: backchannel file save {found.number}")
+
+
+def _ending(found: Opened, ends: dict[ContentHash, Hour]) -> Opened:
+    """With the hour that its read timer has given it."""
+    message = found.message
+    end = ends.get(message.content, message.expires)
+    return found._replace(message=message._replace(expires=end))
 
 
 def _spread(head: str, left: str) -> list[str]:

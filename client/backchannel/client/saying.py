@@ -22,6 +22,7 @@ from backchannel.protocol.outcome import Said
 from backchannel.protocol.types import MAIN_THREAD
 
 if TYPE_CHECKING:
+    from backchannel.client.shown import Opened
     from backchannel.client.vault.channels import ChannelRow
     from backchannel.client.vault.vault import Vault
     from backchannel.protocol.state import ChannelState
@@ -78,10 +79,19 @@ def say_to_channel(app: App, channel: str | None, text: str, how: How) -> None:
         "to": how.alias,
         "state": "queued" if problem else "at-relay",
         "expires_at": phrases.stamp(said.expires),
+        "off_record": said.off,
+        "burns_hours": said.burn or None,
     }
     alone = f" for {how.alias} alone" if how.alias else ""
-    done = f"At the relay{alone}; expires {phrases.hour_of_day(said.expires)}."
+    alone += ", off the record" if said.off else ""
+    burns = f", and {phrases.lifetime(said.burn)} after reading" if said.burn else ""
+    done = f"At the relay{alone}; expires {phrases.hour_of_day(said.expires)}{burns}."
     app.ui.show(document, *([] if problem else [done]))
+    if said.off and not app.outlives:
+        app.ui.note(
+            "The vault is not unlocked: no later command shows this again, or what is answered.",
+            next="backchannel unlock",
+        )
     if problem is not None:
         raise queued(problem, _SAFE)
 
@@ -92,6 +102,8 @@ def _command(
     answered = pick_message(vault, row, how.number, app.now()) if how.number else None
     about, authority = answered.message.id if answered else b"", AUTHORITY.index(how.authority)
     if how.alias is not None:
+        if answered is not None:
+            _refuse_elsewhere(answered, None, how)
         return Whisper(how.alias, text, authority, about), Chosen(MAIN_THREAD, "")
     if how.thread is None and answered is not None:  # an answer stands beside its question
         if answered.plain["kind"] == "note":
@@ -101,8 +113,18 @@ def _command(
         chosen = Chosen(thread, topic_of(state, thread))
     else:
         chosen = pick_thread(state, how.thread)
+    if answered is not None:
+        _refuse_elsewhere(answered, chosen, how)
     release = RELEASE.index(how.release)
     return Say(chosen.id, text, authority, release, about, how.quote), chosen
+
+
+def _refuse_elsewhere(answered: "Opened", chosen: Chosen | None, how: How) -> None:
+    """What is off the record is answered where it was said, and not quoted even there."""
+    same = chosen is not None and chosen.id == answered.message.thread
+    if answered.message.off and (how.quote or not same):
+        msg = f"Message {answered.number} is off the record: it is answered in its own thread, and "
+        raise Refused(f"{msg}not quoted. Nothing was sent.", "leave out --quote, --thread and --to")
 
 
 def say_unattributed(app: App, channel: str | None, text: str, how: How) -> None:

@@ -8,13 +8,13 @@ anything leaves this machine. Knows no network and no screen.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, final
+from typing import final
 
 from backchannel.client import outbox, summary
 from backchannel.client.description import described
 from backchannel.client.documents import Readable, alias_at, of_event
 from backchannel.client.errors import NotFound, Refused, UsageMistake
-from backchannel.client.phrases import lifetime, sentence, way_out
+from backchannel.client.phrases import life, sentence, way_out
 from backchannel.client.vault.channels import ChannelRow, Summary
 from backchannel.client.vault.drafts import Draft
 from backchannel.client.vault.vault import Vault
@@ -61,7 +61,7 @@ from backchannel.protocol.types import (
 )
 
 _SAID = (Said, Offered)
-_HOURS_AHEAD = 3  # in one of so many that begin next goes what nobody said
+HOURS_AHEAD = 3  # in one of so many that begin next goes what nobody said
 
 
 def steady(vault: Vault, now: Timestamp) -> Timestamp:
@@ -209,6 +209,9 @@ class Session:
         number = self.summary["numbered"] + 1
         message = of_event(self.state, event, self.hour, number)
         own = message.author == self.state.me
+        if own and isinstance(event, _SAID) and event.burn:  # nobody shows it to its author first
+            burnt = Hour(message.hour + event.burn)
+            message = message._replace(expires=min(message.expires, burnt))
         if own and isinstance(event, Said):  # it is said again in place of what nobody could have
             self._vault.messages.remove(self.row.id, message.author, message.id)
         try:
@@ -242,13 +245,26 @@ class Session:
         sooner = {name_of(content): end for content, end in ends.items()}
         unread = self.summary["unread"]
         self.summary["unread"] = {name: sooner.get(name, end) for name, end in unread.items()}
+        if thread is not None and event.burn:
+            self._burn(thread, event.burn)
         if thread is None:
             kept = Hour(self.state.oldest(self.hour) - KEPT_BEHIND)
             for clock in self.channel.clocks.values():
                 clock.forget_before(kept)
         known = self.state.threads.get(thread) if thread else None
-        about = f"{known.topic}: " if known else ""
-        summary.notice(self.summary, "shortened", self.hour, detail=f"{about}{lifetime(hours)}")
+        about = f"{known.topic}: " if known and not event.off else ""
+        detail = f"{about}{life(hours, event.burn)}"
+        summary.notice(
+            self.summary, "off-record" if event.off else "shortened", self.hour, detail=detail
+        )
+
+    def _burn(self, thread: ThreadId, hours: int) -> None:
+        """A read timer that is new to a thread holds from now on for what was shown before."""
+        ident, end = self.row.id, Hour(self.hour + hours)
+        rows = self._vault.messages.list(ident, self.now, thread)
+        shown = [row.content for row in rows if name_of(row.content) not in self.summary["unread"]]
+        ends = dict.fromkeys(shown, end)
+        self._vault.messages.hasten(ident, ends, self.now, self._entropy)
 
     def _note(self, event: Event) -> None:
         about, hour, state = self.summary, self.hour, self.state
@@ -309,38 +325,6 @@ def begin(
     return Session(vault, vault.channels.get(name), steady(vault, now), entropy)
 
 
-class Looked(NamedTuple):
-    """What was not seen in time, until somebody looked."""
-
-    expired: int
-    """Messages."""
-    missed: int
-    """Blocks that the relay let go of before they were fetched."""
-
-
-def mark_read(vault: Vault, name: str, shown: list[str], now: Timestamp) -> Looked:
-    """Note that messages were shown, and tell once of what expired before."""
-    with vault.exclusive(now), vault.transaction():
-        row = vault.channels.get(name)
-        about, hour = row.summary, vault.hour(now)
-        summary.settle(about, hour)
-        looked = Looked(about["expired_unread"], about["missed"])
-        unread = {name: end for name, end in about["unread"].items() if name not in shown}
-        if any(looked) or unread != about["unread"]:
-            told = {"unread": unread, "expired_unread": 0, "missed": 0}
-            vault.channels.put_state(row.id, row.state, about | told)
-    return looked
-
-
-def mark_seen(vault: Vault, name: str, now: Timestamp) -> None:
-    """Note that alarms and notices were shown."""
-    with vault.exclusive(now), vault.transaction():
-        row = vault.channels.get(name)
-        if row.summary["alarms"] or row.summary["notices"]:
-            seen = row.summary | {"alarms": [], "notices": []}
-            vault.channels.put_state(row.id, row.state, seen)
-
-
 def wait_unattributed(
     vault: Vault, name: str, thread: ThreadId, text: str, now: Timestamp, entropy: Entropy
 ) -> Draft:
@@ -362,8 +346,8 @@ def wait_unattributed(
 def _moment(now: Timestamp, entropy: Entropy) -> Timestamp:
     """A second of one of the hours that begin next."""
     drawn = int.from_bytes(entropy.draw(8))
-    hour = Hour(hour_of(now) + 1 + drawn % _HOURS_AHEAD)
-    return Timestamp(start_of(hour) + drawn // _HOURS_AHEAD % 3600)
+    hour = Hour(hour_of(now) + 1 + drawn % HOURS_AHEAD)
+    return Timestamp(start_of(hour) + drawn // HOURS_AHEAD % 3600)
 
 
 def drafts(vault: Vault, name: str, _now: Timestamp) -> list[Draft]:

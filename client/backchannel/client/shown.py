@@ -10,6 +10,8 @@ from backchannel.client import people, phrases
 from backchannel.client.choosing import topic_of
 from backchannel.client.filter import one_line
 from backchannel.client.vault.sealed import Message
+from backchannel.client.vault.volatile import CLOSED
+from backchannel.protocol.content import sooner
 from backchannel.protocol.outcome import NOBODY
 from backchannel.protocol.state import ChannelState
 
@@ -35,6 +37,25 @@ def opened(messages: list[Message]) -> list[Opened]:
     """What was said, in order."""
     found = [Opened(each, json.loads(each.plain)) for each in messages]
     return [each for each in found if each.plain["kind"] in SAID]
+
+
+def closed(messages: list[Message]) -> list[Message]:
+    """What was off the record, and cannot be opened any more."""
+    return [each for each in messages if each.plain == CLOSED]
+
+
+def confined(found: Opened) -> str:
+    """Why the words of a message are not to stand elsewhere, neither quoted nor carried, released
+    or exported; empty where they may.
+    """
+    if found.message.off:
+        return "is off the record"
+    return {"note": "is a private note", "file": "is a file"}.get(found.plain["kind"], "")
+
+
+def timer(found: Opened, state: ChannelState) -> int:
+    """Hours that a message lives once it was shown; 0: no fewer than unread."""
+    return sooner(found.plain.get("burn", 0), state.thread_burn(found.message.thread))
 
 
 def document(
@@ -63,6 +84,8 @@ def document(
         "answers": plain.get("about") or None,
         "answers_number": answered.number if answered else None,
         "quote": plain.get("quote", ""),
+        "off_record": message.off,
+        "burns_hours": plain.get("burn") or None,
         "sent_at": phrases.stamp(message.hour),
         "expires_at": phrases.stamp(message.expires),
     }
@@ -137,6 +160,9 @@ def _labels(message: Message, plain: Plain) -> list[str]:
     labels += ["unattributed"] if message.author == NOBODY else []
     labels += ["carried from elsewhere"] if plain.get("carried") else []
     labels += ["out of turn"] if plain.get("out_of_turn") else []
+    labels += ["off the record"] if message.off else []
+    burn = plain.get("burn")
+    labels += [f"burns {phrases.lifetime(burn)} after reading"] if burn else []
     release = plain.get("release", "no")
     labels += {"exact": ["may be carried"], "paraphrase": ["may be carried in other words"]}.get(
         release, []

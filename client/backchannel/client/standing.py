@@ -21,12 +21,21 @@ def of_channel(row: ChannelRow, now: Hour) -> Document:
         "members": about["members"],
         "unread": news.waiting,
         "unread_hours_left": _hours_left(news, now),
+        "unread_soon": news.soon,
         "expired_unread": news.expired,
         "waiting": about["waiting"],
         "invited": about["invites"],
         "refused_blocks": about["refused"],
         "missed_blocks": about["missed"],
         "expired_unsent": about["unsent"],
+        "not_shown": _not_shown(
+            {
+                "refused": about["refused"],
+                "missed": about["missed"],
+                "missing": about["missing"],
+                "expired-unread": news.expired,
+            }
+        ),
         "expires_hours": about["lifetime"],
         "epoch": {
             "number": about["epoch"],
@@ -38,6 +47,15 @@ def of_channel(row: ChannelRow, now: Hour) -> Document:
         "asked_release": sum(end > now for end in about["asked"].values()),
         **{key: about[key] for key in _AS_IT_IS},
     }
+
+
+def _not_shown(counts: dict[str, int]) -> list[Document]:
+    """What cannot be opened: how much, why, and what to do."""
+    return [
+        {"reason": reason, "count": count, "next": phrases.not_shown(reason, count)[1]}
+        for reason, count in counts.items()
+        if count
+    ]
 
 
 _AS_IT_IS = (

@@ -6,6 +6,7 @@ to nothing.
 
 from typing import Any, NamedTuple
 
+from backchannel.client.phrases import SOON
 from backchannel.client.vault.channels import Summary
 from backchannel.protocol.types import Hour
 
@@ -18,6 +19,8 @@ class Unread(NamedTuple):
     waiting: int
     expired: int
     next_to_expire: Hour | None
+    soon: int
+    """How many expire within `SOON` hours."""
 
 
 def fresh(since: Hour, *, founded: bool) -> Summary:
@@ -43,7 +46,8 @@ def unread(summary: Summary, now: Hour) -> Unread:
     """Which of them still open at `now`."""
     alive = [Hour(expires) for expires in summary["unread"].values() if expires > now]
     expired = summary["expired_unread"] + len(summary["unread"]) - len(alive)
-    return Unread(len(alive), expired, min(alive, default=None))
+    soon = sum(expires - now <= SOON for expires in alive)
+    return Unread(len(alive), expired, min(alive, default=None), soon)
 
 
 def settle(summary: Summary, now: Hour) -> None:

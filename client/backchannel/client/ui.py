@@ -96,11 +96,14 @@ class Ui:
         """Whether somebody sits at the terminal and can answer."""
         return sys.stdin.isatty() and not self.json
 
-    def note(self, text: str) -> None:
-        """Something worth knowing beside the answer: on standard error."""
+    def note(self, text: str, **more: Any) -> None:
+        """Something worth knowing beside the answer: on standard error; `more` for programs, and
+        of it `next` for people too.
+        """
         if self.json:
-            print(_document({"note": text}), file=self._err, flush=True)
+            print(_document({"note": text, **more}), file=self._err, flush=True)
             return
+        text = f"{text}\nnext: {more['next']}" if more.get("next") else text
         print(_flowed(_printable(text, self._err), self._err), file=self._err, flush=True)
 
     def fail(self, problem: Problem) -> None:

@@ -72,7 +72,7 @@ def alarms(app: App, *, seen: bool, offline: bool, channel: str | None) -> None:
       backchannel alarms --seen
     """
     from backchannel.client import chronicle, standing
-    from backchannel.client.session import mark_seen
+    from backchannel.client.seen import mark_seen
     from backchannel.client.sync import Sync
 
     with app.vault() as vault, Sync(app, vault) as sync:

@@ -104,7 +104,8 @@ def set_(app: App, *, channel: str | None, **wanted: Any) -> None:
     """Change the rules; what you do not name stays.
 
     A shorter life holds at once, for what was said before too. A longer one is proposed, and holds
-    when everybody has agreed. Everybody sees who changed what.
+    when everybody has agreed, for what is said from then on: what was said before keeps its end,
+    and threads that there are keep their time. Everybody sees who changed what.
 
     \b
     Examples:
@@ -131,6 +132,8 @@ def set_(app: App, *, channel: str | None, **wanted: Any) -> None:
         changed.done.owe("The proposal goes with the next sync.")
         return
     brings = difference(changed.before.policy, new)
+    if new.lifetime < changed.before.policy.lifetime:
+        brings.append("That holds at once, for what was said before too.")
     conclude(app, changed, document(new), *brings, "Everybody sees the change.")
 
 
@@ -151,6 +154,7 @@ def _tell_proposed(app: App, name: str, state: "ChannelState", policy: "Policy")
     app.ui.show(
         {"channel": name, "state": "proposed", **about},
         f"Proposed: what is said is kept for {kept}. It waits for everybody.",
+        "What was said before keeps its end, and threads that there are keep their time.",
         f"Waits for: {', '.join(about['waits_for'])}.",
         "They type: backchannel policy agree",
         "next: backchannel policy     shows who has agreed",

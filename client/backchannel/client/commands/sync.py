@@ -9,6 +9,7 @@ from backchannel.client.app import App
 from backchannel.client.choosing import channel_option, pick_channel
 from backchannel.client.errors import ClientError, caught
 from backchannel.client.options import verb
+from backchannel.client.summary import unread
 from backchannel.client.verdict import stale
 
 if TYPE_CHECKING:
@@ -23,10 +24,15 @@ def sync(app: App, channel: str | None) -> None:
     from backchannel.client.sync import Sync
 
     with app.vault() as vault, Sync(app, vault) as rounds:
-        done, problem = _all(vault, rounds, channel)
+        done, problem = _all(app, vault, rounds, channel)
         owed = vault.outbox.count()
         joins = [standing.of_join(row) for row in vault.joins.list()]
     lines = [f"{each['channel']}: {phrases.count(each['new'], 'new message')}." for each in done]
+    lines += [
+        f"{each['channel']}: {phrases.soon(each['unread_soon'])}"
+        for each in done
+        if each["unread_soon"]
+    ]
     lines += [f"{phrases.count(owed, 'request')} to a relay still to be sent."] if owed else []
     lines += [_waiting(each) for each in joins]
     app.ui.show({"channels": done, "outbox": owed}, *(lines or ["There is no channel here yet."]))
@@ -35,7 +41,7 @@ def sync(app: App, channel: str | None) -> None:
 
 
 def _all(
-    vault: "Vault", rounds: "Sync", channel: str | None
+    app: App, vault: "Vault", rounds: "Sync", channel: str | None
 ) -> tuple[list[dict[str, Any]], ClientError | None]:
     """A round with each channel that is meant; the first problem, after all had their turn."""
     done: list[dict[str, Any]] = []
@@ -46,7 +52,8 @@ def _all(
     for name in names:
         try:
             found = rounds.channel(name)
-            done.append({"channel": name, **found._asdict()})
+            soon = unread(vault.channels.get(name).summary, vault.hour(app.now())).soon
+            done.append({"channel": name, **found._asdict(), "unread_soon": soon})
         except ClientError as error:
             problem = problem or error
     return done, problem
@@ -89,7 +96,7 @@ def _refresh(app: App, vault: "Vault") -> ClientError | None:
     from backchannel.client.sync import Sync
 
     with Sync(app, vault) as rounds:
-        return _all(vault, rounds, None)[1]
+        return _all(app, vault, rounds, None)[1]
 
 
 def _waiting(each: standing.Document) -> str:

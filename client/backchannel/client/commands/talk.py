@@ -119,7 +119,7 @@ def _follow(app: App, sync: "Sync", reader: "Reader", name: str) -> NoReturn:
     failures = 0
     while True:
         try:
-            sync.channel(name, _PATIENCE)
+            sync.channel(name, min(_PATIENCE, app.awake()))
             failures = 0
         except (RelayError, RateLimited) as error:
             if not failures:

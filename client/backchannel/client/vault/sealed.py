@@ -4,11 +4,12 @@ Each item is sealed under a key that the expiry-key file holds; when that key is
 opens the row any more, whether it was deleted or not.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from backchannel.client.vault.database import Database, Row
 from backchannel.client.vault.expiry_file import ExpiryFile
+from backchannel.client.vault.volatile import Volatile
 from backchannel.protocol.errors import StaleError
 from backchannel.protocol.secret import StoreKey
 from backchannel.protocol.types import (
@@ -45,6 +46,8 @@ class Message(NamedTuple):
     order: int
     expires: Hour
     plain: bytes
+    off: bool = False
+    """Off the record: `plain` is `volatile.CLOSED` where its key is gone."""
 
 
 @final
@@ -174,16 +177,19 @@ class Items:
 class Messages:
     """Table `messages`."""
 
-    def __init__(self, database: Database, items: Items) -> None:
+    def __init__(self, database: Database, items: Items, volatile: Volatile | None = None) -> None:
         self._database = database
         self._items = items
+        self._volatile = volatile or Volatile()
 
     def add(self, message: Message, now: Timestamp, entropy: "Entropy") -> bool:
         """Keep a message until its hour; false when that author's message is there already."""
-        channel, content, ident, author, thread, hour, order, expires, plain = message
+        channel, content, ident, author, thread, hour, order, expires, plain, off = message
+        about = channel + content
+        if off:
+            plain = self._volatile.seal(plain, about, entropy)
         try:
             name = self._name(channel, thread, entropy)
-            about = channel + content
             stored, item = self._items.seal(plain, about, expires, now, entropy, name)
         except StaleError:
             if self._known(channel, author, ident, content):
@@ -244,18 +250,53 @@ class Messages:
         )
         ends = {ContentHash(row[0]): Hour(row[1] + lifetime) for row in rows}
         for content, _, name, *row in rows:
-            about, end = channel + content, ends[content]
-            again = self._items.again(tuple(row), about, end, now, entropy, name)
-            if again is None:
-                gone = "DELETE FROM messages WHERE channel = ? AND content = ?"
-                self._database.change(gone, channel, content)
-                continue
-            self._database.change(
-                "UPDATE messages SET stored = ?, item = ?, expires = ?"
-                " WHERE channel = ? AND content = ?",
-                *(*again, end, channel, content),
-            )
+            end = ends[content]
+            self._end(channel, content, name, tuple(row), end, now, entropy)
         return ends
+
+    def hasten(
+        self,
+        channel: ChannelId,
+        ends: Mapping[ContentHash, Hour],
+        now: Timestamp,
+        entropy: "Entropy",
+    ) -> dict[ContentHash, Hour]:
+        """Let these messages end at these hours, where that is sooner: which do, and when."""
+        sooner = {}
+        for content, end in ends.items():
+            row = self._database.one(
+                "SELECT name, stored, expires, item FROM named_messages"
+                " WHERE channel = ? AND content = ? AND expires > ?",
+                *(channel, content, end),
+            )
+            if row is not None:
+                self._end(channel, content, row[0], row[1:], end, now, entropy)
+                sooner[content] = end
+        return sooner
+
+    def _end(
+        self,
+        channel: ChannelId,
+        content: ContentHash,
+        name: bytes,
+        row: Row,
+        end: Hour,
+        now: Timestamp,
+        entropy: "Entropy",
+    ) -> None:
+        """Under a key that dies at `end`; the one before goes with the next `forget_keys`, unless
+        others lean on it.
+        """
+        again = self._items.again(row, channel + content, end, now, entropy, name)
+        if again is None:
+            gone = "DELETE FROM messages WHERE channel = ? AND content = ?"
+            self._database.change(gone, channel, content)
+            return
+        self._database.change(
+            "UPDATE messages SET stored = ?, item = ?, expires = ?"
+            " WHERE channel = ? AND content = ?",
+            *(*again, end, channel, content),
+        )
 
     def purge(self, channel: ChannelId, thread: ThreadId) -> int:
         """Let go of a thread, or of what of the channel is in none; how many messages there were.
@@ -300,10 +341,13 @@ class Messages:
 
     def _message(self, channel: ChannelId, row: Row, now: Timestamp) -> Message | None:
         content, ident, author, thread, hour, order, stored, expires, item, name = row
-        plain = self._items.open((stored, expires, item), channel + content, now, name)
-        if plain is None:
+        about = channel + content
+        kept = self._items.open((stored, expires, item), about, now, name)
+        if kept is None:
             return None
-        return Message(channel, content, ident, author, thread, hour, order, expires, plain)
+        plain = self._volatile.open(kept, about)
+        where = channel, content, ident, author, thread, hour, order
+        return Message(*where, expires, plain, off=plain is not kept)
 
 
 @final
