@@ -378,6 +378,19 @@ def test_a_clock_of_an_absurd_hour_is_refused() -> None:
     assert len(keys.set_clock(NAME, first, value, 24)) == 1
 
 
+def test_attack_57_a_clock_that_would_take_minutes_to_move_is_not_read() -> None:
+    """Whoever writes such a place could else hold up every start."""
+    disk, _ = fresh()
+    for hour, read in ((START - MOST_LEAP, True), (START - MOST_LEAP - 1, False)):
+        place = Place(PlaceKind.CLOCK, NAME.ljust(24, b"\0"), Hour(hour), 24, bytes(32))
+        disk[-PLACE:] = place.pack()
+        if read:
+            assert ExpiryKeys(bytes(disk)).clock(NAME)[0] == hour
+        else:
+            with pytest.raises(StateError, match="nobody can move on"):
+                ExpiryKeys(bytes(disk))
+
+
 def test_a_thread_lives_as_long_as_its_last_post() -> None:
     disk, keys = fresh()
     key, writes = keys.add_thread(NAME, Hour(START + 5), ScriptedEntropy())

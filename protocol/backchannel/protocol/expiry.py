@@ -167,6 +167,9 @@ class ExpiryKeys:
         place = self._places[number]
         if place.kind in {PlaceKind.EMPTY, PlaceKind.HEADER}:
             return
+        if place.kind is PlaceKind.CLOCK and self.highest - place.hour > MOST_LEAP:
+            msg = "an expiry-key file holds a clock that nobody can move on"
+            raise StateError(msg)
         other = self._index.setdefault((place.kind, place.name), number)
         if other == number:
             return
