@@ -91,7 +91,7 @@ def test_a_hint_at_or_past_the_ends_finds_both_ends(hint: int) -> None:
 @pytest.mark.parametrize("hour", [FIRST, LAST])
 def test_the_window_ends_where_it_says(hour: int) -> None:
     inside = (Hour(FIRST + 1), Hour(LAST - 1))
-    with pytest.raises(AuthenticationError, match="no hour of the window"):
+    with pytest.raises(AuthenticationError, match=r"^a block opens at no hour of the window$"):
         unwrap(block_at(hour), SECRET, clock(), Hour(hour), inside)
 
 
@@ -134,13 +134,13 @@ def test_every_bit_flip_is_refused(start: int, seed: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 23, 24, 40, limits.CORE, limits.BLOCK - 1, limits.BLOCK + 1])
 def test_another_size_is_refused(size: int) -> None:
-    with pytest.raises(DecodeError, match="4,096"):
+    with pytest.raises(DecodeError, match=r"^a block has 4,096 bytes$"):
         unwrap(block_at(LAST)[:size].ljust(size, b"\0"), SECRET, clock(), LAST, WINDOW)
 
 
 @given(st.integers(FIRST + 1, LAST), st.sampled_from([-1, 1, -40, 2**31]))
 def test_a_core_of_another_hour_than_its_key_is_refused(hour: int, off: int) -> None:
-    with pytest.raises(DecodeError, match="another hour"):
+    with pytest.raises(DecodeError, match=r"^a core names another hour than its key's$"):
         unwrap(block_at(hour, core_at(hour + off)), SECRET, clock(), Hour(hour), WINDOW)
 
 

@@ -251,14 +251,23 @@ def test_both_begin_with_the_intros_exports() -> None:
     assert a.root == b.root
 
 
+def test_what_the_intro_exports_is_of_its_hour() -> None:
+    a, b = cast.pair()
+    extra = line.beside(b, ExportKey(bytes(32)), Hour(cast.HOUR - 5))
+    assert extra.exports_in[0].hour == cast.HOUR - 5
+    for own in (a, b):
+        assert (own.answered, own.export_out.hour) == (False, cast.HOUR)
+        assert [export.hour for export in own.exports_in] == [cast.HOUR]
+
+
 def test_an_initiator_waits_for_the_reply() -> None:
     a, b = cast.pair()
-    with pytest.raises(LocalProtocolError, match="not answered"):
+    with pytest.raises(LocalProtocolError, match=r"^a line is not answered yet$"):
         send(a)
     b, reply = send(b)
     b, more = send(b, salt=1)
     a = read(a, more)
-    with pytest.raises(LocalProtocolError, match="not answered"):
+    with pytest.raises(LocalProtocolError, match=r"^a line is not answered yet$"):
         send(a)
     a, first = send(read(a, reply))
     assert read(b, first).answered
@@ -370,7 +379,7 @@ def test_a_header_of_another_chain(why: str) -> None:
     b, first = send(b)
     a = read(a, first)
     _, lie = send(LIARS[why](b))
-    with pytest.raises(RefusedError, match="not of its chain"):
+    with pytest.raises(RefusedError, match=r"^a block's header is not of its chain$"):
         attempt(a, lie.core, lie.head)
     assert read(a, send(b, salt=2)[1]) != a
 
@@ -378,7 +387,7 @@ def test_a_header_of_another_chain(why: str) -> None:
 def test_a_first_chain_has_none_before_it() -> None:
     a, b = cast.pair()
     _, lie = send(replace(b, previous=1))
-    with pytest.raises(RefusedError, match="first chain"):
+    with pytest.raises(RefusedError, match=r"^a line's first chain has none before it$"):
         attempt(a, lie.core, lie.head)
 
 
@@ -398,7 +407,7 @@ def test_an_initiator_that_does_not_wait_is_refused() -> None:
     a, b = cast.pair()
     eager = replace(a, answered=True, peer=cast.bundle("bela").prekey)
     _, sent = send(eager)
-    with pytest.raises(RefusedError, match="before it was answered"):
+    with pytest.raises(RefusedError, match=r"^a line's peer moved before it was answered$"):
         attempt(b, sent.core, sent.head)
 
 
@@ -465,6 +474,52 @@ def test_a_chain_with_nothing_left_goes_with_its_keys() -> None:
     assert a.receiving[0].chain.key is not None
 
 
+def test_blocks_of_every_closed_chain_still_come() -> None:
+    """However many chains were begun since."""
+    a, b = settled()
+    late = []
+    for salt in range(0, 6, 2):
+        b, lost = send(b, salt=salt)
+        b, last = send(b, salt=salt + 1)
+        late.append(lost)
+        a, sent = send(read(a, last))
+        b = read(b, sent)
+    a = read(a, send(b)[1])
+    assert [len(chain.chain.skipped) for chain in a.receiving] == [1, 1, 1, 0]
+    for each in late:
+        a = read(a, each)
+
+
+def test_a_chain_whose_room_is_taken_goes() -> None:
+    """As many keys as there is room for were put aside on the newest chain: no other has any."""
+    a, b = settled()
+    b, lost = send(b)
+    b, last = send(b, salt=1)
+    a, sent = send(read(a, last))
+    b = read(b, sent)
+    for number in range(limits.SKIPPED + 1):
+        b, newest = send(b, b"", number)
+    a = read(a, newest)
+    assert [len(chain.chain.skipped) for chain in a.receiving] == [limits.SKIPPED]
+    assert attempt(a, lost.core, lost.head) is None
+
+
+@pytest.mark.parametrize("initiator", [True, False])
+def test_steps_that_were_jumped_over_are_known_by_their_numbers(*, initiator: bool) -> None:
+    """On every chain, counted as their sender counts, whoever began."""
+    own, peer = settled() if initiator else reversed(settled())
+    sent = []
+    for salt in range(4):
+        peer, each = send(peer, salt=salt)
+        sent.append(each)
+    assert line.lacking(own) == set()
+    own = read(own, sent[1])
+    assert line.lacking(own) == {sent[0].step}
+    own = read(own, sent[3])
+    assert line.lacking(own) == {sent[0].step, sent[2].step}
+    assert line.lacking(read(own, sent[0])) == {sent[2].step}
+
+
 def test_blocks_of_a_closed_chain_still_come() -> None:
     a, b = settled()
     b, late = send(b)
@@ -497,6 +552,15 @@ def test_a_closed_chain_is_kept_while_its_last_block_may_come() -> None:
     gone = line.forget(a, Hour(cast.HOUR + 102))
     assert len(gone.receiving) == 1
     assert attempt(gone, late.core, late.head) is None
+
+
+def test_a_chain_is_of_the_hour_of_the_latest_block_read() -> None:
+    """Whichever came last; so is a closed one, of which a late block may be the latest."""
+    a, b = settled()
+    b, later = send(b, hour=cast.HOUR + 9)
+    b, sooner = send(b, salt=1)
+    a = read(read(a, later), sooner)
+    assert a.receiving[-1].hour == cast.HOUR + 9
 
 
 def test_the_open_chain_is_never_forgotten() -> None:
@@ -610,7 +674,7 @@ def test_an_export_is_used_up_at_256() -> None:
     b, wraps = spent(b, limits.USES)
     assert [wrap.use for wrap in wraps] == list(range(256))
     assert len({wrap.secret.expose() for wrap in wraps}) == 256
-    with pytest.raises(LocalProtocolError, match="used up"):
+    with pytest.raises(LocalProtocolError, match=r"^an export is used up$"):
         line.spend(b)
     for wrap in wraps:
         a, secret = redeemed(a, wrap)
