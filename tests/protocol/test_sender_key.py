@@ -30,7 +30,7 @@ from backchannel.protocol.sender_key import (
     Parent,
     PeerGeneration,
 )
-from backchannel.protocol.types import ContentHash, Core, GenerationId, Slot, Step
+from backchannel.protocol.types import ContentHash, Core, GenerationId, Hour, Slot, Step
 from tests.support import cast
 from tests.support.bits import flip, sampled_flips
 from tests.support.entropy import ScriptedEntropy
@@ -124,6 +124,46 @@ def test_the_derivations_as_written() -> None:
     assert sender_key.slot_mac(known, 7, hashed) == mac(known, Label.SLOT, b"\7" + hashed)[:16]
 
 
+def test_what_names_a_copys_slots_is_of_them_alone() -> None:
+    core = post()[1]
+    named = hash_(Label.SLOT, core[SLOTS_AT:])[:16]
+    assert sender_key.slots_name(core) == named
+    assert sender_key.slots_name(Core(bytes(SLOTS_AT) + core[SLOTS_AT:])) == named
+    assert sender_key.slots_name(Core(core[:-1] + bytes([core[-1] ^ 1]))) != named
+
+
+def test_the_leaf_key_of_a_number_opens_that_post_alone() -> None:
+    """Of any number that the chain has not passed, and the chain stays where it was."""
+    own, _ = post()
+    own, core = post(own, b"second", salt=1)
+    chain, head = taken(1).chain, head_of(core)
+    leaf = sender_key.leaf_of(chain, 1, cast.clock, head)
+    assert sender_key.read_part(core, leaf) == b"second"
+    assert leaf == sender_key.leaf_of(taken(1).chain, 1, cast.clock, head)
+    last = sender_key.leaf_of(chain, limits.POSTS - 1, cast.clock, head)
+    for other in (sender_key.leaf_of(chain, 0, cast.clock, head), last):
+        with pytest.raises(AuthenticationError, match="commitment"):
+            sender_key.read_part(core, other)
+
+
+def test_a_generation_is_of_the_hour_of_its_latest_post() -> None:
+    """Of its key block at first; an earlier post that comes late changes nothing."""
+    assert GIVEN.own.hour == KEY_HEAD.hour
+    held = taken(1)
+    assert held.hour == KEY_HEAD.hour
+    own, cores = GIVEN.own, []
+    for salt, hour in enumerate((cast.HOUR + 2, cast.HOUR + 9)):
+        head = cast.head(Kind.GROUP, salt, Hour(hour))
+        coins = ScriptedEntropy("hours")
+        own, core = sender_key.seal_post(
+            own, SENDER, cast.ROSTER, (), b"words", cast.clock, head, coins
+        )
+        cores.append(core)
+    held, _ = read(held, cores[1], 1)
+    assert held.hour == cast.HOUR + 9
+    assert read(held, cores[0], 1)[0].hour == cast.HOUR + 9
+
+
 # --- Posts ----------------------------------------------------------------------------------------
 
 
@@ -158,7 +198,7 @@ def test_the_longest_part() -> None:
 def test_256_posts_and_one_more() -> None:
     own = replace(GIVEN.own, number=255)
     own, _ = post(own)
-    with pytest.raises(LocalProtocolError, match="used up"):
+    with pytest.raises(LocalProtocolError, match=r"^a generation is used up$"):
         post(own)
 
 
@@ -244,7 +284,7 @@ def test_parents_are_put_in_order() -> None:
 def test_a_header_has_one_encoding(hashes: list[int], ages: list[int]) -> None:
     plain = GroupHeader(SENDER, GIVEN.own.id, 0, cast.ROSTER, ()).pack()
     packed = plain[:50] + b"".join(bytes([n]) * 32 for n in hashes) + bytes(ages)
-    with pytest.raises(DecodeError, match="header of a post"):
+    with pytest.raises(DecodeError, match=r"^not the header of a post$"):
         GroupHeader.read(in_core(packed))
 
 
@@ -253,7 +293,7 @@ def test_a_slot_that_cannot_be(slot: int) -> None:
     header = bytes([slot]) + GroupHeader(SENDER, GIVEN.own.id, 0, cast.ROSTER, ()).pack()[1:]
     with pytest.raises(DecodeError):
         GroupHeader.read(in_core(header))
-    with pytest.raises(DecodeError, match="key block"):
+    with pytest.raises(DecodeError, match=r"^not the header of a key block$"):
         KeyHeader.read(Core(GIVEN.core[:21] + bytes([slot]) + GIVEN.core[22:]))
 
 
@@ -294,7 +334,7 @@ def test_attack_insider_speaks_as_another() -> None:
         insider.id, cast.HOUR, insider.chain.key, 0, {Slot(0): insider.mac, Slot(1): insider.mac}
     )
     _, forged = post(forged_own, b"never said")
-    with pytest.raises(AuthenticationError, match="slot for me"):
+    with pytest.raises(AuthenticationError, match=r"^a post's slot for me does not verify$"):
         read(taken(1), forged, 1)
     assert read(taken(0), forged, 0)[1] == b"never said"
 
@@ -464,7 +504,7 @@ def test_attack_69_the_generation_id_commits_to_the_seed() -> None:
     key = CoreKey(wrap(1).secret, cast.clock, KEY_HEAD, b"wrap" + bytes([SENDER, 1]))
     wrapped = key.seal(other.expose(), front + b"\1" + GIVEN.core[122:126])
     core = Core(GIVEN.core[:126] + wrapped + GIVEN.core[174:])
-    with pytest.raises(AuthenticationError, match="another generation"):
+    with pytest.raises(AuthenticationError, match=r"^a key block gives another generation than"):
         taken(1, core)
     assert taken(0, core).id == GIVEN.own.id
 
@@ -595,6 +635,7 @@ def test_a_newcomer_is_handed_the_generation_as_it_stands() -> None:
     with pytest.raises(AuthenticationError):
         read(held, before, 60)
     assert own.seeds().number == 2
+    assert (held.id, held.first, held.hour) == (own.id, 1, cast.HOUR)
 
 
 def test_seeds_do_not_reach_back() -> None:
