@@ -185,6 +185,15 @@ def test_a_script_that_is_wrong_is_refused_by_the_line(north: Channel, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
+def test_who_joins_is_told_what_deniability_is_and_how_to_try_it(
+    north: Channel, tmp_path: Path
+) -> None:
+    ibis, words = Member.make("Ibis", tmp_path), north.invite("Ibis")["words"]
+    shown = " ".join(ibis.do("join", north.relay.url, "--yes", give=words + "\n").split())
+    assert "nobody can prove it to an outsider" in shown
+    assert "`backchannel forge` does it, try it." in shown
+
+
 def test_both_verbs_stand_in_the_help(north: Channel) -> None:
     shown = north.facilitator.do("--help")
     assert "forge" in shown

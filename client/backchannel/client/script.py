@@ -62,7 +62,7 @@ def read(path: Path, known: Callable[[str], bool], otherwise: str | None, now: H
 def parse(text: str, known: Callable[[str], bool], otherwise: str | None, now: Hour) -> list[Line]:
     """The same of its text."""
     lines, hour = list[Line](), None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if not line.strip() or line.startswith("#"):
             continue
         if line[0].isspace():
