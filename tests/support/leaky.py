@@ -29,8 +29,8 @@ from tests.support.relay import RelayProcess
 from tests.support.watched import Watch
 from tests.support.wire import Tap, packets
 
-SOFT = "import backchannel.server.memory as memory; memory.harden = lambda: None; "
-"""Before the relay's own lines, where the machine lets nobody look into what hardened itself."""
+SOFT = "import backchannel.{}.memory as memory; memory.harden = lambda: None; "
+"""Before a program's own lines, where the machine lets nobody look into what hardened itself."""
 
 NAMES = {
     "Fox's alias": "Quillfeather Foxglove",
@@ -66,10 +66,12 @@ class Person(Member):
 
     watch: Watch | None = None
     xdg: bool = False
+    soft: bool = False
 
     @property
     def command(self) -> list[str]:
-        return [*PROGRAM] if self.xdg else super().command
+        lines = SOFT.format("client") * self.soft + PROGRAM[2]
+        return [*PROGRAM[:2], lines, *(() if self.xdg else ("--home", str(self.home)))]
 
     @property
     def env(self) -> dict[str, str]:
@@ -116,6 +118,8 @@ class Play:
     relay: RelayProcess
     watch: Watch
     tap: Tap
+    looks: bool
+    """Whether this machine shows the memory of what hardened itself."""
     people: dict[str, Person] = field(default_factory=dict)
     vouchers: dict[str, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
@@ -154,11 +158,11 @@ class Play:
         self._plant()
         self.relay_files = self.of_relay()
         assert self.relay.process is not None
-        self.cores["relay"] = core_of(self.relay.process.pid)
+        self._look("relay", self.relay.process.pid)
 
     def _enter(self, name: str) -> Person:
-        person = Person(name, self.folder / f"home-{len(self.people)}", watch=self.watch)
-        person.xdg = name == "Wren"
+        home = self.folder / f"home-{len(self.people)}"
+        person = Person(name, home, 0, self.watch, name == "Wren", not self.looks)
         person.enter()
         self.people[name] = person
         return person
@@ -223,15 +227,18 @@ class Play:
         for process in readers.values():
             assert process.stdout is not None
             assert any(SAID["followed"] in line for line in process.stdout)
-        with contextlib.suppress(PermissionError):
-            self.cores["agent"] = core_of(agent)
-            self.cores["reader with an agent"] = core_of(readers["Wren"].pid)
-            self.cores["reader with a passphrase"] = core_of(readers["Heron"].pid)
+        self._look("agent", agent)
+        self._look("reader with an agent", readers["Wren"].pid)
+        self._look("reader with a passphrase", readers["Heron"].pid)
         for process in readers.values():
             process.terminate()
             process.communicate(timeout=20)
         wren.do("lock")
         self.left = set(self.watch.pids) - before
+
+    def _look(self, what: str, pid: int) -> None:
+        with contextlib.suppress(PermissionError):
+            self.cores[what] = core_of(pid)
 
     def _plant(self) -> None:
         """What a search must find, else it would find nothing."""
@@ -307,10 +314,11 @@ def play() -> Iterator[Play]:
         with (relay.data / "relay.toml").open("a") as settings:
             settings.write('log_level = "debug"\n')
         marked = ("env", *(f"{key}={value}" for key, value in watch.env.items()))
-        own = relays.PROGRAM if may_look() else (*relays.PROGRAM[:2], SOFT + relays.PROGRAM[2])
-        relay.start(program=(*marked, *own))
+        looks = may_look()
+        lines = SOFT.format("server") * (not looks) + relays.PROGRAM[2]
+        relay.start(program=(*marked, *relays.PROGRAM[:2], lines))
         with packets(int(relay.url.rpartition(":")[2])) as listening, Tap(relay.url) as tap:
-            acted = Play(Path(name), relay, watch, tap)
+            acted = Play(Path(name), relay, watch, tap, looks)
             acted.act()
             acted.packets = listening.stop() if listening else None
             yield acted

@@ -1,5 +1,6 @@
 """Everything that a machine shows of our programs while they run: arguments, environments, what
-lies in their temporary folder. Knows the programs by a mark in their environment.
+lies in their temporary folder. Knows the programs by a mark in their environment, or by a path in
+their arguments where the environment of what hardened itself is not shown.
 """
 
 import os
@@ -19,6 +20,7 @@ class Watch:
 
     def __init__(self, folder: Path) -> None:
         self._mark = os.urandom(8).hex()
+        self._folder = os.fsencode(folder)
         self._temporary = folder / "tmp"
         self._temporary.mkdir()
         self.seen: dict[str, set[bytes]] = {"arguments": set(), "environment": set()}
@@ -53,7 +55,10 @@ class Watch:
 
     def _marked(self, process: Path) -> bool:
         with suppress(OSError):
-            return f"{MARK}={self._mark}".encode() in (process / "environ").read_bytes()
+            if f"{MARK}={self._mark}".encode() in (process / "environ").read_bytes():
+                return True
+        with suppress(OSError):
+            return self._folder in (process / "cmdline").read_bytes()
         return False
 
     def _look_again(self) -> None:

@@ -20,6 +20,7 @@ from tests.support.memory import Region, core_of
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 VAULT = {"vault.head", "vault.db", "expiry.keys", "spare.db", "spare.keys"}
+VAULT_KEYS = ("vault key", "database key", "store key")
 _NEVER_ASKED_FOR = "this machine lets nobody look"
 
 
@@ -198,13 +199,15 @@ def test_what_a_readers_memory_holds_is_measured(played: Play, how: str) -> None
     regions = core(played, f"reader with {how}")
     kinds: dict[str, dict[str, str | bytes]] = {
         "passphrase": {"passphrase": PASSPHRASE},
+        "the vault's keys": {k: v for k, v in played.keys.items() if k.endswith(VAULT_KEYS)},
         "words said": {**SAID},
         "names": {**NAMES},
-        "keys": {**played.keys, **played.on_disk},
+        "channels' keys": {**played.keys, **played.on_disk},
     }
     counts = {kind: sum_of(Hunt(wanted), regions) for kind, wanted in kinds.items()}
     print(f"reader with {how}:", counts)  # noqa: T201 - measured
     assert counts["words said"]  # they are on the screen: the search works
+    assert counts["the vault's keys"]
     if how == "an agent":
         assert counts["passphrase"] == 0
 
