@@ -75,6 +75,7 @@ _VERBS = {
     "duress": _Verb("duress:duress", "Set a passphrase that erases everything.", _HERE),
     "backup": _Verb("backup:backup", "Write where you are, not what was said.", _HERE),
     "restore": _Verb("backup:restore", "List channels again that a backup names.", _HERE),
+    "retention": _Verb("retention:retention", "List what is kept where, how long.", _HERE),
     "passphrase": _Verb("passphrase:passphrase", "Practise your passphrase.", _HERE),
     "doctor": _Verb("doctor:doctor", "Check this installation and its relays.", _HERE),
     "paths": _Verb("paths:paths", "Show where everything is kept.", _HERE),

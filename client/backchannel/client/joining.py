@@ -36,7 +36,7 @@ from backchannel.protocol.types import Hour, Timestamp, hour_of
 from backchannel.protocol.words import invite_entropy, spoken
 
 MOST_PAGES = 4096  # of a drop in one round: a quarter of a million blocks
-_SHOWN = 24  # hours that an ended join is shown in `status`
+SHOWN = 24  # hours that an ended join is shown in `status`
 
 
 class Read(NamedTuple):
@@ -198,7 +198,7 @@ def tidy(app: App, vault: Vault, ident: bytes) -> None:
         if row is None or hour <= row.summary["last"]:
             return
         vault.outbox.let_go(ident, Operation.APPEND, Hour(hour + 1))
-        if hour > row.summary["last"] + _SHOWN:
+        if hour > row.summary["last"] + SHOWN:
             vault.joins.remove(ident)
         elif not row.summary["over"]:
             vault.joins.put_state(ident, row.state, row.summary | {"over": "expired"})
