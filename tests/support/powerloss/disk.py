@@ -2,8 +2,9 @@
 
 Between a write and the sync that follows it, bytes stand in the machine's memory. The system takes
 them to the disk when it likes: in another order, some and not others, a sector of 512 bytes in any
-of its versions, the last one cut off in the middle. Sizes and names of files wait for their sync
-as bytes do. Knows no file of ours and no rule about them.
+of its versions, and, worse than disks are, torn between two. Sizes and names of files wait for
+their sync as bytes do; names change in their order, as journals keep it. Knows no file of ours
+and no rule about them.
 """
 
 import hashlib
@@ -91,8 +92,9 @@ class Dice:
 class Inode:
     """One file: what is on the disk, and what was done to it since."""
 
-    def __init__(self, stable: bytes = b"") -> None:
+    def __init__(self, stable: bytes, grain: int) -> None:
         self.stable = stable
+        self._grain = grain
         self.pending: list[tuple[int, Write | Cut]] = []
 
     def sync(self, upto: int) -> None:
@@ -103,7 +105,7 @@ class Inode:
     def until(self, end: int, dice: Dice) -> bytes:
         """With what was done before event `end`, and a part of that, if it was a write."""
         done = [change for number, change in self.pending if number < end]
-        done += [_part(change, dice) for number, change in self.pending if number == end]
+        done += [self._part(change, dice) for number, change in self.pending if number == end]
         return _after(self.stable, done)
 
     def scattered(self, dice: Dice) -> bytes:
@@ -114,8 +116,23 @@ class Inode:
         for number, versions in sectors.items():
             at = number * SECTOR
             if at < size:
-                data[at : at + SECTOR] = _picked(versions, dice)[: size - at]
+                data[at : at + SECTOR] = self._picked(versions, dice)[: size - at]
         return bytes(data)
+
+    def _part(self, change: Write | Cut, dice: Dice) -> Write | Cut:
+        if isinstance(change, Cut):
+            return change
+        end = change.offset + dice.below(len(change.data) + 1)
+        end -= end % self._grain
+        return change._replace(data=change.data[: max(0, end - change.offset)])
+
+    def _picked(self, versions: Sequence[bytes], dice: Dice) -> bytes:
+        at = dice.below(len(versions))
+        if at + 1 < len(versions) and not dice.below(8):
+            torn = dice.below(SECTOR)
+            torn -= torn % self._grain
+            return versions[at + 1][:torn] + versions[at][torn:]
+        return versions[at]
 
     def _history(self) -> tuple[list[int], dict[int, list[bytes]]]:
         """Every size, and of each sector that was written every version.
@@ -131,20 +148,6 @@ class Inode:
                 versions = sectors.setdefault(number, [_sector(self.stable, number)])
                 versions.append(_sector(now, number))
         return sizes, sectors
-
-
-def _part(change: Write | Cut, dice: Dice) -> Write | Cut:
-    if isinstance(change, Cut):
-        return change
-    return change._replace(data=change.data[: dice.below(len(change.data) + 1)])
-
-
-def _picked(versions: Sequence[bytes], dice: Dice) -> bytes:
-    at = dice.below(len(versions))
-    if at + 1 < len(versions) and not dice.below(8):
-        torn = dice.below(SECTOR)
-        return versions[at + 1][:torn] + versions[at][torn:]
-    return versions[at]
 
 
 def _sector(data: bytes | bytearray, number: int) -> bytes:
@@ -180,9 +183,12 @@ def _after(stable: bytes, changes: Sequence[Write | Cut]) -> bytes:
 class Disk:
     """The files of one folder, as event after event happens to them."""
 
-    def __init__(self, files: Files) -> None:
-        """What was there before, all of it on the disk; files are numbered in this order."""
-        self._inodes = {number: Inode(data) for number, data in enumerate(files.values())}
+    def __init__(self, files: Files, grain: int = 1) -> None:
+        """What was there before, all of it on the disk; files are numbered in this order. A write
+        breaks off at a multiple of `grain` bytes.
+        """
+        self._grain = grain
+        self._inodes = {at: Inode(data, grain) for at, data in enumerate(files.values())}
         self._names: dict[str, int] = {name: number for number, name in enumerate(files)}
         self._renamed: list[tuple[int, Name]] = []
         self._happened = 0
@@ -191,10 +197,10 @@ class Disk:
         """One event more."""
         match event:
             case Write() | Cut():
-                inode = self._inodes.setdefault(event.file, Inode())
+                inode = self._inodes.setdefault(event.file, Inode(b"", self._grain))
                 inode.pending.append((self._happened, event))
             case Sync():
-                self._inodes.setdefault(event.file, Inode()).sync(event.upto)
+                self._inodes.setdefault(event.file, Inode(b"", self._grain)).sync(event.upto)
             case Name():
                 self._renamed.append((self._happened, event))
             case SyncNames():
@@ -248,9 +254,14 @@ class Crash(NamedTuple):
     how: How
 
 
-def crashes(before: Files, events: Sequence[Event], count: int, dice: Dice) -> Iterator[Crash]:
-    """`count` losses of power, spread evenly over what happened."""
-    disk, said = Disk(before), list[object]()
+def crashes(
+    before: Files, events: Sequence[Event], count: int, dice: Dice, *, torn: bool = True
+) -> Iterator[Crash]:
+    """`count` losses of power, spread evenly over what happened; without `torn`, by a disk that
+    writes a sector whole or not at all, as disks say they do.
+    """
+    grain = 1 if torn else SECTOR
+    disk, said = Disk(before, grain), list[object]()
     shares = _shares(len(events), count, dice)
     for at, (event, share) in enumerate(zip(events, shares, strict=True)):
         disk.happens(event)

@@ -9,6 +9,7 @@ is loaded before the C library would need a compiler. Of a recording that missed
 
 import os
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ class Recording:
         self.before = files_of(folder)
         self.events: list[Event] = []
         self._numbers: dict[tuple[int, int], int] = {}
+        self._streams: dict[int, Path] = {}
         for number, name in enumerate(self.before):
             self._numbers[_identity((folder / name).stat())] = number
         self._count = len(self.before)
@@ -120,6 +122,33 @@ class Recording:
         """Of an open descriptor; none for what is elsewhere or passing."""
         return self._numbers.get(_identity(os.fstat(descriptor)))
 
+    def made_file(self, path: str) -> None:
+        """A new file that is written through a stream: what that wrote is read at the sync."""
+        number = self.opened(path, created=True)
+        if number is not None:
+            self._streams[number] = Path(path)
+
+    def flushed(self, number: int) -> None:
+        """The first sync of such a file begins."""
+        path = self._streams.pop(number, None)
+        if path is not None:
+            self.wrote(number, 0, path.read_bytes())
+
+    def renamed(self, before: str, after: str) -> None:
+        old, new = self._name(before), self._name(after)
+        if old is None or new is None or not Path(before).is_file():
+            return
+        with self._lock:
+            if Path(after).exists():
+                self._numbers.pop(_identity(os.stat(after)), None)  # noqa: PTH116
+            number = self._numbers[_identity(os.stat(before))]  # noqa: PTH116
+            self._happen(Name({old: None, new: number}))
+
+    def names_synced(self, descriptor: int, upto: int) -> None:
+        """If it is of a folder."""
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            self._happen(SyncNames(upto))
+
 
 def files_of(folder: Path) -> Files:
     """By their names within the folder, without those that are passing."""
@@ -154,33 +183,56 @@ def recording(folder: Path, *drivers: ModuleType) -> Iterator[Recording]:
     made.check()
 
 
+@final
+class _Calls:
+    """Those of `os` by which our own Python changes files: told of, then done."""
+
+    NAMES = ("fsync", "open", "pwrite", "rename", "unlink")
+
+    def __init__(self, made: Recording) -> None:
+        self._made = made
+        self._real = {name: getattr(os, name) for name in self.NAMES}
+
+    def pwrite(self, descriptor: int, data: Any, offset: int, /) -> int:
+        number = self._made.number(descriptor)
+        if number is not None:
+            self._made.wrote(number, offset, bytes(data))
+        return int(self._real["pwrite"](descriptor, data, offset))
+
+    def fsync(self, descriptor: int, /) -> None:
+        number = self._made.number(descriptor)
+        if number is not None:
+            self._made.flushed(number)
+        upto = self._made.syncing()
+        self._real["fsync"](descriptor)
+        if number is not None:
+            self._made.synced(number, upto, names=False)
+        else:
+            self._made.names_synced(descriptor, upto)
+
+    def open(self, path: Any, flags: int, *rest: Any, **named: Any) -> int:
+        new = flags & os.O_CREAT and not Path(path).exists()
+        descriptor = int(self._real["open"](path, flags, *rest, **named))
+        if new:
+            self._made.made_file(os.fsdecode(path))
+        return descriptor
+
+    def rename(self, before: Any, after: Any, **named: Any) -> None:
+        self._made.renamed(os.fsdecode(before), os.fsdecode(after))
+        self._real["rename"](before, after, **named)
+
+    def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
+        folder = "" if dir_fd is None else os.readlink(f"/proc/self/fd/{dir_fd}")  # noqa: PTH115
+        self._made.deleted(str(Path(folder) / os.fsdecode(path)), synced=False)
+        self._real["unlink"](path, dir_fd=dir_fd)
+
+
 @contextmanager
 def _listening(made: Recording) -> Iterator[None]:
-    """Around the calls of `os` that change files."""
-    real_write, real_sync, real_cut = os.pwrite, os.fsync, os.ftruncate
-
-    def pwrite(descriptor: int, data: Any, offset: int, /) -> int:
-        number = made.number(descriptor)
-        if number is not None:
-            made.wrote(number, offset, bytes(data))
-        return real_write(descriptor, data, offset)
-
-    def fsync(descriptor: int, /) -> None:
-        number, upto = made.number(descriptor), made.syncing()
-        real_sync(descriptor)
-        if number is not None:
-            made.synced(number, upto, names=False)
-
-    def ftruncate(descriptor: int, size: int, /) -> None:
-        number = made.number(descriptor)
-        if number is not None:
-            made.cut(number, size)
-        real_cut(descriptor, size)
-
+    calls = _Calls(made)
     with pytest.MonkeyPatch.context() as patch:
-        for call, instead in (("pwrite", pwrite), ("fsync", fsync), ("fdatasync", fsync)):
-            patch.setattr(os, call, instead)
-        patch.setattr(os, "ftruncate", ftruncate)
+        for name in calls.NAMES:
+            patch.setattr(os, name, getattr(calls, name))
         yield
 
 
