@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format coverage check bench bench-protocol vectors clean sentinels fuzz mutation
+.PHONY: help install demo test lint format coverage check bench bench-protocol vectors clean sentinels fuzz mutation crashes
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,10 @@ sentinels: $(VENV)/.complete ## break each claim in a copy of the tree, and see 
 
 fuzz: $(VENV)/.fuzz ## try RUNS inputs on each decoder and door (RUNS=20000); see tests/fuzz/README.md
 	$(BIN)/python -m tests.fuzz.run --runs $(or $(RUNS),20000)
+
+crashes: $(VENV)/.complete ## let relay and vault lose power 10,000 times: some five minutes
+	BACKCHANNEL_CRASHES=3000 $(BIN)/python -m pytest -n auto --dist load \
+	    tests/server/test_powerloss.py tests/client/test_powerloss.py tests/client/test_powerloss_halves.py
 
 lint: $(VENV)/.complete ## style, formatting, types, import arrows, dead code
 	$(BIN)/ruff check .
