@@ -10,6 +10,7 @@ from backchannel.protocol import (
     codec,
     content,
     epoch,
+    exhibit,
     expiry,
     files,
     intro,
@@ -535,6 +536,23 @@ def _group(given: Input) -> dict[str, Any]:
     return {"content_hash": content_hash(core), "part": list(content.Part.parse(part))}
 
 
+def _leaf(given: Input) -> dict[str, bytes]:
+    core, head = _core(given, Kind.GROUP)
+    chain, clock = Chain(ChainKey(given.hex("chain_key"))), ClockValue(given.hex("clock"))
+    number = sender_key.GroupHeader.read(core).number
+    leaf = sender_key.leaf_of(chain, number, lambda _: clock, head)
+    return {"leaf_key": leaf.expose(), "part": sender_key.read_part(core, leaf)}
+
+
+def _transcript(given: Input) -> list[Any]:
+    found = exhibit.read(given.hex("data"))
+    return [
+        found.channel,
+        [[each.slot, each.alias, each.party, each.role] for each in found.members],
+        [[e.author, e.hour, e.order, e.topic, e.text] for e in found.statements],
+    ]
+
+
 def _key_block(given: Input) -> dict[str, Any]:
     core, head = _core(given, Kind.KEY)
     clock = ClockValue(given.hex("clock"))
@@ -741,6 +759,8 @@ OPERATIONS: dict[str, vectors.Operation] = {
     "group header": _group_header,
     "group": _group,
     "key block": _key_block,
+    "leaf": _leaf,
+    "transcript": _transcript,
     "uses": _uses,
     "mask key": lambda given: lines._mask(ExportKey(given.hex("export_ab"))).expose(),
     "generation": _generation,

@@ -7,6 +7,7 @@ from tests.support.second_reader import (
     content,
     drops,
     epoch,
+    exhibits,
     expiry,
     identity,
     intro,
@@ -225,6 +226,23 @@ def _group(given: Input) -> dict[str, Any]:
     return {"content_hash": found["content_hash"], "part": list(found["part"].values())}
 
 
+def _leaf(given: Input) -> dict[str, bytes]:
+    core = given.hex("core")
+    secret = sender_keys.message_key(given.hex("chain_key"), 0, core[38])
+    leaf = exhibits.leaf_key(core, secret, given.hex("clock"))
+    return {"leaf_key": leaf, "part": exhibits.open_with_leaf(core, leaf)}
+
+
+def _transcript(given: Input) -> list[Any]:
+    found = exhibits.read_transcript(given.hex("data"))
+    said = ("author", "hour", "order", "topic", "text")
+    return [
+        found["channel"],
+        [list(each.values()) for each in found["members"]],
+        [[each[name] for name in said] for each in found["messages"]],
+    ]
+
+
 def _key_block(given: Input) -> dict[str, Any]:
     core, reader = given.hex("core"), given["reader"]
     mask_key, clock = given.hex("mask_key"), given.hex("clock")
@@ -379,6 +397,8 @@ OPERATIONS: dict[str, Operation] = {
     "group header": _group_header,
     "group": _group,
     "key block": _key_block,
+    "leaf": _leaf,
+    "transcript": _transcript,
     "uses": _uses,
     "mask key": lambda given: ratchet.mask_key(given.hex("export_ab")),
     "generation": _generation,

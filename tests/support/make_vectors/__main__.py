@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from tests.support import vectors
 from tests.support.make_vectors.cases import Cases
+from tests.support.make_vectors.exhibits import exhibits
 from tests.support.make_vectors.keys import block, drop, epoch, identity, primitives, words
 from tests.support.make_vectors.lines import line, the_intro
 from tests.support.make_vectors.members import lobby, roster
@@ -33,6 +34,7 @@ FILES: dict[str, tuple[str, str, Callable[[], Cases]]] = {
     "sender_key": ("14", "Generations, key blocks, posts", sender_keys),
     "turn": ("5", "Cores that begin an epoch", turns),
     "content": ("15", "What posts say; parts; what nobody in particular says; files", contents),
+    "transcript_file": ("3 and 22", "Leaf keys; files of what was said", exhibits),
     "whisper": ("13 and 15", "What line blocks say; private notes", whispers),
     "relay": ("18", "Requests, answers, pages, vouchers", relay),
     "expiry": ("19", "Places, headers, items", store),

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.second_reader.primitives import number
 from tests.support.second_reader.refused import Refused, need
 
-DEEPEST = 4
+DEEPEST = 5
 
 # First byte -> (bytes of the number that follows, the least number that needs this form).
 UINT = {0xCC: (1, 1 << 7), 0xCD: (2, 1 << 8), 0xCE: (4, 1 << 16), 0xCF: (8, 1 << 32)}
