@@ -23,8 +23,8 @@ def beyond(what: What, hours: int = 0) -> tuple[str, ...]:
     kept = f"at most {lifetime(hours)} from when it was said" if hours else "until it expires"
     return (
         "This reached this machine alone. It could not reach:",
-        f"  - the machines of the others: they keep it {kept}",
-        f"  - the relay: it keeps sealed blocks as long; nothing {_HERE[what]} opens them any more",
+        f"  - the machines of the others: their programs keep it {kept}",
+        "  - the relay: it keeps blocks that it cannot open, until their time there is over",
         "  - what anybody saved, copied by hand, photographed or told",
         "  - older copies of this whole machine, such as a system backup or a snapshot",
         *_MORE[what],
@@ -40,7 +40,6 @@ def document(what: What, hours: int = 0) -> dict[str, Any]:
     }
 
 
-_HERE = {"thread": "here", "channel": "here", "everything": "on this machine"}
 _MORE = {
     "thread": (),
     "channel": (
