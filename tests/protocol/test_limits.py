@@ -57,6 +57,7 @@ NAMED: Final = {
     "patience of a rival / of other alarms": [limits.RIVAL_STANDS, limits.PATIENCE],
     "heads of an epoch / merged rosters": [limits.HEADS, limits.MERGED],
     "epochs in one step": [limits.EPOCHS_AHEAD],
+    "transcript file": [limits.EXHIBIT_BYTES // 2**20, limits.EXHIBIT_STATEMENTS],
     "epoch": [limits.EPOCH_HOURS, limits.SEAL_HOURS, limits.YIELD_HOURS],
 }
 COMPUTED: Final = {"group part / content", "line content", "intro payload"}
