@@ -1,9 +1,10 @@
 """Attack class 55: the log of a relay holds no address, no id, no size, no foreign words."""
 
+import json
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from backchannel.protocol.drop import show_voucher
 from tests.server.inside import Inside
 from tests.server.plain import connection, received
 from tests.support.relay import (
+    HTTP,
     DropClient,
     RefusedError,
     noise,
@@ -21,10 +23,11 @@ from tests.support.relay import (
 LEAKS = re.compile(rb"127\.0\.0\.1|\b4096\b|\b4164\b|Traceback|/v1/")
 
 
-def test_attack_55_the_log_of_a_whole_session_says_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_attack_55_the_log_of_a_whole_session_says_nothing(form: str) -> None:
     with running_relay(start=False) as relay:
         (relay.data / "relay.toml").write_text(
-            'log_level = "debug"\nquota = 2\nbody_seconds = 0.2\n'
+            f'log_level = "debug"\nlog_format = "{form}"\nquota = 2\nbody_seconds = 0.2\n'
         )
         relay.start()
         client = DropClient.connect(relay.url)
@@ -46,16 +49,29 @@ def test_attack_55_the_log_of_a_whole_session_says_nothing(tmp_path: Path) -> No
         with connection(relay) as plain:
             plain.sendall(b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: 84\r\n\r\nabc")
             plain.recv(100)
+        with closing(sqlite3.connect(relay.data / "relay.db")) as store, store:
+            store.execute("UPDATE blocks SET sealed = zeroblob(4136) WHERE position = 2")
+        assert len(client.read().rows) == 1
+        ports = [str(urlsplit(relay.url).port).encode()]
+        relay.move_clock(30)  # more than a day: a person is to look
+        assert HTTP.get(f"{relay.url}/v1/relay").status_code == 503
+        relay.restart("--accept-clock")
+        ports.append(str(urlsplit(relay.url).port).encode())
+        client.url = relay.url
         client.seal()
         client.delete()
         relay.restart()
         relay.kill()
         said = relay.log.read_bytes()
     lines = [line for line in said.splitlines() if not line.startswith(b"listening on ")]
-    assert not LEAKS.search(b"\n".join(lines))
-    port = str(urlsplit(relay.url).port).encode()
-    for secret in (client.drop.hex().encode(), show_voucher(voucher).encode(), port):
-        assert secret not in b"\n".join(lines)
+    assert any(b"a stored block is damaged" in line for line in lines)
+    if form == "json":
+        assert {frozenset(json.loads(line)) for line in lines} == {frozenset({"level", "message"})}
+    log = b"\n".join(lines)
+    assert not LEAKS.search(log)
+    keys = [client.drop, client.access.expose(), client.close.expose(), client.relay.value]
+    for secret in (*(key.hex().encode() for key in keys), show_voucher(voucher).encode(), *ports):
+        assert secret not in log
 
 
 def test_attack_55_a_bug_is_logged_by_its_place_only(
@@ -79,14 +95,32 @@ def test_attack_55_a_bug_is_logged_by_its_place_only(
     assert client.drop.hex() not in said
 
 
+def test_attack_55_as_documents_too_a_bug_is_its_place_only(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from backchannel.server import logs
+
+    with logs_of_a_relay(logs, "json"):
+        try:
+            _ = dict[str, str]()["secret"]
+        except KeyError as error:
+            logs.LOG.error("a bug", exc_info=error)
+        logs.LOG.info("all is well")
+    bug, well = map(json.loads, capsys.readouterr().err.splitlines())
+    assert bug["message"] == "a bug"
+    assert bug["bug"].startswith("KeyError at test_log.py")
+    assert "secret" not in str(bug)
+    assert well == {"level": "info", "message": "all is well"}
+
+
 @contextmanager
-def logs_of_a_relay(logs: object) -> Iterator[None]:
+def logs_of_a_relay(logs: object, form: str = "text") -> Iterator[None]:
     import logging
 
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     root.handlers = []
-    logs.configure("debug")  # type: ignore[attr-defined]
+    logs.configure("debug", form)  # type: ignore[attr-defined]
     try:
         yield
     finally:

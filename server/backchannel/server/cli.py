@@ -265,5 +265,5 @@ def _settings(home: "Home", chosen: dict[str, Any]) -> "Settings":
 def _serve(home: "Home", settings: "Settings", *, accept_clock: bool = False) -> None:
     from backchannel.server import logs, server
 
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     server.serve(home, settings, accept_clock=accept_clock)

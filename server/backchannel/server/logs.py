@@ -4,6 +4,7 @@ exception.
 Level `error` means a bug. Trouble that an operator can mend is a `warning`.
 """
 
+import json
 import logging
 import sys
 import threading
@@ -35,6 +36,20 @@ class _Places(logging.Formatter):
 
 
 @final
+class _Documents(logging.Formatter):
+    """The same, one JSON document a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = _Places()
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = {"level": record.levelname.lower(), "message": record.getMessage()}
+        bug = self._lines.formatException(record.exc_info).strip()
+        return json.dumps({**said, "bug": bug} if bug else said)
+
+
+@final
 class _OursOnly(logging.Filter):
     """Others' words may hold what a client sent: of theirs only bugs pass, and not their words."""
 
@@ -45,10 +60,12 @@ class _OursOnly(logging.Filter):
         return record.exc_info is not None
 
 
-def configure(level: str) -> None:
-    """All records of this process to standard error: ours from `level` on, of others their bugs."""
+def configure(level: str, form: str = "text") -> None:
+    """All records of this process to standard error, as `text` or as `json`: ours from `level` on,
+    of others their bugs.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Places())
+    handler.setFormatter(_Documents() if form == "json" else _Places())
     handler.addFilter(_OursOnly())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)

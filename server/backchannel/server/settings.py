@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="No level ever shows an address, a drop or a size."
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="One line for each thing that is said, or one JSON document."
+    )
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
