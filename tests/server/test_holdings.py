@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect
 
+from backchannel.protocol.drop import voucher_hash
 from backchannel.protocol.limits import CLASSES
 from backchannel.protocol.types import Hour
-from backchannel.server import database
+from backchannel.server import database, sweeper
 from backchannel.server.errors import OperatorError
 from backchannel.server.holdings import holdings, survey
 from backchannel.server.home import Home
@@ -20,7 +21,7 @@ from backchannel.server.limits import SWEEP_EVERY
 from tests.server.inside import Inside, Opener
 from tests.server.test_cli import invoke
 from tests.server.test_retention import openable, sealed_rows
-from tests.support.relay import DropClient, noise, running_relay
+from tests.support.relay import DropClient, noise, running_relay, until
 
 REMAINS = (slice(24), slice(100, 132), slice(2000, 2032), slice(-32, None))
 """Of a sealed block: its nonce, and what no two have in common."""
@@ -100,6 +101,24 @@ def test_a_deleted_drop_is_in_the_log_for_one_look_and_then_nowhere(inside: Insi
     assert f"{SWEEP_EVERY} seconds" in log.kept
 
 
+def test_the_log_is_emptied_each_time_the_relay_looks(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unasked: the row of a voucher that was used, and a drop that was deleted, leave it."""
+    monkeypatch.setattr(sweeper, "SWEEP_EVERY", 0.02)
+    inside.poke()
+    voucher = inside.voucher()
+    client = inside.stranger()
+    client.create(voucher)
+    client.append(*noise())
+    ((_, _, digest, _),) = sealed_rows(inside.home)
+    client.delete()
+    for _ in until(10):
+        left = files(inside.home)
+        if not any(each in file for file in left for each in (digest, voucher_hash(voucher))):
+            break
+
+
 def test_every_table_is_in_the_list_and_nothing_else(inside: Inside) -> None:
     engine = database.open_readers(inside.home.database)
     tables = set(inspect(engine).get_table_names())
@@ -116,8 +135,11 @@ def test_every_file_is_in_the_list(tmp_path: Path) -> None:
         client.read()
         there = {file.name for file in relay.data.iterdir()}
         listed = {each.where for each in holdings(Home(relay.data))}
+        relay.stop()
+        left = {file.name for file in relay.data.iterdir()}
     assert {"relay.db-wal", "relay.address", "demo-hours"} <= there
     assert there <= listed
+    assert there - left == {"relay.db-wal", "relay.db-shm", "relay.address"}
 
 
 def test_a_list_without_a_row_for_a_table_would_be_seen(home: Home) -> None:
