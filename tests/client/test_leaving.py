@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from backchannel.client.errors import VaultDamaged
 from backchannel.client.leaving import leave
 from backchannel.client.profile import Profile
 from backchannel.client.sync import Sync
@@ -91,20 +92,35 @@ def test_what_was_left_before_goes_too(talked: Party) -> None:
     assert rows(heron.vault) == {}
 
 
-def test_attack_31_a_copy_of_the_database_opens_nothing_that_was_said(talked: Party) -> None:
-    """Taken before, and put back after, beside the keys as they are then: the rows are there, and
-    what opens them is not.
-    """
+def test_attack_31_a_copy_of_the_database_opens_for_nobody(talked: Party) -> None:
+    """Taken a moment before, and put back beside the keys as they are then: not even names."""
     heron = talked.clients["Heron"]
-    folder = heron.vault._folder.path
+    folder, key, now = heron.vault._folder, heron.vault._key, heron.tools.now()
     heron.vault.fold()
-    before = (folder / "vault.db").read_bytes()
-    profile_key, now = heron.vault._key, heron.tools.now()
+    database, keys = folder.first.database.read_bytes(), folder.first.keys.read_bytes()
     assert go(heron) is None
     heron.vault.close()
-    (folder / "vault.db").write_bytes(before)
-    with Vault(Profile.at(folder.parent), profile_key, now) as again:
-        row = again.channels.get(NAME)
-        assert database(again).all("SELECT count(*) FROM messages") != [(0,)], "control"
-        assert again.messages.list(row.id, now) == []
-        assert again.drafts.list(row.id) == []
+    profile = Profile.at(folder.path.parent)
+    with Vault(profile, key, now) as emptied:
+        assert emptied.channels.list() == []
+    folder.first.database.write_bytes(database)
+    with pytest.raises(VaultDamaged):
+        Vault(profile, key, now)
+    folder.first.keys.write_bytes(keys)
+    with Vault(profile, key, now) as control:
+        assert control.messages.list(control.channels.get(NAME).id, now)
+
+
+def test_beside_somebody_who_reads_it_is_erased_all_the_same(talked: Party) -> None:
+    """The database's own key waits for the next day; what was said does not."""
+    heron = talked.clients["Heron"]
+    other = Vault(Profile.at(heron.vault._folder.path.parent), heron.vault._key, heron.tools.now())
+    other._database.connection.execute("BEGIN")
+    assert other.channels.list()
+    try:
+        assert go(heron) is None
+        assert rows(heron.vault) == {}
+        assert keys_of_channels(heron.vault) == set()
+    finally:
+        other._database.connection.execute("ROLLBACK")
+        other.close()

@@ -2,9 +2,10 @@
 is erased, then that word is sent, if a relay can be reached. Knows no screen.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from backchannel.client.errors import ClientError
+from backchannel.client.errors import ClientError, VaultBusy
 from backchannel.client.session import change, look
 from backchannel.protocol.command import Leave
 from backchannel.protocol.types import DropId
@@ -59,6 +60,8 @@ def _erase(app: "App", vault: "Vault", row: "ChannelRow", but: list[int]) -> int
             vault.outbox.forget(row.id, but)
             vault.channels.remove(row.id)
         vault.forget_keys()
+        with suppress(VaultBusy):  # another command is reading: then its next day closes them
+            vault.close_copies(now, app.entropy)
         vault.fold()
     return session.state.lifetime
 

@@ -193,6 +193,14 @@ class Vault:
             self._renew(now, entropy)
             return Swept(messages, cores, clean=self.fold())
 
+    def close_copies(self, now: Timestamp, entropy: "Entropy") -> None:
+        """Let no copy of the database that was made before open any more; `VaultBusy` beside
+        another that is using it.
+        """
+        with self.exclusive(now):
+            self._renew(now, entropy, at_once=True)
+            self.fold()
+
     def fold(self) -> bool:
         """Empty the write-ahead log of what was deleted; false when a reader is in the way."""
         return self._database.fold()
@@ -221,8 +229,8 @@ class Vault:
         """Those that the database may be under: one, or two where a renewal was cut short."""
         return [database_key(self._key, base.key) for base in self._expiry.bases]
 
-    def _renew(self, now: Timestamp, entropy: "Entropy") -> None:
-        """Give the database a new key each day, and erase the one before."""
+    def _renew(self, now: Timestamp, entropy: "Entropy", *, at_once: bool = False) -> None:
+        """Give the database a new key each day, or now, and erase the one before."""
         from backchannel.protocol.expiry import PlaceKind
 
         keys, hour = self._expiry.keys, self.hour(now)
@@ -231,7 +239,7 @@ class Vault:
         for each in bases:  # where a renewal was cut short
             if each is not under:
                 self._expiry.apply(keys.erase(PlaceKind.BASE, each.name))
-        if under.hour // _DAY == hour // _DAY:
+        if under.hour // _DAY == hour // _DAY and not at_once:
             return
         base, writes = keys.add_base(hour, entropy)
         self._expiry.apply(writes)
