@@ -14,7 +14,7 @@ from backchannel.client.vault.folder import DATABASE, KEYS
 from backchannel.client.vault.head import VaultKey
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import command
-from backchannel.protocol.types import MAIN_THREAD, ContentHash, ThreadId
+from backchannel.protocol.types import MAIN_THREAD, ContentHash, ThreadId, Timestamp
 from tests.support.clients import NAME, Client, Party, party
 from tests.support.people import ENTROPY, NOON, PASSPHRASE, make_vault, program, stolen
 
@@ -68,6 +68,20 @@ def test_attack_a_purged_thread_opens_in_no_copy_of_the_database(north: Party) -
         row = again.channels.get(NAME)
         found = [json.loads(each.plain)["text"] for each in again.messages.list(row.id, now)]
     assert found == ["This stays."]
+
+
+def test_all_blocks_of_a_long_message_die_when_its_thread_is_shortened(north: Party) -> None:
+    heron = north.clients["Heron"]
+    thread = begin(heron, "Bridges")
+    heron.act(command.Say(thread, LONG))
+    (said,) = (each for each in map(json.loads, heron.plain()) if each["kind"] == "text")
+    cores = [ContentHash(bytes.fromhex(core)) for core, _ in said["leaves"]]
+    heron.act(command.Shorten(thread, 3))
+    now, channel = north.hours.now(), heron.row.id
+    later = Timestamp(now + 4 * 3600)
+    assert len(cores) > 2
+    assert all(heron.vault.cores.get(channel, core, now) for core in cores)
+    assert not any(heron.vault.cores.get(channel, core, later) for core in cores)
 
 
 def test_a_thread_goes_on_after_it_was_purged(north: Party) -> None:

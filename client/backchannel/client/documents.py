@@ -3,6 +3,8 @@ hour. Aliases are those of the time: a place in the roster may be somebody else'
 """
 
 import hashlib
+import json
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -53,6 +55,17 @@ def of_event(state: ChannelState, event: Readable, hour: Hour, number: int) -> M
         *(state.id, name, ident, event.author, MAIN_THREAD, hour, order),
         *(event.expires, _pack(plain | {"number": number})),
     )
+
+
+def cores_of(messages: Iterable[Message]) -> set[ContentHash]:
+    """Names of the cores that texts came in, part by part. What carried a file opens only with the
+    file's key, which stands in its message.
+    """
+    found = {each.content for each in messages}
+    for each in messages:
+        leaves = json.loads(each.plain).get("leaves", ())
+        found |= {ContentHash(bytes.fromhex(core)) for core, _ in leaves}
+    return found
 
 
 def _said(state: ChannelState, said: Said) -> Document:

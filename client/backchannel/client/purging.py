@@ -4,17 +4,15 @@ Keys first, rows after: what is erased opens in no older copy of the database ei
 screen and no network.
 """
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from backchannel.client import unlocked
 from backchannel.client.errors import NoVault
 from backchannel.client.profile import Profile
 from backchannel.client.vault.folder import Folder
-from backchannel.protocol.types import ContentHash, Hour, ThreadId, Timestamp
+from backchannel.protocol.types import Hour, ThreadId, Timestamp
 
 if TYPE_CHECKING:
-    from backchannel.client.vault.sealed import Message
     from backchannel.client.vault.vault import Vault
     from backchannel.protocol.entropy import Entropy
 
@@ -31,25 +29,24 @@ def purge_thread(
     vault: "Vault", channel: str, thread: ThreadId, now: Timestamp, entropy: "Entropy"
 ) -> Purged:
     """Erase the key of a thread, and all that stands in it. Said in it again, it is kept again."""
-    from backchannel.client.session import (  # slow to load, and `purge_all` is in haste
-        look,
-        name_of,
-    )
+    # Slow to load, and `purge_all` is in haste.
+    from backchannel.client.documents import cores_of
+    from backchannel.client.session import look, name_of
 
     with vault.exclusive(now):
         with vault.transaction():
             session = look(vault, channel, now, entropy)
             row, state = session.row, session.state
-            gone = vault.messages.list(row.id, now, thread)
-            vault.cores.remove(row.id, _cores(gone))
-            count = vault.messages.purge(row.id, thread)
-            names = {name_of(each.content) for each in gone}
+            known = vault.messages.list(row.id, now, thread)
+            gone = vault.messages.purge(row.id, thread)
+            vault.cores.remove(row.id, cores_of(known).union(gone))
+            names = {name_of(each) for each in gone}
             unread = {k: v for k, v in row.summary["unread"].items() if k not in names}
             vault.channels.put_state(row.id, row.state, row.summary | {"unread": unread})
         vault.forget_keys()
         vault.fold()
-    lasts = [Hour(each.expires - each.hour) for each in gone]
-    return Purged(count, max([state.thread_lifetime(thread), *lasts]))
+    lasts = [Hour(each.expires - each.hour) for each in known]
+    return Purged(len(gone), max([state.thread_lifetime(thread), *lasts]))
 
 
 def purge_all(profile: Profile) -> None:
@@ -63,14 +60,3 @@ def purge_all(profile: Profile) -> None:
     Folder(profile.vault).destroy()
     unlocked.end(profile)
     profile.lock.unlink(missing_ok=True)
-
-
-def _cores(gone: "list[Message]") -> list[ContentHash]:
-    """Those that carried texts, part by part. What carried a file opens with the file's key, which
-    stood in its message.
-    """
-    names = [each.content for each in gone]
-    for each in gone:
-        leaves = json.loads(each.plain).get("leaves", ())
-        names += [ContentHash(bytes.fromhex(core)) for core, _ in leaves]
-    return names

@@ -12,7 +12,7 @@ from typing import final
 
 from backchannel.client import outbox, summary
 from backchannel.client.description import described
-from backchannel.client.documents import Readable, alias_at, of_event
+from backchannel.client.documents import Readable, alias_at, cores_of, of_event
 from backchannel.client.errors import NotFound, Refused, UsageMistake
 from backchannel.client.phrases import life, sentence, way_out
 from backchannel.client.vault.channels import ChannelRow, Summary
@@ -239,8 +239,9 @@ class Session:
     def _shorten(self, event: Shortened) -> None:
         """What is kept dies sooner, and so does what could open it."""
         ident, thread, hours = self.row.id, event.thread, event.lifetime
+        said = self._vault.messages.list(ident, self.now, thread) if thread else []
         ends = self._vault.messages.shorten(ident, thread, hours, self.now, self._entropy)
-        only = None if thread is None else ends.keys()
+        only = None if thread is None else cores_of(said) | ends.keys()
         self._vault.cores.shorten(ident, only, hours, self.now, self._entropy)
         sooner = {name_of(content): end for content, end in ends.items()}
         unread = self.summary["unread"]

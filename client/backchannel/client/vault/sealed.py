@@ -298,14 +298,17 @@ class Messages:
             *(*again, end, channel, content),
         )
 
-    def purge(self, channel: ChannelId, thread: ThreadId) -> int:
-        """Let go of a thread, or of what of the channel is in none; how many messages there were.
+    def purge(self, channel: ChannelId, thread: ThreadId) -> tuple[ContentHash, ...]:
+        """Let go of a thread, or of what of the channel is in none: the messages that there were.
         Its key goes with the next `forget_keys`.
         """
+        query = "SELECT content FROM messages WHERE channel = ? AND thread = ?"
+        rows = self._database.all(query, channel, thread)
         gone = "DELETE FROM threads WHERE channel = ? AND thread = ?"
         self._database.change(gone, channel, thread)
         gone = "DELETE FROM messages WHERE channel = ? AND thread = ?"
-        return self._database.change(gone, channel, thread)
+        self._database.change(gone, channel, thread)
+        return tuple(ContentHash(row[0]) for row in rows)
 
     def names(self) -> set[bytes]:
         """Names of the keys of all threads."""
