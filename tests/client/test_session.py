@@ -198,6 +198,7 @@ def test_the_same_message_is_one_message(vault: Vault) -> None:
 def test_a_clock_that_is_set_back_stands_still(vault: Vault) -> None:
     tomorrow = Timestamp(NOON + 2 * DAY * 3600)
     attempt(vault, HELLO)
+    vault.trust(tomorrow)
     with change(vault, "North", tomorrow, ENTROPY) as opened:
         opened.tick()
     assert shown(vault, NOON).hour == hour_of(tomorrow)
@@ -207,6 +208,7 @@ def test_a_clock_that_is_set_back_stands_still(vault: Vault) -> None:
 def test_what_never_left_and_nobody_could_open_is_let_go_and_counted(vault: Vault) -> None:
     attempt(vault, HELLO)
     later = Timestamp(NOON + (DAY + 1) * 3600)
+    vault.trust(later)
     with change(vault, "North", later, ENTROPY) as opened:
         opened.tick()
     assert shown(vault).summary["unsent"] == 1

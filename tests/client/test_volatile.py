@@ -1,11 +1,11 @@
 """Off the record: kept under a key that is in memory alone, and closed for good without it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backchannel.client import shown
+from backchannel.client.profile import Profile
 from backchannel.client.vault.head import VaultKey, VolatileKey
 from backchannel.client.vault.vault import Vault
 from backchannel.client.vault.volatile import CLOSED, Volatile
@@ -15,19 +15,18 @@ from tests.support.people import ENTROPY, NOON, NORTH, add_channel, make_vault, 
 TEXT = "quite off the record, my friend"
 KEY = VolatileKey(b"k" * 32)
 ABOUT = b"where it stands"
+Home = tuple[Path, VaultKey]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> tuple[Path, VaultKey]:
+def home(tmp_path: Path) -> Home:
     profile, key = make_vault(tmp_path / "home")
     with Vault(profile, key, NOON) as vault:
         add_channel(vault)
     return profile.data, key
 
 
-def opened(home: tuple[Path, VaultKey], volatile: Volatile, now: Timestamp = NOON) -> Vault:
-    from backchannel.client.profile import Profile
-
+def opened(home: Home, volatile: Volatile, now: Timestamp = NOON) -> Vault:
     return Vault(Profile.at(home[0]), home[1], now, volatile=volatile)
 
 
@@ -40,7 +39,7 @@ def kept(vault: Vault, now: Timestamp = NOON) -> list[bytes]:
 
 
 @pytest.fixture
-def spoken(home: tuple[Path, VaultKey]) -> Iterator[tuple[Path, VaultKey]]:
+def spoken(home: Home) -> Home:
     """A vault that holds one text on the record and one off it, under `KEY`."""
     with opened(home, held(KEY)) as vault, vault.exclusive(NOON), vault.transaction():
         off = message(2, text=TEXT)._replace(off=True)
@@ -72,7 +71,7 @@ def test_where_no_agent_runs_a_process_has_a_key_of_its_own() -> None:
 
 
 def test_it_is_read_like_any_other_while_the_key_is_there(
-    spoken: tuple[Path, VaultKey],
+    spoken: Home,
 ) -> None:
     with opened(spoken, held(KEY)) as vault:
         assert kept(vault) == [b"hello", TEXT.encode()]
@@ -84,7 +83,7 @@ def test_it_is_read_like_any_other_while_the_key_is_there(
 
 @pytest.mark.parametrize("key", [None, VolatileKey(b"o" * 32)])
 def test_attack_with_the_passphrase_and_every_file_but_without_the_key_it_is_closed(
-    spoken: tuple[Path, VaultKey], key: VolatileKey | None
+    spoken: Home, key: VolatileKey | None
 ) -> None:
     with opened(spoken, held(key)) as vault:
         assert kept(vault) == [b"hello", CLOSED]
@@ -101,7 +100,7 @@ def test_attack_with_the_passphrase_and_every_file_but_without_the_key_it_is_clo
         assert path.is_dir() or TEXT.encode() not in path.read_bytes()
 
 
-def test_it_expires_and_is_shortened_as_others_are(spoken: tuple[Path, VaultKey]) -> None:
+def test_it_expires_and_is_shortened_as_others_are(spoken: Home) -> None:
     hour = hour_of(NOON)
     locked = opened(spoken, held(None))  # by a `sync`, say, after the lock
     with locked as vault, vault.exclusive(NOON), vault.transaction():
@@ -117,7 +116,7 @@ def test_it_expires_and_is_shortened_as_others_are(spoken: tuple[Path, VaultKey]
 # --- A sooner end ---------------------------------------------------------------------------------
 
 
-def test_a_message_ends_sooner_and_never_later(spoken: tuple[Path, VaultKey]) -> None:
+def test_a_message_ends_sooner_and_never_later(spoken: Home) -> None:
     hour = hour_of(NOON)
     with opened(spoken, held(KEY)) as vault:
         one, two = (each.content for each in vault.messages.list(NORTH, NOON))
@@ -132,7 +131,7 @@ def test_a_message_ends_sooner_and_never_later(spoken: tuple[Path, VaultKey]) ->
 
 
 def test_attack_the_key_of_before_is_erased_with_the_last_that_leans_on_it(
-    home: tuple[Path, VaultKey],
+    home: Home,
 ) -> None:
     """So that a copy of the database from before it was shown does not open it either."""
     with opened(home, held(KEY)) as vault:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from backchannel.client.entropy import SystemEntropy
@@ -89,6 +90,12 @@ def program(
         env={**inherited, "BACKCHANNEL_HOME": str(home), **(env or {})},
         start_new_session=True,  # no terminal to ask at
     )
+
+
+def put_ahead(profile: Profile, hours: int) -> None:
+    """This home's clock shows so many hours after `NOON`, whenever the test runs."""
+    this = int(time.time()) // 3600  # noqa: TID251 - the program reads the same clock
+    profile.demo_hours.write_text(str(hour_of(NOON) + hours - this))
 
 
 def passphrase_file(folder: Path, text: str = PASSPHRASE) -> Path:

@@ -78,7 +78,19 @@ class App:
 
         made = self.profile.has_vault or not create
         key = self.key() if made else self.make_vault()
-        return Vault(self.profile, key, self.now(), volatile=self._volatile)
+        vault = Vault(self.profile, key, self.now(), volatile=self._volatile)
+        if vault.leapt(self.now()):
+            self._settle_clock(vault)
+        return vault
+
+    def _settle_clock(self, vault: "Vault") -> None:
+        from backchannel.client.doubt import settle
+
+        try:
+            settle(self, vault)
+        except BaseException:
+            vault.close()
+            raise
 
     @cached_property
     def _volatile(self) -> "Volatile":

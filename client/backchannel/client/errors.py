@@ -87,6 +87,18 @@ class ClockAbsurd(ClientError):
     usual_next = "set this machine's clock, then try again; nothing was changed"
 
 
+class ClockLeapt(ClientError):
+    """More than a day ahead of when the vault was last used, and nobody said that it is right."""
+
+    code = "clock-leapt"
+    status = Exit.LOCKED
+    usual_next = "set the clock right; or, if it is: backchannel tick --accept"
+
+    def __init__(self, hours: int) -> None:
+        ahead = f"{hours // 24} days" if hours >= 48 else f"{hours} hours"
+        super().__init__(f"This machine's clock is {ahead} ahead of when the vault was last used.")
+
+
 class RelayKeyChanged(ClientError):
     """The relay at this address is not the one that was pinned."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple, Self, TypeVar, final
 
-from backchannel.client import chores, joining, refusals
+from backchannel.client import chores, doubt, joining, refusals
 from backchannel.client.app import App
 from backchannel.client.choosing import pick_channel
 from backchannel.client.errors import (
@@ -69,6 +69,7 @@ class Sync:
         done that can be.
         """
         self._relays.forgive()
+        self._trust_clock()
         owner = self._vault.channels.get(name).id
         self._relays.speak_for(owner)
         before = self.deliver(owner)
@@ -134,6 +135,7 @@ class Sync:
 
     def joins(self) -> None:
         """Ask every lobby whether the door was opened; the first problem is raised at the end."""
+        self._trust_clock()
         problem: ClientError | None = None
         for row in self._vault.joins.list():
             try:
@@ -142,6 +144,13 @@ class Sync:
                 problem = problem or error
         if problem is not None:
             raise problem
+
+    def _trust_clock(self) -> None:
+        """Where it leapt while this ran, as after a weekend's sleep: `RelayDown` until a relay has
+        said that it is right.
+        """
+        if self._vault.leapt(self._app.now()):
+            doubt.confirm(self._app, self._vault, self._relays)
 
     def join(self, row: JoinRow, wait: int = 0) -> None:
         """Ask one lobby; waits up to `wait` seconds for an answer."""

@@ -79,6 +79,8 @@ def _versions() -> str:
 
 def _vault(app: App, profile: Profile) -> Iterator[Check]:
     yield _keys(profile)
+    if not app.settings.memory_only:
+        yield _timer(profile)
     left = unlocked.seconds_left(profile)
     if left is None:
         yield Check("agent", "ok", "none is running: the vault is locked")
@@ -114,6 +116,16 @@ def _keys(profile: Profile) -> Check:
     if hour - highest > _DAY:
         return Check("keys", "note", f"last looked after {hour - highest} hours ago")
     return Check("keys", "ok", "expiry keys are looked after")
+
+
+def _timer(profile: Profile) -> Check:
+    from backchannel.client import timer
+
+    found = timer.found(profile)
+    if found is None:
+        text = "none: what has expired is erased when the next command runs"
+        return Check("timer", "note", text, "backchannel tick --install")
+    return Check("timer", "ok", f"erases what has expired every hour ({found.kind})")
 
 
 def _relay(app: App, url: str, key: str) -> Check:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from backchannel.protocol.expiry import ExpiryKeys, Write
 
 PLACES = 256  # ready from the start, so that most keys overwrite zeros in place
+LEAP = 24  # hours: as `ExpiryKeys.leaps` has it, which would load cryptography
 _PLACE = 512  # SPEC.md section 19, also what follows
 _TWINS = (0, _PLACE)  # where the headers stand
 _BASE = b"\5"  # the kind of a base key
@@ -98,6 +99,13 @@ class ExpiryFile:
         found = [each for each in places if each[:1] == _BASE and _whole(each)]
         bases = [Base(each[_NAME], _hour_of(each), BaseKey(each[_VALUE])) for each in found]
         return sorted(bases, key=lambda base: base.hour, reverse=True)
+
+    def leapt(self, hour: Hour) -> int:
+        """By how many hours `hour` is ahead of the highest seen, where that is more than a machine
+        may say alone; else 0. Costs as little.
+        """
+        ahead = hour - self.highest
+        return ahead if ahead > LEAP else 0
 
     def advance(self, hour: Hour) -> None:
         """Erase what is dead at `hour` and move the clocks."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Self, final
 
-from backchannel.client.errors import ClockAbsurd, NoVault, VaultDamaged
+from backchannel.client.errors import ClockAbsurd, ClockLeapt, NoVault, VaultDamaged
 from backchannel.client.profile import Profile
 from backchannel.client.vault import head as heads
 from backchannel.client.vault.channels import Channels, Joins
@@ -131,7 +131,8 @@ class Vault:
     def exclusive(self, now: Timestamp) -> Iterator[None]:
         """Be the only process that changes the vault, for one read, decision and write.
 
-        Whatever is dead at `now` is erased before the first read. `VaultBusy` after ten seconds.
+        Whatever is dead at `now` is erased before the first read. `VaultBusy` after ten seconds,
+        `ClockLeapt` while nobody has said that `now` is right.
         """
         entered_before = self._lock.held
         with self._lock:
@@ -140,6 +141,7 @@ class Vault:
                 if self._database.key not in self._database_keys():
                     self._database.follow()
             if self._expiry.behind(hour_of(now)):
+                _refuse_leap(self._expiry, now)
                 _advance_all(self._folder, self._expiry, now)
             yield
 
@@ -151,6 +153,19 @@ class Vault:
             raise RuntimeError(msg)
         with self._database.transaction():
             yield
+
+    def leapt(self, now: Timestamp) -> int:
+        """By how many hours the clock is ahead of the last hour that was seen, where that is more
+        than it may say alone; else 0. Then nothing opens whose hour has passed by either, nothing
+        is sealed, and nothing is erased yet.
+        """
+        return self._expiry.leapt(hour_of(now))
+
+    def trust(self, now: Timestamp) -> None:
+        """Go by this clock: a relay or a person says that it is right."""
+        with self._lock:
+            self._expiry.forget()
+            _advance_all(self._folder, self._expiry, now)
 
     def hour(self, now: Timestamp) -> Hour:
         """The hour to go by: never below one that was seen."""
@@ -211,14 +226,16 @@ class Vault:
         if not path.is_file():
             msg = "The vault's database is missing."
             raise VaultDamaged(msg)
-        if self._expiry.behind(hour_of(now)):
+        leapt = self.leapt(now)
+        if self._expiry.behind(hour_of(now)) and not leapt:
             with self._lock:
                 _advance_all(self._folder, self._expiry, now)
         database = Database(path, self._database_keys)
         if version_of(database.connection) < VERSION:
             with self._lock:
                 migrate(database.connection)
-        if not self._folder.is_whole:  # only now: where a surrender was cut short, it goes on first
+        # Only now: where a surrender was cut short, it goes on first.
+        if not self._folder.is_whole and not leapt:
             from backchannel.client.entropy import SystemEntropy
 
             with self._lock:
@@ -264,17 +281,22 @@ class Vault:
         return StoreKey(row[0])
 
 
-def expire(profile: Profile, now: Timestamp) -> None:
+def expire(profile: Profile, now: Timestamp, *, sure: bool = False) -> None:
     """What a timer does, without the passphrase: erase every key that is dead at `now`.
 
-    `ClockAbsurd` where the clock leapt: nobody is there who could say whether it is right.
+    `ClockLeapt` where the clock leapt, unless somebody is `sure` that it is right.
     """
     folder = Folder(profile.vault)
     with _open_expiry(folder.first) as file, Lock(profile.lock):
-        if file.keys.leaps(hour_of(now)):
-            msg = "This machine's clock is more than a day ahead of when the vault was last used."
-            raise ClockAbsurd(msg, "if it is right, use the vault: backchannel status --offline")
+        if not sure:
+            _refuse_leap(file, now)
         _advance_all(folder, file, now)
+
+
+def _refuse_leap(file: ExpiryFile, now: Timestamp) -> None:
+    hours = file.leapt(hour_of(now))
+    if hours:
+        raise ClockLeapt(hours)
 
 
 def _advance_all(folder: Folder, first: ExpiryFile, now: Timestamp) -> None:

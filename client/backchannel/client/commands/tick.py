@@ -1,0 +1,91 @@
+"""`tick`: what a timer does. Erases what has expired, without passphrase and without network."""
+
+import os
+from pathlib import Path
+
+import click
+
+from backchannel.client import phrases
+from backchannel.client.app import App
+from backchannel.client.errors import Refused, UsageMistake
+from backchannel.client.options import verb
+from backchannel.protocol.types import hour_of
+
+_LINGERS = Path("/var/lib/systemd/linger")
+
+
+@verb("tick")
+@click.option(
+    "--install", is_flag=True, help="Let this machine run it every hour, and at its start."
+)
+@click.option("--remove", is_flag=True, help="No longer.")
+@click.option("--accept", is_flag=True, help="This machine's clock is right, though it leapt.")
+def tick(app: App, *, install: bool, remove: bool, accept: bool) -> None:
+    """Erase what has expired, now: no passphrase and no relay is needed.
+
+    Every command does that first. A timer does it too while nobody uses Backchannel: then what has
+    expired is gone within the hour, whether somebody looks or not.
+
+    If the clock is more than a day ahead of when the vault was last used, nothing is erased until
+    you, or a relay, say that it is right.
+
+    \b
+    Examples:
+      backchannel tick --install
+      backchannel tick --accept
+    """
+    if install + remove + accept > 1:
+        msg = "One thing at a time."
+        raise UsageMistake(msg, "backchannel tick --help")
+    if install:
+        _install(app)
+    elif remove:
+        _remove(app)
+    else:
+        _erase(app, accept=accept)
+
+
+def _erase(app: App, *, accept: bool) -> None:
+    from backchannel.client.vault.vault import expire
+
+    if not app.profile.has_vault:  # a timer that outlived its vault has nothing to complain of
+        app.ui.show({"state": "no-vault"}, "There is no vault here; there is nothing to erase.")
+        return
+    now = app.now()
+    expire(app.profile, now, sure=accept)
+    hour = hour_of(now)
+    app.ui.show(
+        {"state": "erased", "until": phrases.stamp(hour)},
+        f"What was to last until {phrases.hour_of_day(hour)} cannot be opened any more.",
+    )
+
+
+def _install(app: App) -> None:
+    from backchannel.client import timer
+
+    if app.settings.memory_only:
+        msg = "What is in memory only needs no timer: it ends with its agent."
+        raise Refused(msg, "backchannel --memory-only lock")
+    home = app.flags.get("home") or os.environ.get("BACKCHANNEL_HOME")
+    made = timer.install(app.profile, home)
+    lines = [
+        f"Runs every hour and at the machine's start: {made.where}.",
+        "To take it back: backchannel tick --remove",
+    ]
+    if made.kind == "systemd" and not _lingers():
+        lines.insert(1, "While you are logged in; for when you are not: loginctl enable-linger")
+    app.ui.show({"state": "installed", **made._asdict()}, *lines)
+
+
+def _lingers() -> bool:
+    import getpass
+
+    return (_LINGERS / getpass.getuser()).exists()
+
+
+def _remove(app: App) -> None:
+    from backchannel.client import timer
+
+    gone = timer.remove(app.profile)
+    lines = [f"Removed: {each.where}." for each in gone] or ["There was no timer."]
+    app.ui.show({"state": "removed", "timers": [each._asdict() for each in gone]}, *lines)
