@@ -41,6 +41,7 @@ NAMES = {
     "other party": "Southern Delegation of Greywick",
     "channel": "Saltmarsh Accord Channel",
     "topic": "Herring Boundary Question",
+    "other topic": "Corridor behind the harbour",
     "file name": "Draft-Boundary-Map-of-Saltmarsh.txt",
 }
 SAID = {
@@ -50,6 +51,10 @@ SAID = {
     "quote": "the minister out of it",
     "followed": "Somebody who follows sees this on their screen at once.",
     "after": "Now that one of us has left, let us speak more openly.",
+    "third": "I only repeat what I was told on the quay.",
+    "fourth": "Nobody on our side has seen any such map.",
+    "off the record": "Never on any record: he has agreed already.",
+    "draft": "As nobody in particular I say that this is unwise.",
     "long text": "A long proposal about mackerel quotas. " * 200,
     "charter": "We meet as private persons and nobody here decides anything.",
     "convener": "The Saltmarsh Quaker Meeting convenes this dialogue",
@@ -147,7 +152,8 @@ class Play:
             self._admit(fox, guest, NAMES[party])
         self._settle()
         self._note_keys()
-        self._talk(fox, heron, wren)
+        self._talk(fox, heron)
+        self._talk_on(fox, heron, ibis, wren)
         self._follow(heron, wren)
         fox.do("remove", self.alias("Ibis"), "--yes")
         for each in (heron, wren, fox, heron):
@@ -195,7 +201,7 @@ class Play:
             for person in self.people.values():
                 person.do("sync")
 
-    def _talk(self, fox: Person, heron: Person, wren: Person) -> None:
+    def _talk(self, fox: Person, heron: Person) -> None:
         fox.do("thread", "new", NAMES["topic"], "--expires", "24h")
         fox.do("say", "-", "--thread", "herring", give=SAID["text"])
         fox.do("say", "-", "--to", self.alias("Heron"), give=SAID["note"])
@@ -203,8 +209,9 @@ class Play:
         answer = ("--to", self.alias("Fox"), "--reply", str(number))
         heron.do("say", "-", *answer, "--authority", "sounding", give=SAID["answer"])
         heron.do("say", "-", give=SAID["long text"])
-        fox.do("policy", "set", "--expires", "36h")
-        heron.do("hand", "raise")
+        self._send(fox, heron)
+
+    def _send(self, fox: Person, heron: Person) -> None:
         self.file = os.urandom(20_000)
         path = self.folder / NAMES["file name"]
         path.write_bytes(self.file)
@@ -212,8 +219,21 @@ class Play:
         (number,) = [e["number"] for e in fox.lines("read") if e.get("name") == NAMES["file name"]]
         fox.do("file", "save", str(number), str(self.folder / "saved"))
         assert (self.folder / "saved").read_bytes() == self.file
+
+    def _talk_on(self, fox: Person, heron: Person, ibis: Person, wren: Person) -> None:
+        """What touches the disk in other ways, or should not."""
+        fox.do("policy", "set", "--expires", "36h", "--unattributed", "4")
         fox.do("role", self.alias("Heron"), "facilitator", "--yes")
-        wren.do("sync")
+        heron.do("thread", "new", NAMES["other topic"], "--off-record")
+        heron.do("say", "-", "--thread", "corridor", give=SAID["off the record"])
+        ibis.do("say", "-", give=SAID["third"])
+        wren.do("say", "-", give=SAID["fourth"])
+        heron.do("hand", "raise")
+        heron.do("say", "--unattributed", "-", "--yes", give=SAID["draft"])
+        fox.do("backup", str(self.folder / "backup"))
+        fox.do("thread", "purge", "herring", "--yes")
+        for verb in ("status", "members", "verify", "doctor", "retention", "log", "tick", "drafts"):
+            heron.run(verb)  # doctor may doubt this machine
 
     def _follow(self, heron: Person, wren: Person) -> None:
         """Both follow, Wren by an agent, Heron by the passphrase; a core is taken of each process

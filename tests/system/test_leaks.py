@@ -154,6 +154,13 @@ def test_no_file_of_a_participant_holds_a_word_a_name_or_a_secret(played: Play, 
     assert {each.place.rpartition("/")[2] for each in keys} == {"expiry.keys"}
 
 
+def test_a_backup_holds_none_either(played: Play) -> None:
+    backup = {"backup": (played.folder / "backup").read_bytes()}
+    assert len(backup["backup"]) > 1000
+    wanted = {**secrets(played), **played.on_disk, **NAMES, **played.vouchers}
+    assert told(Hunt(wanted).search(backup)) == []
+
+
 def test_a_word_in_a_participants_folder_would_be_found(played: Play) -> None:
     (played.people["Ibis"].profile.vault / "planted").write_bytes(b"\0\0\0" + PLANTED.encode())
     (place,) = where(planted().search(played.of_person("Ibis")))
