@@ -1,7 +1,13 @@
 """Targets: files of a vault or relay that somebody else may have written to."""
 
-from backchannel.client.errors import VaultDamaged, VaultTooNew
-from backchannel.client.vault.head import USUAL, Head
+from functools import cache
+from unittest.mock import patch
+
+import msgspec
+
+from backchannel.client import backup
+from backchannel.client.errors import UsageMistake, VaultDamaged, VaultTooNew
+from backchannel.client.vault.head import USUAL, Cost, Head, VaultKey, _derive
 from backchannel.protocol.errors import StateError
 from backchannel.protocol.expiry import ExpiryKeys, Place, PlaceKind, expiry_name
 from backchannel.protocol.labels import Label
@@ -72,6 +78,30 @@ def _files() -> list[bytes]:
     return [bytes([6]) + header * 2 + b"".join(kinds)]
 
 
+@cache
+def _derived(passphrase: str, cost: Cost, salt: bytes) -> tuple[VaultKey, bytes]:
+    """Argon2id once, not once an attempt."""
+    return _derive(passphrase, cost, salt)
+
+
+def _backup(data: bytes) -> None:
+    """Whatever its plaintext is, under the passphrase; or whatever the file is."""
+    with patch("backchannel.client.vault.head._derive", _derived):
+        if data[:1] == b"\0":
+            backup.open_(data[1:], "words")
+            return
+        drawn = ScriptedEntropy()
+        with patch("msgspec.json.encode", lambda _: data):
+            made = backup.seal(backup.new((), {}, ""), "words", drawn, Cost(64, 1))
+        backup.open_(made, "words")
+
+
+def _backups() -> list[bytes]:
+    place = backup.Place(bytes(16), "North", "Fox", "observer", ("Owl",), (), ("0" * 64,))
+    whole = backup.new((place,), {"https://relay.example": (bytes(16),)}, "proxy = 'x'")
+    return [msgspec.json.encode(whole)]
+
+
 def _heads() -> list[bytes]:
     drawn = ScriptedEntropy().draw
     return [Head(USUAL, drawn(16), drawn(32), drawn(32)).pack()]
@@ -80,6 +110,7 @@ def _heads() -> list[bytes]:
 TARGETS = [
     decoder("place", _place, _places, longest=520),
     decoder("expiry file", _expiry, _files, StateError, longest=600),
+    decoder("backup file", _backup, _backups, UsageMistake, VaultDamaged, VaultTooNew),
     decoder(
         "vault head", Head.read, _heads, VaultDamaged, VaultTooNew, write=Head.pack, longest=200
     ),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from backchannel.client import charter, settings, vouchers, wanted
+from backchannel.client import charter, script, settings, vouchers, wanted
 from backchannel.client.address import Address
 from backchannel.client.errors import ClientError, UsageMistake, WordsMistyped
 from backchannel.client.filter import clean
@@ -14,6 +14,7 @@ from backchannel.protocol.alias import alike, check_alias
 from backchannel.protocol.drop import show_voucher
 from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.filename import check_file_name
+from backchannel.protocol.types import Hour
 from backchannel.protocol.words import invite_words
 from backchannel.server.errors import OperatorError
 from backchannel.server.settings import load, template
@@ -68,6 +69,15 @@ _BEYOND_USE = (
 """What TOML's reader has no answer to but a crash of its own."""
 
 
+_SCRIPT = """\
+# who said what
+[2026-11-20 08] Heron: We could stop on Friday.
+Fox: Then say so.
+  And to whom?
+[2026-11-20 09:00 UTC] Heron: To all.
+"""
+
+
 @cache
 def _folder() -> Path:
     memory = Path("/dev/shm")  # noqa: S108 - a file for each attempt, and millions of them
@@ -91,6 +101,13 @@ def _shown(data: bytes) -> None:
     once = clean(as_text(data))
     assert clean(once) == once
     assert "\x1b" not in once
+
+
+def _script(data: bytes) -> None:
+    now = Hour(500_000)
+    for line in script.parse(as_text(data), {"Heron", "Fox"}.__contains__, None, now):
+        assert line.alias in {"Heron", "Fox"}
+        assert line.hour <= now
 
 
 def _alike(data: bytes) -> None:
@@ -131,6 +148,7 @@ TARGETS = [
         longest=400,
     ),
     decoder("screen", _shown, texts("hello\x1b[2J\n\u202eabc")),
+    decoder("script", _script, texts(_SCRIPT), UsageMistake),
     decoder("charter file", in_file(charter.read), texts(_CHARTER, *_BEYOND_USE), UsageMistake),
     decoder("channel file", in_file(wanted.read), texts(_WANTED, *_BEYOND_USE), UsageMistake),
     decoder("settings file", in_file(settings._read), texts(_SETTINGS, *_BEYOND_USE), ClientError),

@@ -1,6 +1,6 @@
 """Targets: every structure of the codec, every fixed shape of keys and numbers, and saved state."""
 
-from backchannel.protocol import limits
+from backchannel.protocol import exhibit, limits
 from backchannel.protocol.candidate import CandidateState
 from backchannel.protocol.codec import decode, encode
 from backchannel.protocol.content import MOST, Part, read_content
@@ -80,6 +80,15 @@ TARGETS = [
     decoder(
         "join", lambda data: decode(data, Join, 4056), recorded("lobby", "encoded", does="joined"),
         DecodeError, write=encode, packed=True),
+    decoder(
+        "transcript file",
+        exhibit.read,
+        recorded("transcript_file", "data"),
+        DecodeError,
+        write=exhibit.write,
+        longest=_PACKAGE,
+        packed=True,
+    ),
     decoder("bundle", Bundle.parse, recorded("identity", "bundle"), DecodeError, write=Bundle.pack),
     decoder(
         "intro payload", Payload.parse, _payload, DecodeError, write=Payload.pack

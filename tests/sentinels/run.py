@@ -21,7 +21,7 @@ TABLE = Path(__file__).with_name("table.toml")
 TREES = ("protocol", "server", "client")
 COPIED = (*TREES, "migrations", "tests", "pyproject.toml")
 _SKIPPED = shutil.ignore_patterns("__pycache__", "corpus", ".*")
-_PATIENCE = 120  # seconds for one run of a few fast tests
+_PATIENCE = 300  # seconds for one run of a few fast tests
 _LOST = "the copy is not what ran"
 
 
