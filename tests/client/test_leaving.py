@@ -115,6 +115,7 @@ def test_beside_somebody_who_reads_it_is_erased_all_the_same(talked: Party) -> N
     """The database's own key waits for the next day; what was said does not."""
     heron = talked.clients["Heron"]
     other = Vault(Profile.at(heron.vault._folder.path.parent), heron.vault._key, heron.tools.now())
+    heron.vault._database.connection.execute("PRAGMA busy_timeout = 100")
     other._database.connection.execute("BEGIN")
     assert other.channels.list()
     try:

@@ -89,6 +89,14 @@ def test_the_end_leaves_nothing(begun: Profile, runtime: Path) -> None:
         memory_only.key(begun)
 
 
+def test_a_command_that_runs_on_finds_that_all_has_gone(begun: Profile) -> None:
+    with Vault(begun, memory_only.key(begun), NOON) as vault:
+        memory_only.end(begun)
+        with pytest.raises(NoVault, match="meanwhile"), vault.exclusive(NOON):
+            pass
+    assert not begun.data.exists()
+
+
 def test_it_ends_with_its_time(begun: Profile, runtime: Path) -> None:
     memory_only.prolong(begun, 1)
     for _ in until(15):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self, final
 
 from backchannel.client.clock import elapsed
-from backchannel.client.errors import VaultBusy
+from backchannel.client.errors import NoVault, VaultBusy
 
 PATIENCE = 10.0  # seconds: longer than any honest change of a vault takes
 _PAUSE = 0.05
@@ -41,7 +41,11 @@ class Lock:
             self._descriptor = None
 
     def _wait(self) -> int:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # its folder: in memory only, all of it ends with `lock`
+            msg = "The vault has gone meanwhile: nothing was changed."
+            raise NoVault(msg) from None
         deadline = elapsed() + self._patience
         while not _try(descriptor):
             if elapsed() >= deadline:
