@@ -3,8 +3,9 @@
 Between a write and the sync that follows it, bytes stand in the machine's memory. The system takes
 them to the disk when it likes: in another order, some and not others, a sector of 512 bytes in any
 of its versions, and, worse than disks are, torn between two. Sizes and names of files wait for
-their sync as bytes do; names change in their order, as journals keep it. Knows no file of ours
-and no rule about them.
+their sync as bytes do; names change in their order, as journals keep it. Beside what was being
+written nothing is harmed: SQLite asks that of a disk, and ours do. Knows no file of ours and no
+rule about them.
 """
 
 import hashlib
