@@ -40,6 +40,8 @@ class Watched:
     party: Party
     tap: Tap
     writers: dict[str, list[Exchange]] = field(default_factory=dict)
+    connections: dict[str, int] = field(default_factory=dict)
+    """How many its writer made."""
     idle: dict[str, list[Exchange]] = field(default_factory=dict)
     """A reader's round just before."""
     readers: dict[str, list[Exchange]] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class Watched:
             rounds.act(NAME, asked, Invited)
             rounds.deliver()
         self.writers[what] = self.tap.exchanges(before)
+        self.connections[what] = self.tap.connections - before
         self.readers[what] = self.reading(reader)
         self.party.settle()
 
@@ -142,6 +145,7 @@ def test_one_thing_said_or_done_is_one_request_of_one_size_with_one_answer(
     assert len(single) >= 9, sorted(single)
     assert {"a word", "a full block", "a note to one", "nobody's words", "a thread"} <= {*single}
     assert len({tuple(each) for each in single.values()}) == 1, single
+    assert {watched.connections[what] for what in single} == {1}
 
 
 def test_what_takes_several_blocks_tells_their_number_and_nothing_else(watched: Watched) -> None:
