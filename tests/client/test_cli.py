@@ -187,7 +187,7 @@ def test_the_first_unlock_makes_a_vault_and_lock_ends_it(home: Path, tmp_path: P
     try:
         assert done.returncode == Exit.DONE, done.stderr
         assert json.loads(done.stdout) == {
-            "schema_version": 1, "state": "unlocked", "seconds": 900,
+            "schema_version": 1, "state": "unlocked", "seconds": 900, "idle_seconds": 900,
         }  # fmt: skip
         key = unlocked.ask(Profile.at(home))
         assert key is not None

@@ -21,7 +21,7 @@ def settle(app: App, vault: Vault) -> None:
     """Go by the clock if a relay or a person says so; `ClockLeapt` otherwise, `ClockApart` where a
     relay has another hour.
     """
-    refusal = ClockLeapt(vault.leapt(app.now()))
+    refusal = ClockLeapt.by(vault.leapt(app.now()))
     if not (vault.channels.list() or vault.joins.list()):
         vault.trust(app.now())  # there is nothing to lose
     elif _is_offline() or not _relay_says_so(app, vault):

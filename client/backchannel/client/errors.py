@@ -5,7 +5,7 @@ Prints nothing.
 """
 
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 from backchannel.client.exits import Exit
 from backchannel.protocol.errors import (
@@ -94,9 +94,11 @@ class ClockLeapt(ClientError):
     status = Exit.LOCKED
     usual_next = "set the clock right; or, if it is: backchannel tick --accept"
 
-    def __init__(self, hours: int) -> None:
+    @classmethod
+    def by(cls, hours: int) -> Self:
+        """So far ahead."""
         ahead = f"{hours // 24} days" if hours >= 48 else f"{hours} hours"
-        super().__init__(f"This machine's clock is {ahead} ahead of when the vault was last used.")
+        return cls(f"This machine's clock is {ahead} ahead of when the vault was last used.")
 
 
 class RelayKeyChanged(ClientError):

@@ -296,7 +296,7 @@ def expire(profile: Profile, now: Timestamp, *, sure: bool = False) -> None:
 def _refuse_leap(file: ExpiryFile, now: Timestamp) -> None:
     hours = file.leapt(hour_of(now))
     if hours:
-        raise ClockLeapt(hours)
+        raise ClockLeapt.by(hours)
 
 
 def _advance_all(folder: Folder, first: ExpiryFile, now: Timestamp) -> None:
