@@ -85,7 +85,7 @@ def _in_any_order(data: bytes) -> None:
         elif step == 1:
             saved = _saved(channel)
             if not _ask(channel, _command(here, own), now):
-                channel = Channel.open(*saved)
+                channel = here.reader = Channel.open(*saved)
         else:
             _take_in(here, channel, here.arrival(own), now)
     again = Channel.open(*_saved(channel))

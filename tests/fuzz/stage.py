@@ -4,6 +4,7 @@ The victim is put back as it was after whatever changed it. Knows no door's rule
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Final, final
 
@@ -15,6 +16,7 @@ from backchannel.protocol.content import Announcement, Part
 from backchannel.protocol.core import Kind, content_hash
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.epoch import roster_secret, unattributed_secret
+from backchannel.protocol.errors import RemoteProtocolError
 from backchannel.protocol.labels import Label
 from backchannel.protocol.outcome import Append, Arrival
 from backchannel.protocol.primitives import hash_, xseal
@@ -52,6 +54,8 @@ class Stage:
         self.clean = self.victim.snapshot()
         self.library = _library(self.world)
         self.drop = Drop.of_epoch(self.victim.state.epoch.secret, RELAY.public)
+        self.reader = self.victim.member
+        """Whom an arrival is for that rests on another."""
         self._dirty = False
 
     def channel(self) -> Channel:
@@ -59,7 +63,8 @@ class Stage:
         if self._dirty:
             self.victim.restart()
             self._dirty = False
-        return self.victim.member
+        self.reader = self.victim.member
+        return self.reader
 
     def soil(self) -> None:
         """The victim has changed."""
@@ -210,7 +215,8 @@ def _roster(here: Stage, take: Bytes) -> Arrival:
     announced = author.post(told)
     author.state.own = own
     here.soil()
-    here.victim.member.receive(announced, here.victim.now)
+    with suppress(RemoteProtocolError):  # its hour may be over
+        here.reader.receive(announced, here.victim.now)
     return here.wrapped(piece, Bytes(b"\0\1"))
 
 
