@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from backchannel.client import memory_home
+from backchannel.client.cli import _VERBS
 from backchannel.protocol.drop import show_voucher
 from tests.support import landlock
 from tests.support.member import Member
@@ -172,3 +173,42 @@ def test_nothing_is_found_in_memory_either_once_the_time_is_over(
             break
     assert fox.fails("read")[1]["code"] == "no-vault"
     assert heron.texts(), "another's memory is another's"
+
+
+TRIED = (
+    "read", "thread list", "file list", "hand raise", "release", "drafts", "sync", "status",
+    "channel list", "channel show", "members", "verify", "whoami", "roles", "policy", "vouch Wren",
+    "object Wren", "epoch", "log", "record", "alarms", "invite Wren", "lobby", "present Wren",
+    "admit Wren", "refuse Wren", "remove Wren --yes", "compromised Wren --yes",
+    "handover Wren Robin --yes", "role Heron observer", "floor Heron", "carry 1 --to Other",
+    "paraphrase 1 words", "unlock", "tick", "tick --install", "duress set --yes", "backup FILE",
+    "retention", "passphrase practise", "doctor", "paths", "purge --all --yes", "lock",
+)  # fmt: skip
+WRITES = {
+    "say": "tried in the conversation",
+    "join": "tried in the conversation",
+    "transcript": "writes the file that was named",
+    "forge": "writes the file that was named",
+    "restore": "reads one",
+    "demo": "homes of its own",
+}
+
+
+def test_every_verb_was_thought_of() -> None:
+    assert {each.split()[0] for each in TRIED} | set(WRITES) == set(_VERBS)
+
+
+@pytest.mark.skipif(not landlock.can(), reason="needs Landlock")
+def test_a110_no_verb_writes_anywhere_else(visitors: list[Visitor], relay: RelayProcess) -> None:
+    """Each as far as it gets: it may refuse, but neither fail over a write nor leave one."""
+    fox, _ = visitors
+    vouchers = "\n".join(map(show_voucher, relay.mint(6)))
+    fox.do("channel", "new", "North", "--relay", relay.url, "--vouchers", "-", give=vouchers)
+    fox.do("say", "-", give=CANARY)
+    before = fox.files()
+    for each in TRIED:
+        done = fox.run(*each.split())
+        assert "Unexpected" not in done.stderr, (each, done.stderr)
+        assert "ermission" not in done.stderr, (each, done.stderr)
+        assert fox.files() == before, each
+    assert fox.in_memory() == []

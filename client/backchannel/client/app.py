@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 from backchannel.client import clock, memory_only, unlocked
-from backchannel.client.errors import Locked, NoVault
+from backchannel.client.errors import Locked, NoVault, Refused
 from backchannel.client.passphrases import Passphrases
 from backchannel.client.profile import Profile
 from backchannel.client.settings import Settings
@@ -74,10 +74,13 @@ class App:
 
     def vault(self, *, create: bool = False) -> "Vault":
         """The open vault, for a `with`; `NoVault` where none was made, unless it is to be made."""
+        made = self.profile.has_vault or not create
+        return self.opened(self.key() if made else self.make_vault())
+
+    def opened(self, key: "VaultKey") -> "Vault":
+        """The vault that `key` opens, for a `with`; a clock that leapt is settled first."""
         from backchannel.client.vault.vault import Vault
 
-        made = self.profile.has_vault or not create
-        key = self.key() if made else self.make_vault()
         vault = Vault(self.profile, key, self.now(), volatile=self._volatile)
         if vault.leapt(self.now()):
             self._settle_clock(vault)
@@ -129,6 +132,11 @@ class App:
         if not self.profile.has_vault:
             msg = "There is no vault here yet."
             raise NoVault(msg)
+
+    def refuse_in_memory(self, why: str) -> None:
+        """`Refused` where nothing is written to a disk."""
+        if self.settings.memory_only:
+            raise Refused(why, "nothing; all of it ends with: backchannel --memory-only lock")
 
     def typed_key(self) -> "VaultKey":
         """The vault's key by the passphrase, whether or not an agent holds it."""

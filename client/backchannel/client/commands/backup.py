@@ -7,7 +7,7 @@ import click
 
 from backchannel.client import phrases, standing
 from backchannel.client.app import App
-from backchannel.client.errors import Refused, UsageMistake
+from backchannel.client.errors import UsageMistake
 from backchannel.client.options import verb
 
 if TYPE_CHECKING:
@@ -31,13 +31,11 @@ def backup(app: App, file: Path) -> None:
     from backchannel.client import files, recovery
     from backchannel.client.vault.vault import Vault
 
-    if app.settings.memory_only:
-        msg = "What is in memory only is not written to a disk. Nothing was done."
-        raise Refused(msg, "nothing; it ends with: backchannel --memory-only lock")
+    app.refuse_in_memory("What is in memory only is not written to a disk. Nothing was done.")
     app.refuse_without_vault()
     passphrase = app.passphrases.known()
     key = Vault.key(app.profile, passphrase, app.now(), app.entropy)
-    with Vault(app.profile, key, app.now()) as vault:
+    with app.opened(key) as vault:
         found = recovery.gather(vault, _settings(app), app.now(), app.entropy)
     files.write(file, backups.seal(found, passphrase, app.entropy), "backchannel backup FILE")
     _written(app, file, found)
@@ -71,12 +69,11 @@ def restore(app: App, file: Path) -> None:
     """
     from backchannel.client import backup as backups
     from backchannel.client import recovery
-    from backchannel.client.vault.vault import Vault
 
     passphrase = app.passphrases.known("Passphrase of the backup:")
     found = backups.open_(_read(file), passphrase)
     key = app.key() if app.profile.has_vault else app.make_vault(passphrase)
-    with Vault(app.profile, key, app.now()) as vault:
+    with app.opened(key) as vault:
         done = recovery.restore(vault, found, app.now())
     wrote = _put_settings(app, found.settings)
     _restored(app, done, wrote=wrote)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from backchannel.client.app import App
-from backchannel.client.errors import Declined, NoVault
+from backchannel.client.errors import Declined
 from backchannel.client.options import verb, verbs
 
 _TOLD = """\
@@ -40,9 +40,8 @@ def set_(app: App, *, yes: bool, file: Path | None) -> None:
     """
     from backchannel.client import duress as noun
 
-    if not app.profile.has_vault:
-        msg = "There is no vault here yet."
-        raise NoVault(msg)
+    app.refuse_in_memory("What is in memory only has a passphrase that nobody knows.")
+    app.refuse_without_vault()
     if not app.json:
         app.ui.note(_TOLD)
     if not yes and not app.ui.confirm("Set one?"):
@@ -65,9 +64,8 @@ def clear(app: App) -> None:
     """Take the duress passphrase away, whether or not one is set."""
     from backchannel.client import duress as noun
 
-    if not app.profile.has_vault:
-        msg = "There is no vault here yet."
-        raise NoVault(msg)
+    app.refuse_in_memory("What is in memory only has a passphrase that nobody knows.")
+    app.refuse_without_vault()
     head = noun.own(app.profile, app.passphrases.known("Your own passphrase:"))
     noun.take_away(app.profile, head, app.now(), app.entropy)
     app.ui.show({"state": "clear"}, "No passphrase but your own opens anything here now.")

@@ -1,7 +1,6 @@
 """`passphrase`: practise it, so that it is there when it is needed."""
 
 from backchannel.client.app import App
-from backchannel.client.errors import Refused
 from backchannel.client.options import verb, verbs
 
 
@@ -15,9 +14,7 @@ def practise(app: App) -> None:
     """Ask for the passphrase, and say whether it is right. Opens and changes nothing."""
     from backchannel.client.vault.folder import Folder
 
-    if app.settings.memory_only:
-        msg = "What is in memory only has a passphrase that nobody knows."
-        raise Refused(msg, "nothing; there is none to practise")
+    app.refuse_in_memory("What is in memory only has a passphrase that nobody knows.")
     app.refuse_without_vault()
     # Not `Vault.key`: a passphrase that does more than open does nothing of it here.
     Folder(app.profile.vault).head().key(app.passphrases.known())
