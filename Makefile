@@ -34,6 +34,9 @@ sentinels: $(VENV)/.complete ## break each claim in a copy of the tree, and see 
 fuzz: $(VENV)/.fuzz ## try RUNS inputs on each decoder and door (RUNS=20000); see tests/fuzz/README.md
 	$(BIN)/python -m tests.fuzz.run --runs $(or $(RUNS),20000)
 
+mutation: $(VENV)/.mutation ## change each step of six modules, and see the tests notice: half an hour
+	$(BIN)/python -m tests.mutation.run
+
 crashes: $(VENV)/.complete ## let relay and vault lose power 10,000 times: some five minutes
 	BACKCHANNEL_CRASHES=3000 $(BIN)/python -m pytest -n auto --dist load \
 	    tests/server/test_powerloss.py tests/client/test_powerloss.py tests/client/test_powerloss_halves.py
@@ -86,6 +89,10 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/.python
 
 $(VENV)/.fuzz: pyproject.toml | $(VENV)/.complete
 	$(PIP) install -e '.[fuzz]'
+	@touch $@
+
+$(VENV)/.mutation: pyproject.toml | $(VENV)/.complete
+	$(PIP) install -e '.[mutation]'
 	@touch $@
 
 $(VENV)/.complete: pyproject.toml | $(VENV)/.python
