@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backchannel.client import duress
@@ -76,6 +76,7 @@ def test_set_again_the_one_before_is_any_wrong_passphrase(armed: Profile) -> Non
 LETTERS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=8, max_size=30)
 
 
+@example("0101\u00df0000", [(0, "s"), (24, "d")])  # one letter that stands for two
 @given(LETTERS, st.lists(st.tuples(st.integers(0, 40), st.sampled_from("ads")), max_size=2))
 def test_attack_no_slip_of_two_letters_reaches_it(text: str, slips: list[tuple[int, str]]) -> None:
     typed = text

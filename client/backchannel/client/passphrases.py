@@ -21,7 +21,10 @@ def near(one: str, other: str) -> bool:
     """Whether a slip of the fingers could make one of the other: a few letters, capitals, spaces,
     or an end that was not typed.
     """
-    first, second = map(_bare, (one, other))
+    return _near(_bare(one), _bare(other)) or _near(_as_typed(one), _as_typed(other))
+
+
+def _near(first: str, second: str) -> bool:
     if first.startswith(second) or second.startswith(first):
         return True
     return _distance(first, second) <= _SLIP
@@ -29,6 +32,11 @@ def near(one: str, other: str) -> bool:
 
 def _bare(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _as_typed(text: str) -> str:
+    """A letter that stands for several others, as the sharp s does, is one slip."""
+    return "".join(unicodedata.normalize("NFC", text).split())
 
 
 def _distance(one: str, other: str) -> int:
