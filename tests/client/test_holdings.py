@@ -39,9 +39,9 @@ LIFETIME, SHORT = 6, 2
 AWAY = "http://127.0.0.1:9"  # nobody listens there
 DEED = {
     "channel", "where reading goes on", "channels of a backup", "write-ahead log",
-    "index of that log", "agent", "a command's memory",
+    "index of that log", "agent", "timer", "a command's memory",
 }  # fmt: skip
-"""No hour ends them: test_leaving, test_recovery, test_vault and test_agent measure those."""
+"""No hour ends them: tests of leaving, recovery, vault, agent and timer measure those."""
 
 
 class Filled(NamedTuple):

@@ -288,6 +288,13 @@ def _machine(profile: Profile) -> Iterator[Holding]:
         "deed",
     )
     yield Holding(
+        "timer",
+        "your system's timers",
+        "that `tick` runs each hour, if you installed it; nothing of what is in the vault",
+        "until you take it back: backchannel tick --remove",
+        "deed",
+    )
+    yield Holding(
         "settings", "config.toml", "what you wrote there", "until you remove it", "always"
     )
 

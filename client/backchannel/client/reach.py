@@ -48,10 +48,11 @@ _MORE = {
     "everything": (
         "  - a file of `backchannel backup`: it names your channels, and nothing said there",
         "  - your settings file, which says that Backchannel was used here",
+        "  - a timer that you let run: it goes with `backchannel tick --remove`",
     ),
 }
 _NAMES: dict[What, tuple[str, ...]] = {
     "thread": (),
     "channel": ("backups",),
-    "everything": ("backups", "settings"),
+    "everything": ("backups", "settings", "timer"),
 }
