@@ -17,7 +17,7 @@ from backchannel.client.purging import purge_all
 from backchannel.client.vault import expiry_file, head
 from backchannel.client.vault.vault import Vault
 from tests.support.people import ENTROPY, NOON, PASSPHRASE, add_channel, make_vault
-from tests.support.powerloss.disk import Crash, Dice, Files, crashes
+from tests.support.powerloss.disk import Crash, Dice, Files, How, crashes
 from tests.support.powerloss.recorder import files_of, put, quick_folder, recording
 from tests.support.powerloss.vault import keys_in
 
@@ -49,7 +49,8 @@ def losses(work: Callable[[Profile], None]) -> Iterator[tuple[Profile, Crash, by
             made.mark("done")
         found = Profile.at(folder / "found")
         dice = Dice(work.__name__)  # the header leans on its one sector
-        for crash in crashes(made.before, made.events, COUNT, dice, torn=False):
+        before = Crash(made.before, [], 0, How.NOTHING)
+        for crash in (before, *crashes(made.before, made.events, COUNT, dice, torn=False)):
             put(crash.files, found.data)
             yield found, crash, base
 
