@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backchannel.client import unlocked
 from backchannel.client.entropy import SystemEntropy
 from backchannel.client.profile import Profile
 from backchannel.client.session import look
@@ -54,6 +55,7 @@ SAID = {
     "third": "I only repeat what I was told on the quay.",
     "fourth": "Nobody on our side has seen any such map.",
     "off the record": "Never on any record: he has agreed already.",
+    "off, followed": "Off the record to who follows: the date is fixed.",
     "draft": "As nobody in particular I say that this is unwise.",
     "long text": "A long proposal about mackerel quotas. " * 200,
     "charter": "We meet as private persons and nobody here decides anything.",
@@ -242,8 +244,13 @@ class Play:
         before = set(self.watch.pids)
         wren.do("unlock")
         (agent,) = set(self.watch.pids) - before
+        volatile = unlocked.volatile(wren.profile)
+        assert volatile is not None
+        self.keys["Wren: volatile key"] = volatile.expose()
         readers = {each.name: each.start("read", "--follow") for each in (heron, wren)}
-        self.people["Fox"].do("say", "-", give=SAID["followed"])
+        fox = self.people["Fox"]
+        fox.do("say", "-", "--thread", "corridor", give=SAID["off, followed"])
+        fox.do("say", "-", give=SAID["followed"])
         for process in readers.values():
             assert process.stdout is not None
             assert any(SAID["followed"] in line for line in process.stdout)

@@ -185,12 +185,12 @@ def test_no_secret_stands_in_arguments_or_environment(played: Play) -> None:
     assert where(planted().search(shown)) == {"arguments", "environment"}
 
 
-def test_an_agent_holds_one_key_once_where_no_core_and_no_swap_takes_it(
+def test_an_agent_holds_each_key_once_where_no_core_and_no_swap_takes_it(
     played: Play, hunt: Hunt
 ) -> None:
     held = [each for each in core(played, "agent") if hunt.count_in(each.data)]
     (region,) = held
-    assert hunt.count_in(region.data) == {"Wren: vault key": 1}
+    assert hunt.count_in(region.data) == {"Wren: vault key": 1, "Wren: volatile key": 1}
     assert {"dd", "dc"} <= region.flags
     if "lo" not in region.flags:
         pytest.skip("this machine locks no memory")

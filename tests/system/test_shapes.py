@@ -148,6 +148,23 @@ def test_one_thing_said_or_done_is_one_request_of_one_size_with_one_answer(
     assert {watched.connections[what] for what in single} == {1}
 
 
+def test_the_number_of_blocks_tells_what_threats_says_it_tells(watched: Watched) -> None:
+    """The relay counts. A table of this stands in THREATS.md."""
+    counted = {
+        what: ([each.path.rpartition("/")[2] for each in seen], len(blocks_of(seen)))
+        for what, seen in watched.writers.items()
+    }
+    several = {what: each for what, each in counted.items() if each != (["append"], 1)}
+    assert several == {
+        "rules": (["append"], 2),
+        "a role": (["append"], 2),
+        "a long text": (["append"], 8),
+        "a file": (["append"], 28),
+        "an epoch": (["create", "append"], 3),
+        "a removal": (["create", "append"], 3),
+    }
+
+
 def test_what_takes_several_blocks_tells_their_number_and_nothing_else(watched: Watched) -> None:
     every = [each for seen in watched.writers.values() for each in appends(seen)]
     assert {count_of(each) for each in every} > {1, 2}
