@@ -15,10 +15,11 @@ from backchannel.protocol.core import (
     Kind,
     content_hash,
     head_of,
+    leaf_key,
 )
 from backchannel.protocol.errors import AuthenticationError, DecodeError, StaleError
 from backchannel.protocol.labels import Label
-from backchannel.protocol.primitives import hash_, kdf
+from backchannel.protocol.primitives import expand, extract, hash_, kdf
 from backchannel.protocol.secret import ClockValue, CoreSecret
 from backchannel.protocol.types import Core, Hour
 from tests.support import spec
@@ -151,6 +152,29 @@ def test_without_the_clock_there_is_no_key() -> None:
     without: Clock = gone
     with pytest.raises(StaleError):
         CoreKey(SECRET, without, HEAD)
+
+
+@given(HEADS, st.binary(max_size=20), st.binary(max_size=40))
+def test_the_two_halves_of_the_key_rule_are_the_whole(
+    head: Head, context: bytes, secret: bytes
+) -> None:
+    """As RFC 5869 has it, whatever library does the whole."""
+    about = head.hour.to_bytes(4) + bytes([head.kind]) + context
+    leaf = extract(head.salt, secret)
+    for length in (0, 31, 32, 33, 64):
+        halves = expand(leaf, Label.CORE_KEY, about, length)
+        whole = kdf(secret, head.salt, Label.CORE_KEY, about, length) if length else b""
+        assert halves == whole
+
+
+def test_a_leaf_key_opens_its_core_and_no_other() -> None:
+    leaf, key = leaf_key(SECRET, clock, HEAD), CoreKey(SECRET, clock, HEAD)
+    again = CoreKey.of_leaf(leaf, HEAD)
+    again.check(key.commitment)
+    assert again.open(key.seal(b"plain", b""), b"") == b"plain"
+    for other in (HEAD._replace(salt=bytes(16)), HEAD._replace(hour=Hour(489_938))):
+        with pytest.raises(AuthenticationError):
+            CoreKey.of_leaf(leaf, other).check(CoreKey(SECRET, clock, other).commitment)
 
 
 def test_a_key_shows_no_bytes() -> None:

@@ -32,13 +32,17 @@ def north() -> Iterator[Channel]:
     with channel("Heron") as made:
         fox, heron = made.facilitator, made.people["Heron"]
         fox.do("thread", "new", "Ceasefire")
-        heron.do("thread", "list")
+        fox.do("thread", "new", "Corridor", "--off-record")
+        heron.do("sync")
+        fox.do("unlock")
+        heron.do("say", "--thread", "Corridor", "Off the record.")
         fox.do("say", "Could you stop on Friday?")
         heron.do("say", "Not before Sunday.")
         heron.do("say", "--thread", "Ceasefire", "-", give=LONG)
         heron.do("say", "--to", "Fox", "Between us: perhaps.")
-        fox.do("read")
+        assert "Off the record." in fox.texts()
         yield made
+        fox.do("lock")
 
 
 @pytest.fixture
@@ -59,6 +63,12 @@ def shape(document: object) -> object:
 
 def read(path: Path) -> Exhibit:
     return exhibit.read(path.read_bytes())
+
+
+def twin(member: Member, folder: Path) -> Member:
+    """The same person with a copy of everything, but for who holds the key unlocked."""
+    shutil.copytree(member.home, folder / "copy", ignore=shutil.ignore_patterns("run"))
+    return Member(member.name, folder / "copy")
 
 
 def exported(member: Member, path: Path, *more: str) -> Path:
@@ -109,8 +119,7 @@ def test_a_forged_block_opens_for_a_copy_of_the_client_as_the_others_words(
     fox.do("forge", "--as", "Heron", "--text", LONG, "--out", str(out))
     (statement,) = read(out).statements
     assert len(statement.pieces) == 3
-    shutil.copytree(fox.home, tmp_path / "copy")
-    copy, entropy = Member("Fox", tmp_path / "copy"), SystemEntropy()
+    copy, entropy = twin(fox, tmp_path), SystemEntropy()
     with (
         copy.vault() as vault,
         change(vault, "North", clock.now(Profile.at(copy.home)), entropy) as session,
@@ -140,7 +149,12 @@ def test_what_was_said_to_few_or_off_the_record_is_in_no_file(
     for member in (north.facilitator, north.people["Heron"]):
         texts = {each.text for each in read(exported(member, tmp_path / member.name)).statements}
         assert "Not before Sunday." in texts
-        assert "Between us: perhaps." not in texts
+        assert texts.isdisjoint({"Between us: perhaps.", "Off the record."})
+    code, error = north.facilitator.fails(
+        *("forge", "--as", "Heron", "--thread", "Corridor", "--text", "x"),
+        *("--out", str(tmp_path / "forged")),
+    )
+    assert (code, error["code"]) == (6, "refused")
 
 
 def test_a_file_is_for_its_owner_alone_and_never_overwritten(
@@ -158,6 +172,14 @@ def test_a_file_is_for_its_owner_alone_and_never_overwritten(
         assert code == 2
         assert "already" in error["message"]
     assert path.read_bytes() == before
+
+
+def test_what_was_purged_is_in_no_file_any_more(north: Channel, tmp_path: Path) -> None:
+    """The leaf keys go with the text."""
+    copy = twin(north.facilitator, tmp_path)
+    copy.do("thread", "purge", "Ceasefire", "--yes")
+    found = read(exported(copy, tmp_path / "talk"))
+    assert {each.topic for each in found.statements} == {""}
 
 
 def test_a_damaged_file_is_refused_and_the_message_named(

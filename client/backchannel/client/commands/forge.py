@@ -8,7 +8,7 @@ import click
 from backchannel.client import phrases
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option, thread_option
-from backchannel.client.errors import UsageMistake
+from backchannel.client.errors import Refused, UsageMistake
 from backchannel.client.options import verb
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ def forge(
         row = pick_channel(vault, channel)
         session = look(vault, row.name, app.now(), app.entropy)
         where = pick_thread(session.state, thread).id
+        if session.state.off_the_record(where):
+            msg = "What is said off the record stands in no transcript. Nothing was written."
+            raise Refused(msg, "leave out --thread, or name another")
         lines = _lines(session, alias, text, script)
         drawn = _drawn(app, session, lines, where)
     showing.write(out, drawn, "backchannel forge --out FILE, with another name")
