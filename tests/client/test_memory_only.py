@@ -89,6 +89,12 @@ def test_the_end_leaves_nothing(begun: Profile, runtime: Path) -> None:
         memory_only.key(begun)
 
 
+def test_the_agent_says_that_it_ended_when_nothing_is_left(begun: Profile, runtime: Path) -> None:
+    """`purge --all` asks nobody else to clear up."""
+    assert unlocked.end(begun)
+    assert list(runtime.iterdir()) == []
+
+
 def test_a_command_that_runs_on_finds_that_all_has_gone(begun: Profile) -> None:
     with Vault(begun, memory_only.key(begun), NOON) as vault:
         memory_only.end(begun)
