@@ -62,3 +62,12 @@ def test_looking_into_an_unlocked_vault_imports_no_cryptography(unlocked_home: P
     profile = Profile.at(unlocked_home)
     expire(profile, clock.now(profile))  # as the command before it did, in this hour
     assert not modules(LOOK, unlocked_home) & HEAVY
+
+
+def test_a_timer_imports_neither_network_nor_documents(unlocked_home: Path) -> None:
+    script = """
+from backchannel.client.app import App
+from backchannel.client.cli import run
+run(["tick"], App())
+"""
+    assert not modules(script, unlocked_home) & (HEAVY - {"cryptography", "nacl"})

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from backchannel.client import shown
+from backchannel.client import refusals, shown
+from backchannel.client.errors import ClientError
 from backchannel.client.profile import Profile
 from backchannel.client.vault.head import VaultKey, VolatileKey
 from backchannel.client.vault.vault import Vault
@@ -111,6 +112,12 @@ def test_it_expires_and_is_shortened_as_others_are(spoken: Home) -> None:
     later = Timestamp(NOON + 2 * 3600)
     with opened(spoken, held(KEY), later) as vault:
         assert kept(vault, later) == kept(vault, NOON) == []
+
+
+def test_what_is_closed_is_not_said_again_and_the_reason_names_no_words() -> None:
+    closed = message(1)._replace(plain=CLOSED, off=True)
+    with pytest.raises(ClientError, match="said off the record was not sent"):
+        refusals._command(closed)
 
 
 # --- A sooner end ---------------------------------------------------------------------------------

@@ -104,5 +104,8 @@ def _command(message: Message) -> commands.Command:
         case "note":
             authority = AUTHORITY.index(plain["authority"])
             return commands.Whisper(plain["to"], plain["text"], authority, about)
+        case "closed":
+            msg = "Something that you said off the record was not sent: the epoch had ended."
+            raise ClientError(msg)
         case _:
             raise ClientError(f"{plain.get('name', 'A file')} was not sent: the epoch had ended.")
