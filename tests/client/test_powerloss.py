@@ -24,7 +24,7 @@ from tests.support.powerloss.recorder import put, recording
 from tests.support.powerloss.vault import Ledger, Made, busy_days, look, recorded, start
 
 COUNT = int(os.environ.get("BACKCHANNEL_CRASHES", "300"))
-CONTROL = 150
+CONTROL = 250
 
 
 def faults(count: int) -> Counter[str]:
