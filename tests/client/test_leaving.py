@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from backchannel.client.errors import VaultDamaged
+from backchannel.client import reach
+from backchannel.client.errors import Declined, VaultDamaged
 from backchannel.client.leaving import leave
 from backchannel.client.profile import Profile
 from backchannel.client.sync import Sync
@@ -13,6 +14,7 @@ from backchannel.client.vault.vault import Vault
 from backchannel.protocol import command
 from backchannel.protocol.expiry import PlaceKind
 from tests.support.clients import NAME, Client, Party, party
+from tests.support.member import channel
 
 pytestmark = pytest.mark.slow
 SAID = "the harbour master knows"
@@ -125,3 +127,22 @@ def test_beside_somebody_who_reads_it_is_erased_all_the_same(talked: Party) -> N
     finally:
         other._database.connection.execute("ROLLBACK")
         other.close()
+
+
+def test_t10_whoever_types_it_is_asked_first_and_told_what_it_did_not_reach() -> None:
+    with channel("Heron") as north:
+        heron = north.people["Heron"]
+        north.facilitator.do("say", SAID)
+        assert heron.texts() == [SAID]
+        code, _ = heron.fails("channel", "leave", "--purge", give="n\n")
+        assert code == Declined.status
+        assert heron.texts() == [SAID]
+        north.relay.stop()
+        done = heron.run("channel", "leave", "--purge", "--yes")
+        assert done.returncode == 0
+        assert "Nothing of North is left here." in done.stdout
+        assert all(line in done.stdout for line in reach.beyond("channel", 168))
+        assert "The others were not told that you went" in done.stderr
+        assert "Tell a facilitator by another way" in done.stderr
+        assert heron.json("channel", "list")["channels"] == []
+        assert not any(SAID.encode() in path.read_bytes() for path in heron.home.rglob("*.db*"))

@@ -184,7 +184,8 @@ def test_attack_somebody_sits_in_its_place(runtime: Path, tmp_path: Path, when: 
         case "link":
             home.symlink_to(elsewhere)
         case "file":
-            home.touch(0o600)
+            home.touch()
+            home.chmod(0o700)
     with pytest.raises(UnsafeFile, match="made it first"):
         memory_home.profile(Profile.at(tmp_path))
     done = program("--memory-only", "unlock", home=tmp_path)
