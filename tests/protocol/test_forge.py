@@ -21,6 +21,8 @@ from backchannel.protocol.types import MAIN_THREAD, Timestamp, hour_of
 from tests.support.insider import core_in, owed, refuses, texts
 from tests.support.world import START, Member, World
 
+TURN = commands.Turn()
+
 
 @pytest.fixture
 def three() -> World:
@@ -232,13 +234,46 @@ def test_what_is_forged_at_an_earlier_hour_names_nothing_that_came_later(three: 
     assert said_by(taken(guest, forged)) == [(0, "early")]
 
 
-def test_nobody_says_anything_before_the_list_of_members(three: World) -> None:
+def test_what_is_older_than_the_list_of_members_or_the_epoch_is_forged_like_the_rest(
+    three: World,
+) -> None:
+    """Real files reach back over both, so forged ones do."""
+    hours = []
+    for change in (None, lambda: three.admit("Guest 3"), lambda: three.founder.act(TURN)):
+        if change is not None:
+            change()
+            three.founder.flush()
+            three.settle()
+        hours.append(three.now)
+        three.pass_time(hours=2)
+    guest, forger = three[1], Forger(three[1].member)
+    assert len(guest.state.epochs) == 2
+    assert guest.state.current().version == 5
+    for author, alias in enumerate(("Founder", "Guest 1", "Guest 2")):
+        for now in hours:
+            forged = Forger(guest.member).say(alias, MAIN_THREAD, "then", now, guest.entropy)
+            assert forged.said.hour == hour_of(now)
+            if alias != "Guest 1":
+                assert said_by(taken(guest, forged)) == [(author, "then")]
+    whole = [
+        exhibit.statement(each.said, "", each.cores)
+        for now in (*hours, three.now)
+        for each in [forger.say("Founder", MAIN_THREAD, f"at {now}", now, guest.entropy)]
+    ]
+    exhibit.write(Shown(three, guest).file(whole))
+
+
+@pytest.mark.parametrize("alias", ["Guest 1", "Founder"])
+def test_nobody_says_anything_at_an_hour_whose_keys_are_not_here(three: World, alias: str) -> None:
     guest = three[1]
-    before = Timestamp(START - 7 * 3600)
-    with pytest.raises(LocalProtocolError, match="nobody could have said that then"):
-        Forger(guest.member).say("Guest 1", MAIN_THREAD, "x", before, guest.entropy)
-    with pytest.raises((LocalProtocolError, DecodeError)):
-        Forger(guest.member).say("Founder", MAIN_THREAD, "x", before, guest.entropy)
+    for hours in (-7, -200):
+        now = Timestamp(START + 3600 * hours)
+        with pytest.raises(LocalProtocolError, match="its keys are gone, or never came"):
+            Forger(guest.member).say(alias, MAIN_THREAD, "x", now, guest.entropy)
+    three.pass_time(hours=200)
+    three.settle(rounds=1)
+    with pytest.raises(LocalProtocolError, match="its keys are gone, or never came"):
+        Forger(guest.member).say(alias, MAIN_THREAD, "x", START, guest.entropy)
 
 
 # The file.

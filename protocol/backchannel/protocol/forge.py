@@ -13,10 +13,12 @@ import msgspec
 
 from backchannel.protocol import command as commands
 from backchannel.protocol.channel import Channel
+from backchannel.protocol.deeds import do
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.line import Line
 from backchannel.protocol.outcome import Append, Arrival, Keep, Outcome, Said
+from backchannel.protocol.posting import Posting
 from backchannel.protocol.sender_key import OwnGeneration
 from backchannel.protocol.state import ChannelState, Peer
 from backchannel.protocol.types import ContentHash, Core, Hour, Slot, ThreadId, Timestamp, hour_of
@@ -54,8 +56,7 @@ class Forger:
         _rewind(self._copy.state, hour_of(now))
         said = commands.Say(thread, text)
         if self._copy.state.named(alias).slot == self._copy.state.me:
-            outcome = self._copy.act(said, now, entropy)
-            return _checked(outcome, (), now)
+            return _forged(_act(self._copy, said, now, entropy), ())
         return self._pretend(alias, said, now, entropy)
 
     def whisper(self, alias: str, text: str, now: Timestamp, entropy: Entropy) -> Forged:
@@ -70,20 +71,32 @@ class Forger:
         """Act from the mirror, and take in what comes of it as from a relay."""
         mirror = _copy(self._copy)
         _turn_round(mirror.state, Slot(mirror.state.named(alias).slot))
-        effects = mirror.act(command, now, entropy).effects
+        effects = _act(mirror, command, now, entropy).effects
         hour = hour_of(now)
         arrivals = tuple(
             Arrival(each.drop.id, hour, each.block) for each in effects if isinstance(each, Append)
         )
         events = [event for each in arrivals for event in self._copy.receive(each, now)]
-        return _checked(Outcome([], events), arrivals, now)
+        return _forged(Outcome([], events), arrivals)
 
 
-def _checked(outcome: Outcome, arrivals: tuple[Arrival, ...], now: Timestamp) -> Forged:
-    said = next((each for each in outcome.events if isinstance(each, Said)), None)
-    if said is None or said.hour != hour_of(now):
-        msg = "nobody could have said that then: the list of members is newer, or it has expired"
+def _act(channel: Channel, command: commands.Command, now: Timestamp, entropy: Entropy) -> Outcome:
+    """As `Channel.act`, but at an hour that may be over, in the epoch of then and before the list
+    of members of now: nothing in a core says when its author came by its roster.
+    """
+    hour = hour_of(now)
+    begun = [each for each in channel.state.epochs if each.began <= hour]
+    if not begun or hour < channel.clocks[begun[-1].id].hour:
+        msg = "nobody can say anything here at that hour: its keys are gone, or never came"
         raise LocalProtocolError(msg)
+    posting = Posting(channel.state, channel.clocks, now, entropy, begun[-1])
+    posting.hour = hour
+    do(posting, command)
+    return posting.outcome()
+
+
+def _forged(outcome: Outcome, arrivals: tuple[Arrival, ...]) -> Forged:
+    (said,) = (each for each in outcome.events if isinstance(each, Said))
     cores = {each.hash: each.core for each in outcome.events if isinstance(each, Keep)}
     return Forged(said, arrivals, cores)
 
