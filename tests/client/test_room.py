@@ -297,6 +297,7 @@ def test_a_draft_whose_life_ended_is_counted(many: Party) -> None:
     heron = many.clients["Heron"]
     wait(heron)
     many.hours.ahead += 168 + 5
+    heron.vault.trust(many.hours.now())
     with session.change(heron.vault, NAME, many.hours.now(), ENTROPY) as opened:
         opened.tick()
     assert heron.row.summary["unsent"] == 1
