@@ -7,31 +7,19 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from backchannel.client import unlocked
-from backchannel.client.entropy import SystemEntropy
-from backchannel.client.profile import Profile
-from backchannel.client.session import look
-from backchannel.client.vault.vault import Vault
-from backchannel.protocol.block import outer_key
 from backchannel.protocol.drop import show_voucher
-from backchannel.protocol.errors import StaleError
-from backchannel.protocol.types import Hour, Timestamp, hour_of
 from tests.support import relay as relays
-from tests.support.filled import secrets_of
-from tests.support.member import Member
+from tests.support.keyring import Keyring
 from tests.support.memory import Region, core_of, may_look
-from tests.support.people import CHEAP, PROGRAM
+from tests.support.person import SOFT, Person
 from tests.support.relay import RelayProcess
 from tests.support.watched import Watch
 from tests.support.wire import Tap, packets
-
-SOFT = "import backchannel.{}.memory as memory; memory.harden = lambda: None; "
-"""Before a program's own lines, where the machine lets nobody look into what hardened itself."""
 
 NAMES = {
     "Fox's alias": "Quillfeather Foxglove",
@@ -49,7 +37,6 @@ SAID = {
     "text": "Our captains could live with the twelve mile line until autumn.",
     "note": "Privately: my minister has not been told of this yet — naïvely.",
     "answer": "Then let us both keep the minister out of it for a week.",
-    "quote": "the minister out of it",
     "followed": "Somebody who follows sees this on their screen at once.",
     "after": "Now that one of us has left, let us speak more openly.",
     "third": "I only repeat what I was told on the quay.",
@@ -64,57 +51,6 @@ SAID = {
     "operator": "The Greywick Co-operative runs this very relay",
 }
 PLANTED = "planted-so-that-the-search-can-fail"
-PASSPHRASE = "lapwing cartwheel dormouse vinegar"
-
-
-@dataclass
-class Person(Member):
-    """Somebody whose programs are watched; at home in a folder, or wherever XDG says."""
-
-    watch: Watch | None = None
-    xdg: bool = False
-    soft: bool = False
-
-    @property
-    def command(self) -> list[str]:
-        lines = SOFT.format("client") * self.soft + PROGRAM[2]
-        return [*PROGRAM[:2], lines, *(() if self.xdg else ("--home", str(self.home)))]
-
-    @property
-    def env(self) -> dict[str, str]:
-        inherited = {k: v for k, v in super().env.items() if not k.startswith("XDG_")}
-        own = {"HOME": str(self.home), "BACKCHANNEL_PASSPHRASE_FILE": str(self.secret)}
-        return inherited | own | (self.watch.env if self.watch else {})
-
-    @property
-    def secret(self) -> Path:
-        """The file with the passphrase, outside the home."""
-        return self.home.with_name(f"{self.home.name}.passphrase")
-
-    @property
-    def profile(self) -> Profile:
-        """As this person's programs find it."""
-        if not self.xdg:
-            return Profile.at(self.home)
-        local = self.home / ".local"
-        state, data = (local / each / "backchannel" for each in ("state", "share"))
-        config, cache = (self.home / each / "backchannel" for each in (".config", ".cache"))
-        return Profile(config, data, state, cache, state / "run")
-
-    def enter(self) -> None:
-        """A home with a vault in it, and the passphrase at hand."""
-        self.home.mkdir(0o700)
-        self.secret.touch(0o600)
-        self.secret.write_text(PASSPHRASE + "\n")
-        Vault.create(self.profile, PASSPHRASE, now(), SystemEntropy(), CHEAP)
-
-    def vault(self) -> Vault:
-        key = Vault.key(self.profile, PASSPHRASE, now(), SystemEntropy())
-        return Vault(self.profile, key, now())
-
-
-def now() -> Timestamp:
-    return Timestamp(int(time.time()))  # noqa: TID251 - the programs beside us read the same clock
 
 
 @dataclass
@@ -131,10 +67,7 @@ class Play:
     vouchers: dict[str, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
     """Of invites."""
-    keys: dict[str, bytes] = field(default_factory=dict)
-    """All that ever stood in anybody's saved state, and what follows from it."""
-    on_disk: dict[str, bytes] = field(default_factory=dict)
-    """Keys that stand outside the vault by design: in the file of expiry keys."""
+    keyring: Keyring = field(default_factory=Keyring)
     file: bytes = b""
     cores: dict[str, list[Region]] = field(default_factory=dict)
     """Of running processes; empty where this machine forbids it."""
@@ -246,7 +179,7 @@ class Play:
         (agent,) = set(self.watch.pids) - before
         volatile = unlocked.volatile(wren.profile)
         assert volatile is not None
-        self.keys["Wren: volatile key"] = volatile.expose()
+        self.keyring.keys["Wren: volatile key"] = volatile.expose()
         readers = {each.name: each.start("read", "--follow") for each in (heron, wren)}
         fox = self.people["Fox"]
         fox.do("say", "-", "--thread", "corridor", give=SAID["off, followed"])
@@ -278,45 +211,7 @@ class Play:
     def _note_keys(self) -> None:
         for name, person in self.people.items():
             with person.vault() as vault:
-                self._note(name, vault)
-
-    def _note(self, name: str, vault: Vault) -> None:
-        kept = self.keys.__setitem__
-        kept(f"{name}: vault key", vault._key.expose())
-        kept(f"{name}: database key", vault._database.key.expose())
-        kept(f"{name}: store key", vault._store_key().expose())
-        places = (self.people[name].profile.vault / "expiry.keys").read_bytes()
-        for at in range(1024, len(places), 512):
-            value = places[at + 33 : at + 65]
-            if any(value):
-                self.on_disk[f"{name}: place {value[:4].hex()}"] = value
-        for join in vault.joins.list():
-            self._note_invite(name, join.state)
-        for row in vault.channels.list():
-            self._note_channel(name, vault, row.name)
-
-    def _note_invite(self, name: str, state: bytes) -> None:
-        from backchannel.protocol.candidate import Candidate
-
-        for secret in secrets_of(Candidate.open(state).state):
-            self._keep(f"{name} outside: {type(secret).__name__}", secret.expose())
-
-    def _note_channel(self, name: str, vault: Vault, channel: str) -> None:
-        session = look(vault, channel, now(), SystemEntropy())
-        for secret in secrets_of(session.state):
-            self._keep(f"{name}: {type(secret).__name__}", secret.expose())
-        for epoch in session.state.epochs:
-            for _, drop in epoch.drops():
-                self._keep(f"{name}: access key", drop.access.expose())
-                self._keep(f"{name}: outer secret", drop.outer.expose())
-                clock = session.channel.clocks[epoch.id]
-                for hour in range(hour_of(now()) - 1, hour_of(now()) + 2):
-                    with contextlib.suppress(StaleError):
-                        key = outer_key(drop.outer, clock, Hour(hour))
-                        self._keep(f"{name}: outer key", key.expose())
-
-    def _keep(self, what: str, value: bytes) -> None:
-        self.keys[f"{what} {value[:4].hex()}"] = value
+                self.keyring.note(name, vault)
 
     def of_relay(self) -> dict[str, bytes]:
         """Its folder, every byte, and what it said."""
