@@ -166,10 +166,11 @@ def test_the_number_of_blocks_tells_what_threats_says_it_tells(watched: Watched)
 
 
 def test_what_takes_several_blocks_tells_their_number_and_nothing_else(watched: Watched) -> None:
-    every = [each for seen in watched.writers.values() for each in appends(seen)]
+    """In founding, lobbies and greetings, too."""
+    every = appends(watched.tap.exchanges())
     assert {count_of(each) for each in every} > {1, 2}
-    assert len({shape(each) for each in every}) == 1
     assert {each.status for each in every} == {200}
+    assert len({shape(each) for each in every}) == 1
 
 
 def test_a_round_with_news_asks_for_the_same_as_a_round_without(watched: Watched) -> None:
@@ -183,6 +184,14 @@ def test_a_round_with_news_asks_for_the_same_as_a_round_without(watched: Watched
     for each in (each for seen in watched.readers.values() for each in seen):
         if each.path == "/v1/read":
             assert (len(each.answer.body) - MAC - 9) % (12 + limits.BLOCK) == 0
+
+
+def test_all_reads_are_alike_whoever_reads_what(watched: Watched) -> None:
+    """In a lobby or a channel, from the start or where one was."""
+    reads = [each for each in watched.tap.exchanges() if each.path == "/v1/read"]
+    assert len(reads) > 100
+    assert len({(each.request.first, each.request.headers) for each in reads}) == 1
+    assert {len(each.request.body) for each in reads} == {HEAD + 16}
 
 
 def asked_for(exchange: Exchange) -> tuple[str, int]:
