@@ -6,17 +6,20 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from backchannel.client.agent import KEY, peer_is_me
+from backchannel.client.clock import elapsed
 from backchannel.client.errors import ClientError
 from backchannel.client.profile import Profile
 from backchannel.client.vault.head import VaultKey, VolatileKey
 
 _LONGEST = 100  # bytes of a socket's path; systems allow 104 to 108
 _PATIENCE = 5.0  # seconds
+_PAUSE = 0.05
 _MODULE = "backchannel.client.agent"
 
 
@@ -139,13 +142,27 @@ def _exchange(path: Path, question: bytes, length: int) -> bytes:
         connection.settimeout(_PATIENCE)
         try:
             with _reachable(path) as address:
-                connection.connect(address)
+                _connect(connection, address)
             if not peer_is_me(connection):
                 return b""
             connection.sendall(question)
             return connection.recv(length, socket.MSG_WAITALL)
         except OSError:  # no socket, nobody behind it, or an end in mid-sentence: all mean no agent
             return b""
+
+
+def _connect(connection: socket.socket, address: str) -> None:
+    """Wait for room among the callers, which a system may refuse at once."""
+    end = elapsed() + _PATIENCE
+    while True:
+        try:
+            connection.connect(address)
+        except BlockingIOError:
+            if elapsed() >= end:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _listen(path: Path) -> socket.socket:
