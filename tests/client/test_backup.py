@@ -6,6 +6,8 @@ import pytest
 from backchannel.client import backup
 from backchannel.client.backup import Backup, Place
 from backchannel.client.errors import UsageMistake, VaultDamaged, VaultTooNew, WrongPassphrase
+from backchannel.client.vault.head import Head
+from backchannel.protocol.expiry import seal_item
 from tests.support.people import CHEAP, ENTROPY, PASSPHRASE
 
 PLACE = Place(
@@ -71,6 +73,17 @@ def test_a_file_cut_short_opens_for_nobody() -> None:
     for size in (141, 170, len(data) - 1):
         with pytest.raises(UsageMistake, match="damaged"):
             backup.open_(data[:size], PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    "plain", [b"{}", b"\xff", b'{"v\x91rsion":1}', b"[" * 4000, b'{"version":2}']
+)
+def test_what_somebody_with_the_passphrase_wrote_may_be_none_either(plain: bytes) -> None:
+    head, key = Head.new(PASSPHRASE, CHEAP, ENTROPY)
+    headed = b"backchannel/1 backup".ljust(24, b"\0") + head.pack()
+    item = seal_item(backup._item_key(key), plain.ljust(4096), headed, ENTROPY)
+    with pytest.raises(UsageMistake, match="damaged"):
+        backup.open_(headed + item, PASSPHRASE)
 
 
 def test_attack_what_asks_for_too_much_is_refused_before_it_is_done() -> None:

@@ -92,7 +92,7 @@ def open_(data: bytes, passphrase: str) -> Backup:
     try:
         plain = open_item(_item_key(key), data[_HEADED:], headed)
         return msgspec.json.decode(plain, type=Backup)
-    except (AuthenticationError, msgspec.DecodeError):
+    except (AuthenticationError, msgspec.DecodeError, ValueError):  # halves of characters, too
         raise _damaged("This backup is damaged, or of a later version.") from None
 
 
