@@ -148,7 +148,7 @@ def test_the_leaf_key_of_a_number_opens_that_post_alone() -> None:
 
 def test_a_generation_is_of_the_hour_of_its_latest_post() -> None:
     """Of its key block at first; an earlier post that comes late changes nothing."""
-    assert GIVEN.own.hour == KEY_HEAD.hour
+    assert given_to(1).own.hour == KEY_HEAD.hour
     held = taken(1)
     assert held.hour == KEY_HEAD.hour
     own, cores = GIVEN.own, []
