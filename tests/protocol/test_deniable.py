@@ -175,6 +175,16 @@ def test_a_line_block_a_key_block_and_a_post_under_it_by_their_reader(author: in
 
 
 @pytest.mark.parametrize("author", [0, 1])
+def test_a_key_block_that_rests_on_the_newest_of_several_notes(author: int) -> None:
+    two = Two(author, 23)
+    two.author.act(commands.Whisper(two.forger.state.alias, "Soon."))
+    two.world.settle()
+    two.world.pass_time(2)
+    assert two.kinds(SAY) == [Kind.KEY, Kind.GROUP]
+    assert equal(two.sends(SAY), two.forges(SAY)) == TIMES
+
+
+@pytest.mark.parametrize("author", [0, 1])
 def test_a_private_note_by_its_reader(author: int) -> None:
     two = Two(author, 0)
     note = commands.Whisper(two.forger.state.alias, "Between us.")
