@@ -69,6 +69,7 @@ def test_nothing_of_the_channel_is_left_and_the_others_are_told(talked: Party) -
     fox.sync()
     names = [each.alias for each in fox.look().state.current().entries]
     assert fox.row.summary["leaving"] == ["Heron"] or "Heron" not in names
+    assert b"not sent yet" not in b"".join(fox.plain()), "what waited is erased, not said"
 
 
 def test_no_relay_is_needed(talked: Party) -> None:
