@@ -190,10 +190,10 @@ class Play:
         self._look("agent", agent)
         self._look("reader with an agent", readers["Wren"].pid)
         self._look("reader with a passphrase", readers["Heron"].pid)
-        for process in readers.values():
-            process.terminate()
-            process.communicate(timeout=20)
+        readers["Heron"].terminate()
         wren.do("lock")
+        for process in readers.values():  # Wren's ends by itself, when the relay has answered it
+            process.communicate(timeout=60)
         self.left = set(self.watch.pids) - before
 
     def _look(self, what: str, pid: int) -> None:
