@@ -64,6 +64,18 @@ def test_every_command_finds_what_one_has_begun(begun: Profile, tmp_path: Path) 
         assert vault.channels.list() == []
 
 
+@pytest.mark.parametrize("arguments", [["--memory-only", "status"], ["status", "--memory-only"]])
+def test_it_is_said_before_or_after_the_verb(
+    begun: Profile, tmp_path: Path, arguments: list[str]
+) -> None:
+    assert program(*arguments, home=tmp_path).returncode == 0
+    assert program("status", home=tmp_path).returncode == NoVault.status, "the disk has none"
+
+
+def test_it_may_be_said_once_for_a_shell(begun: Profile, tmp_path: Path) -> None:
+    assert program("status", home=tmp_path, env={"BACKCHANNEL_MEMORY_ONLY": "1"}).returncode == 0
+
+
 def test_a_second_beginning_is_the_same_vault(begun: Profile) -> None:
     key = memory_only.key(begun)
     assert memory_only.begin(begun, NOON, ENTROPY) == key
