@@ -75,6 +75,20 @@ def test_attack_59_without_a_clock_every_other_secret_opens_nothing(goal: str) -
 
 
 @pytest.mark.parametrize("goal", IN_DROP)
+def test_attack_59_nor_does_it_for_who_kept_every_core_unwrapped(goal: str) -> None:
+    """The outer layer aside: the clock is in each core's own key as well. A leaf key and a file's
+    are of one text or file, and stand and die with it.
+    """
+    every = reach(RULES, SCENE.secrets)
+    cores = {name: each for name, each in every.items() if name.startswith("CORE of ")}
+    wrong = {name: another(SCENE.secrets[name]) for name in CLOCKS - {"epoch seed"}}
+    with_it = {"post's leaf key", *CLOCKS}
+    held = {name: each for name, each in SCENE.secrets.items() if name not in with_it}
+    assert opens(goal, held | cores | {name: SCENE.secrets[name] for name in wrong})
+    assert not opens(goal, held | cores | wrong)
+
+
+@pytest.mark.parametrize("goal", IN_DROP)
 def test_no_later_clock_and_no_relay_ever_helps(goal: str) -> None:
     for way in every_way(goal):
         assert not way & {"clock after that", "relay's key"}

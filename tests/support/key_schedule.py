@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from backchannel.protocol import block, epoch, intro, invite, line, roster, sender_key, unattributed
 from backchannel.protocol.chain import Chain, step
 from backchannel.protocol.codec import decode
-from backchannel.protocol.core import GROUP_HASHED, CoreKey, Head, Kind, head_of
+from backchannel.protocol.core import GROUP_HASHED, CoreKey, Head, Kind, head_of, leaf_key
 from backchannel.protocol.drop import Drop, DropKeys, Operation, Request
 from backchannel.protocol.expiry import item_key, open_item, seal_item
 from backchannel.protocol.identity import BundleKeys, HybridPrivate
@@ -31,6 +31,7 @@ from backchannel.protocol.secret import (
     ExpiryKey,
     ExportKey,
     KemShared,
+    LeafKey,
     OnceSecret,
     Secret,
     StoreKey,
@@ -199,6 +200,7 @@ def _write(
         own, Slot(0), cast.ROSTER, (), file_key, clock, _of(Kind.GROUP, LATER), ScriptedEntropy()
     )
     cores["post"], contents["post"] = post, file_key
+    secrets["post's leaf key"] = leaf_key(step(own.chain)[1], clock, head_of(post))
 
 
 def _rest(
@@ -500,9 +502,13 @@ def _wrapped(use: int) -> Callable[..., bytes]:
     return find
 
 
-def _post(core: Core, chain: ChainKey, value: ClockValue) -> bytes:
+def _leaf(core: Core, chain: ChainKey, value: ClockValue) -> LeafKey:
+    return leaf_key(step(chain)[1], _clock(value), head_of(core))
+
+
+def _post(core: Core, leaf: LeafKey) -> bytes:
     """Whoever reads need have no slot."""
-    key = CoreKey(step(chain)[1], _clock(value), head_of(core))
+    key = CoreKey.of_leaf(leaf, head_of(core))
     key.check(core[sender_key._COMMITMENT_AT : sender_key._BODY_AT])
     hashed = core[sender_key._BODY_AT : GROUP_HASHED]
     return unpad(key.open(hashed, core[: sender_key._BODY_AT]))
@@ -522,7 +528,8 @@ def _group() -> list[Rule]:
         Rule(
             "sender's chain key", ("key block",), lambda seed: sender_key.first_key(ChainSeed(seed))
         ),
-        Rule("post", ("CORE of post", "sender's chain key", "clock later"), _post),
+        Rule("post's leaf key", ("CORE of post", "sender's chain key", "clock later"), _leaf),
+        Rule("post", ("CORE of post", "post's leaf key"), _post),
         Rule("file key", ("post",), CoreSecret),
         Rule("file chunk", ("CORE of file chunk", "file key", "clock later"), piece),
         Rule("unattributed", ("CORE of unattributed", "epoch secret", "clock later"), unsigned),
