@@ -31,6 +31,7 @@ from backchannel.protocol.outcome import (
     Rephrased,
     Replaced,
     Said,
+    ThreadBegan,
 )
 from backchannel.protocol.primitives import x25519_public
 from backchannel.protocol.roster import Disclosure, Entry, Policy, Relay
@@ -186,6 +187,59 @@ def test_unread_until_shown_and_expired_unread_is_told_once(vault: Vault) -> Non
     assert looked == (2, 0, {})
     assert list(shown(vault).summary["unread"]) == [name_of(theirs[2].hash)]
     assert mark_read(vault, "North", {}, later, ENTROPY) == (0, 0, {})
+
+
+def ends(vault: Vault, now: Timestamp = NOON) -> dict[ContentHash, int]:
+    """In how many hours from noon each message ends."""
+    rows = vault.messages.list(shown(vault).row.id, now)
+    return {each.content: each.expires - hour_of(NOON) for each in rows}
+
+
+def test_a_read_timer_runs_from_when_a_message_is_first_shown_and_ones_own_from_the_first(
+    vault: Vault,
+) -> None:
+    hour = hour_of(NOON)
+    own, theirs, plain = (said(n, n - 1, hour, Hour(hour + 20)) for n in (1, 2, 3))
+    hear(vault, own._replace(burn=2), theirs._replace(burn=2), plain)
+    assert ends(vault) == {own.hash: 2, theirs.hash: 20, plain.hash: 20}
+    later = Timestamp(NOON + 3600)
+    timers = {theirs.hash: 2, plain.hash: 0}
+    assert mark_read(vault, "North", timers, later, ENTROPY).ends == {theirs.hash: hour + 3}
+    assert ends(vault) == {own.hash: 2, theirs.hash: 3, plain.hash: 20}
+    assert mark_read(vault, "North", timers, Timestamp(NOON + 7200), ENTROPY).ends == {}
+    assert ends(vault, Timestamp(NOON + 7200)) == {theirs.hash: 3, plain.hash: 20}
+    assert ends(vault, Timestamp(NOON + 3 * 3600)) == {plain.hash: 20}
+    assert shown(vault).summary["expired_unread"] == 0, "it was read"
+
+
+def test_a_timer_never_prolongs(vault: Vault) -> None:
+    hour = hour_of(NOON)
+    theirs = said(2, 1, hour, Hour(hour + 2))
+    hear(vault, theirs._replace(burn=9))
+    assert mark_read(vault, "North", {theirs.hash: 9}, NOON, ENTROPY).ends == {}
+    assert ends(vault) == {theirs.hash: 2}
+
+
+def test_rules_that_a_thread_has_got_hold_for_what_was_read_and_its_topic_is_not_noted(
+    vault: Vault,
+) -> None:
+    hour = hour_of(NOON)
+    with change(vault, "North", NOON, ENTROPY) as opened:
+        events = opened.act(command.Begin("The harbour plan", 20))
+    thread = next(each.thread for each in events if isinstance(each, ThreadBegan))
+    read, unread = (said(n, 1, hour, Hour(hour + 20))._replace(thread=thread) for n in (2, 3))
+    hear(vault, read, unread)
+    mark_read(vault, "North", {read.hash: 0}, NOON, ENTROPY)
+    with change(vault, "North", NOON, ENTROPY) as opened:
+        opened.act(command.Shorten(thread, burn=4))
+    assert ends(vault) == {read.hash: 4, unread.hash: 20}
+    (notice,) = shown(vault).summary["notices"]
+    assert notice["detail"] == "The harbour plan: 20 hours, and 4 hours once read"
+    mark_seen(vault, "North", NOON)
+    with change(vault, "North", NOON, ENTROPY) as opened:
+        opened.act(command.Shorten(thread, 10, off=True))
+    assert ends(vault) == {read.hash: 4, unread.hash: 10}
+    assert "harbour" not in json.dumps(shown(vault).summary)
 
 
 def test_the_same_message_is_one_message(vault: Vault) -> None:
