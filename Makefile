@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format coverage check bench bench-protocol vectors clean sentinels fuzz mutation crashes
+.PHONY: help install demo test lint format coverage check bench bench-protocol vectors model clean sentinels fuzz mutation crashes
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ bench-protocol: $(VENV)/.complete ## measure one block beside its floors and a p
 
 vectors: $(VENV)/.complete ## write the test vectors anew: a change of the protocol, never a repair
 	$(BIN)/python -m tests.support.make_vectors
+
+model: $(VENV)/.complete ## prove the symbolic models anew, with ProVerif, and write the table of results
+	$(BIN)/python -m tests.support.model
 
 clean: ## remove .venv and everything that was made
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis
