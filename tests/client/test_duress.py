@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backchannel.client import duress
+from backchannel.client import duress, unlocked
 from backchannel.client.errors import UsageMistake, WrongPassphrase
 from backchannel.client.passphrases import near
 from backchannel.client.profile import Profile
@@ -135,11 +135,32 @@ def test_at_the_command_line(armed: Profile, tmp_path: Path) -> None:
                    "--duress-passphrase-file", other, home=home)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "erases everything" in done.stdout
+    was = (armed.vault / KEYS).read_bytes()
+    (base,) = (was[at + 33 : at + 65] for at in range(0, len(was), 512) if was[at] == 5)
     real = (armed.vault / KEYS).open("rb")
     shown = program("channel", "list", "--passphrase-file", other, home=home)
     assert shown.returncode == 0, shown.stderr
     assert "north" not in shown.stdout + shown.stderr
-    assert not any(real.read())
+    assert base not in real.read()
     real.close()
     gone = program("channel", "list", "--passphrase-file", own, home=home)
     assert "does not open this vault" in gone.stderr
+
+
+def test_attack_an_agent_that_still_holds_the_real_key_shows_what_was_done(
+    armed: Profile, tmp_path: Path
+) -> None:
+    """Every command would say that the vault is damaged, and the key would still be in memory."""
+    own = str(passphrase_file(tmp_path))
+    (tmp_path / "other").mkdir()
+    other = str(passphrase_file(tmp_path / "other", DURESS))
+    home = armed.data
+    assert program("unlock", "--passphrase-file", own, home=home).returncode == 0
+    try:
+        done = program("backup", str(tmp_path / "b"), "--passphrase-file", other, home=home)
+        assert done.returncode == 0, done.stderr
+        assert unlocked.ask(armed) is None
+        shown = program("channel", "list", "--passphrase-file", other, home=home)
+        assert "no channel" in shown.stdout, shown.stderr
+    finally:
+        unlocked.end(armed)

@@ -3,7 +3,6 @@ without it, nothing of a database opens.
 """
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -50,7 +49,7 @@ def enter(profile: Profile, passphrase: str) -> list[str]:
 
 
 @pytest.fixture
-def home(made: Made) -> Iterator[Made]:
+def home(made: Made) -> Made:
     """A vault that holds a channel and a message; closed."""
     with Vault(*made, NOON) as vault:
         add_channel(vault)
@@ -78,8 +77,18 @@ def test_the_keys_of_the_real_one_are_overwritten_where_they_stood(home: Made) -
     profile, _ = home
     plant(profile)
     with (profile.vault / KEYS).open("rb") as held:  # the very file, whatever it is named later
+        real = secrets(held.read())
+        assert len(real) == 3  # of the database, the message and its thread
         enter(profile, DURESS)
-        assert not any(held.read())
+        held.seek(0)
+        assert not real & secrets(held.read())
+    assert not any(real & secrets(path.read_bytes()) for path in profile.vault.iterdir())
+
+
+def secrets(keys: bytes) -> set[bytes]:
+    """The values of all places but headers and empty ones."""
+    places = (keys[at : at + 512] for at in range(1024, len(keys), 512))
+    return {place[33:65] for place in places if any(place[33:65])}
 
 
 def test_attack_a_thief_cannot_tell_whether_a_duress_passphrase_is_set(tmp_path: Path) -> None:
@@ -104,6 +113,72 @@ def test_attack_a_thief_cannot_tell_whether_a_duress_passphrase_is_set(tmp_path:
     assert shapes[0] == shapes[1]
 
 
+def seen(path: Path) -> tuple[int, int]:
+    """The hours in the two headers of a file of keys, in their order."""
+    data = path.read_bytes()
+    return int.from_bytes(data[25:29]), int.from_bytes(data[537:541])
+
+
+@pytest.mark.parametrize("hours", [0, 1, 2])
+def test_attack_the_headers_of_the_spare_keys_tell_when_it_was_planted(
+    made: Made, hours: int
+) -> None:
+    """A younger file would have seen fewer hours, or the same in another order."""
+    profile, key = made
+    for hour in range(hours + 1):
+        with Vault(profile, key, Timestamp(NOON + hour * 3600)):
+            pass
+    plant(profile)
+    assert seen(profile.vault / SPARE_KEYS) == seen(profile.vault / KEYS)
+
+
+def numbers(profile: Profile) -> set[int]:
+    """Of the files themselves: a file that was made anew has another, and another birth."""
+    return {path.stat().st_ino for path in profile.vault.iterdir()}
+
+
+def test_attack_no_file_is_younger_after_planting_or_after_a_surrender(home: Made) -> None:
+    profile, _ = home
+    before = numbers(profile)
+    plant(profile)
+    assert numbers(profile) == before
+    enter(profile, DURESS)
+    assert numbers(profile) == before
+
+
+def test_attack_which_half_is_older_says_nothing_of_a_surrender(tmp_path: Path) -> None:
+    """A surrender exchanges them; so they are made in either order from the start."""
+    older = set()
+    for number in range(30):
+        profile, _ = make_vault(tmp_path / str(number))
+        first, spare = (
+            path.stat().st_ino for path in map(profile.vault.joinpath, (KEYS, SPARE_KEYS))
+        )
+        older.add(first < spare)
+    assert older == {True, False}
+
+
+def test_attack_a_base_key_of_no_hour_shows_a_surrender(home: Made) -> None:
+    profile, _ = home
+    plant(profile)
+    key = Vault.key(profile, DURESS, NOON, ENTROPY)
+    with Vault(profile, key, NOON) as vault:
+        assert [base.hour for base in vault._expiry.bases] == [HOUR]
+
+
+def test_attack_a_command_at_work_writes_keys_back_while_it_is_surrendered(home: Made) -> None:
+    """It has them in memory still; when it has stopped they are overwritten once more."""
+    profile, key = home
+    plant(profile)
+    with Vault(profile, key, NOON) as vault, vault.exclusive(NOON):
+        real = secrets((profile.vault / KEYS).read_bytes())
+        with patch("backchannel.client.vault.vault._HASTE", 0.0):
+            assert enter(profile, DURESS) == []
+        vault._database.fold()
+    assert enter(profile, DURESS) == []
+    assert not any(real & secrets(path.read_bytes()) for path in profile.vault.iterdir())
+
+
 def test_after_a_surrender_it_looks_like_any_vault(home: Made, tmp_path: Path) -> None:
     profile, _ = home
     plant(profile)
@@ -116,7 +191,7 @@ def test_after_a_surrender_it_looks_like_any_vault(home: Made, tmp_path: Path) -
     assert len(spare.names(PlaceKind.BASE)) == 1
 
 
-STEPS = ["overwrite", "_remove", "_sync", "put_head", "mend"]
+STEPS = ["overwrite", "_remove_beside", "_sync", "put_head", "mend"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -219,6 +294,23 @@ def test_a_renewal_that_was_cut_short_is_finished_at_the_next_sweep(home: Made, 
         assert [row.name for row in vault.channels.list()] == ["north"]
     with Vault(profile, key, TOMORROW) as vault:
         assert [row.name for row in vault.channels.list()] == ["north"]
+
+
+def test_attack_files_that_come_and_go_do_not_stop_a_destruction(home: Made) -> None:
+    """Another command folds its log meanwhile, or begins one."""
+    profile, _ = home
+    real, tries = shutil.rmtree, list[Path]()
+
+    def beside(path: Path, *, ignore_errors: bool) -> None:
+        tries.append(path)
+        real(path, ignore_errors=ignore_errors)
+        if len(tries) < 3:
+            path.mkdir()
+            (path / f"{DATABASE}-wal").touch()
+
+    with patch.object(shutil, "rmtree", beside):
+        Folder(profile.vault).destroy()
+    assert not profile.has_vault
 
 
 def test_destroying_overwrites_keys_and_needs_no_passphrase(home: Made) -> None:

@@ -140,9 +140,18 @@ class App:
 
     def typed_key(self) -> "VaultKey":
         """The vault's key by the passphrase, whether or not an agent holds it."""
+        return self.key_of(self.passphrases.known())
+
+    def key_of(self, passphrase: str) -> "VaultKey":
+        """The key that a passphrase gives. An agent that holds another ends: it opens nothing any
+        more, and would show that it did.
+        """
         from backchannel.client.vault.vault import Vault
 
-        return Vault.key(self.profile, self.passphrases.known(), self.now(), self.entropy)
+        key = Vault.key(self.profile, passphrase, self.now(), self.entropy)
+        if unlocked.ask(self.profile) not in (None, key):
+            unlocked.end(self.profile)
+        return key
 
     def make_vault(self, passphrase: str | None = None) -> "VaultKey":
         """Make the vault under this or a new passphrase, or in memory under nobody's."""

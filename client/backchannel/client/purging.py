@@ -57,6 +57,8 @@ def purge_all(profile: Profile) -> None:
     if not profile.has_vault:
         msg = "There is no vault here: nothing was erased."
         raise NoVault(msg)
-    Folder(profile.vault).destroy()
-    unlocked.end(profile)
+    try:
+        Folder(profile.vault).destroy()
+    finally:
+        unlocked.end(profile)
     profile.lock.unlink(missing_ok=True)

@@ -29,13 +29,11 @@ def backup(app: App, file: Path) -> None:
     """
     from backchannel.client import backup as backups
     from backchannel.client import files, recovery
-    from backchannel.client.vault.vault import Vault
 
     app.refuse_in_memory("What is in memory only is not written to a disk. Nothing was done.")
     app.refuse_without_vault()
     passphrase = app.passphrases.known()
-    key = Vault.key(app.profile, passphrase, app.now(), app.entropy)
-    with app.opened(key) as vault:
+    with app.opened(app.key_of(passphrase)) as vault:
         found = recovery.gather(vault, _settings(app), app.now(), app.entropy)
     files.write(file, backups.seal(found, passphrase, app.entropy), "backchannel backup FILE")
     _written(app, file, found)

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, final
 
@@ -40,14 +40,29 @@ class Base(NamedTuple):
     key: BaseKey
 
 
-def new_file(hour: Hour, since: Hour, entropy: "Entropy") -> tuple[bytes, BaseKey]:
-    """The bytes of a fresh file, and the base key in it, which counts as made at `since`."""
+def twins(path: Path) -> tuple[Hour, Hour] | None:
+    """The hours of a file's two headers as they stand; none where one of them does not."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        one, other = file.read(_PLACE), file.read(_PLACE)
+        if _whole(one) and _whole(other):
+            return _hour_of(one), _hour_of(other)
+    return None
+
+
+def new_file(hours: tuple[Hour, Hour], since: Hour, entropy: "Entropy") -> tuple[bytes, BaseKey]:
+    """The bytes of a fresh file whose headers have these hours, and the base key in it, which
+    counts as made at `since`.
+    """
     from backchannel.protocol.expiry import ExpiryKeys
 
-    data = ExpiryKeys.new(hour, PLACES, entropy)
-    base, (write,) = ExpiryKeys(data).add_base(since, entropy)
-    end = write.offset + len(write.data)
-    return data[: write.offset] + write.data + data[end:], base
+    data = bytearray(ExpiryKeys.new(min(hours), PLACES, entropy))
+    keys = ExpiryKeys(bytes(data))
+    base, writes = keys.add_base(since, entropy)
+    for write in (*writes, *keys.advance(max(hours))):
+        data[write.offset : write.offset + len(write.data)] = write.data
+    if hours[0] > hours[1]:
+        data[: 2 * _PLACE] = data[_PLACE : 2 * _PLACE] + data[:_PLACE]
+    return bytes(data), base
 
 
 @final

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, final
 
 from backchannel.client.errors import VaultDamaged
 from backchannel.client.vault.database import Database
-from backchannel.client.vault.expiry_file import new_file
+from backchannel.client.vault.expiry_file import new_file, twins
 from backchannel.client.vault.head import Head, VaultKey, database_key
 from backchannel.client.vault.migrate import migrate
 from backchannel.protocol.secret import StoreKey
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HEAD, DATABASE, KEYS = "vault.head", "vault.db", "expiry.keys"
 SPARE_DATABASE, SPARE_KEYS = "spare.db", "spare.keys"
 _BESIDE = ("-wal", "-shm")  # what a database may have beside it
+_TRIES = 20  # at a folder in which another process still makes and removes files
 
 
 class Half(NamedTuple):
@@ -63,53 +64,78 @@ class Folder:
         shutil.rmtree(draft.path, ignore_errors=True)  # of a process that died while making one
         draft.path.mkdir(mode=0o700)
         _write(draft.header, head.pack())
-        _build(draft.first, key, hour, hour, entropy)
-        draft.mend(hour, entropy)
+        nobodys = VaultKey(entropy.draw(VaultKey.LENGTH))
+        halves = [(draft.first, key, hour), (draft.spare, nobodys, Hour(0))]
+        if entropy.draw(1)[0] & 1:  # a surrender exchanges them: which is older must say nothing
+            halves.reverse()
+        for half, its, since in halves:
+            _build(half, its, since, (hour, hour), entropy)
         _sync(draft.path)
         draft.path.rename(self.path)
         _sync(self.path.parent)
 
     def mend(self, hour: Hour, entropy: "Entropy") -> None:
-        """Make a spare half where there is none, and leave no draft of one."""
-        for path in self._draft():
-            path.unlink(missing_ok=True)
-        if not all(path.exists() for path in self.spare):
+        """Make the spare half anew where there is none, or where its making was cut short."""
+        if not self.is_whole:
             self.plant(VaultKey(entropy.draw(VaultKey.LENGTH)), hour, entropy)
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing was cut short."""
-        left = any(path.exists() for path in self._draft())
+        left = any(path.exists() for half in (self._draft, self._away) for path in half)
         return not left and all(path.exists() for path in self.spare)
 
     def plant(self, key: VaultKey, hour: Hour, entropy: "Entropy") -> None:
-        """Put an empty vault under `key` in the place of the spare half."""
-        draft = self._draft()
+        """Put an empty vault under `key` in the place of the spare half.
+
+        Over the bytes of its very files, and with the hours that the first half's keys have seen:
+        files that are younger, or have seen less, would show when it was planted.
+        """
+        draft = self._draft
         for path in draft:
             path.unlink(missing_ok=True)
-        _build(draft, key, Hour(0), hour, entropy)
-        for made, path in zip(draft, self.spare, strict=True):
-            made.rename(path)
+        _build(draft, key, Hour(0), twins(self.first.keys) or (hour, hour), entropy)
+        _sync(self.path)  # from now on it is seen that this was begun
+        for made, away, path in zip(draft, self._away, self.spare, strict=True):
+            if away.exists():
+                away.rename(path)
+            path.touch(0o600)
+            overwrite(path, made.read_bytes())
+        _sync(self.path)
+        for made in draft:
+            made.unlink()
         _sync(self.path)
 
+    @property
     def _draft(self) -> Half:
+        """A spare half that is being made."""
         return Half(*(path.with_name(f"draft{path.suffix}") for path in self.spare))
 
+    @property
+    def _away(self) -> Half:
+        """What was the first half, while a surrender goes on."""
+        return Half(*(path.with_name(f"away{path.suffix}") for path in self.spare))
+
     def surrender(self, hour: Hour, entropy: "Entropy") -> None:
-        """Destroy the first half and put the spare in its place, under the duress passphrase alone.
+        """Destroy the first half and exchange it for the spare, under the duress passphrase alone.
 
         The keys go first. Where power fails, doing it again goes on.
         """
-        if self.spare.keys.exists() and self.first.keys.exists():
-            overwrite(self.first.keys)
-        if self.spare.database.exists():
-            _remove(self.first.database)
-            self.spare.database.rename(self.first.database)
-        with suppress(FileNotFoundError):
-            self.spare.keys.rename(self.first.keys)
+        self.erase_first()
+        for first, spare, away in zip(self.first, self.spare, self._away, strict=True):
+            if spare.exists() and first.exists():
+                first.rename(away)
+            if spare.exists():
+                _remove_beside(first)
+                spare.rename(first)
         _sync(self.path)
         self.put_head(self.head().surrendered(entropy))
         self.mend(hour, entropy)
+
+    def erase_first(self) -> None:
+        """Overwrite the keys of the first half, unless the spare has taken its place already."""
+        if self.spare.keys.exists() and self.first.keys.exists():
+            overwrite(self.first.keys)
 
     def put_head(self, head: Head) -> None:
         """Another header, over the one that stands there: it fits in one sector."""
@@ -120,7 +146,12 @@ class Folder:
         for path in (self.first.keys, self.spare.keys, self.header):
             with suppress(FileNotFoundError):
                 overwrite(path)
-        shutil.rmtree(self.path)
+        for _ in range(_TRIES):
+            shutil.rmtree(self.path, ignore_errors=True)
+            if not self.path.exists():
+                break
+        else:
+            shutil.rmtree(self.path)  # says what is in the way
         _sync(self.path.parent)
 
     def blend(self) -> None:
@@ -134,15 +165,19 @@ def overwrite(path: Path, data: bytes | None = None) -> None:
     """Put `data`, or zeros, over a file's bytes, on the disk when this returns."""
     descriptor = os.open(path, os.O_WRONLY)
     try:
-        os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size) if data is None else data, 0)
+        data = bytes(os.fstat(descriptor).st_size) if data is None else data
+        os.pwrite(descriptor, data, 0)
+        os.ftruncate(descriptor, len(data))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _build(half: Half, key: VaultKey, since: Hour, hour: Hour, entropy: "Entropy") -> None:
-    """A half at `hour`, with a base key that counts as made at `since`."""
-    data, base = new_file(hour, since, entropy)
+def _build(
+    half: Half, key: VaultKey, since: Hour, hours: tuple[Hour, Hour], entropy: "Entropy"
+) -> None:
+    """A half that has seen `hours`, with a base key that counts as made at `since`."""
+    data, base = new_file(hours, since, entropy)
     _write(half.keys, data)
     _write(half.database, b"")
     database = Database(half.database, lambda: [database_key(key, base)])
@@ -153,9 +188,9 @@ def _build(half: Half, key: VaultKey, since: Hour, hour: Hour, entropy: "Entropy
     database.close()
 
 
-def _remove(database: Path) -> None:
-    for path in (database, *(database.with_name(database.name + end) for end in _BESIDE)):
-        path.unlink(missing_ok=True)
+def _remove_beside(database: Path) -> None:
+    for end in _BESIDE:
+        database.with_name(database.name + end).unlink(missing_ok=True)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -4,10 +4,17 @@ Knows neither network nor screen.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, Self, final
 
-from backchannel.client.errors import ClockAbsurd, ClockLeapt, NoVault, VaultDamaged
+from backchannel.client.errors import (
+    ClientError,
+    ClockAbsurd,
+    ClockLeapt,
+    NoVault,
+    VaultBusy,
+    VaultDamaged,
+)
 from backchannel.client.profile import Profile
 from backchannel.client.vault import head as heads
 from backchannel.client.vault.channels import Channels, Joins
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
     from backchannel.protocol.entropy import Entropy
 
 _WRITTEN = 1_767_225_600  # 1 January 2026: no clock that is set shows an earlier moment
+_HASTE = 1.0  # seconds that a surrender waits for another command
 _DAY = 24  # hours: for so long an older copy of the database can be opened
 
 
@@ -112,7 +120,7 @@ class Vault:
         folder = Folder(profile.vault)
         key, way = folder.head().key(passphrase)
         if way is Way.DURESS:
-            folder.surrender(hour_of(now), entropy)
+            _surrender(profile, key, now, entropy)
         return key
 
     def __enter__(self) -> Self:
@@ -279,6 +287,19 @@ class Vault:
             msg = "The vault has lost its store key."
             raise VaultDamaged(msg)
         return StoreKey(row[0])
+
+
+def _surrender(profile: Profile, key: VaultKey, now: Timestamp, entropy: "Entropy") -> None:
+    """At once, and once more when whoever was at work here has stopped, or is too slow."""
+    folder = Folder(profile.vault)
+    folder.erase_first()
+    with ExitStack() as held:
+        with suppress(VaultBusy):
+            held.enter_context(Lock(profile.lock, _HASTE))
+        folder.surrender(hour_of(now), entropy)
+    # A base key of no hour stands in a spare half alone.
+    with suppress(ClientError), Vault(profile, key, now) as vault:
+        vault.close_copies(now, entropy)
 
 
 def expire(profile: Profile, now: Timestamp, *, sure: bool = False) -> None:
