@@ -16,6 +16,7 @@ from backchannel.client.vault.vault import Vault
 from backchannel.protocol import command
 from backchannel.protocol.channel import Channel
 from backchannel.protocol.errors import ForbiddenError
+from backchannel.protocol.expiry import PlaceKind, expiry_name
 from backchannel.protocol.outcome import (
     NOBODY,
     Acted,
@@ -200,11 +201,14 @@ def test_a_read_timer_runs_from_when_a_message_is_first_shown_and_ones_own_from_
 ) -> None:
     hour = hour_of(NOON)
     own, theirs, plain = (said(n, n - 1, hour, Hour(hour + 20)) for n in (1, 2, 3))
-    hear(vault, own._replace(burn=2), theirs._replace(burn=2), plain)
-    assert ends(vault) == {own.hash: 2, theirs.hash: 20, plain.hash: 20}
+    theirs = theirs._replace(burn=2, expires=Hour(hour + 19))
+    hear(vault, own._replace(burn=2), theirs, plain)
+    assert ends(vault) == {own.hash: 2, theirs.hash: 19, plain.hash: 20}
+    assert expiry_name(hour, Hour(hour + 19)) in vault._expiry.keys.names(PlaceKind.EXPIRY)
     later = Timestamp(NOON + 3600)
     timers = {theirs.hash: 2, plain.hash: 0}
     assert mark_read(vault, "North", timers, later, ENTROPY).ends == {theirs.hash: hour + 3}
+    assert expiry_name(hour, Hour(hour + 19)) not in vault._expiry.keys.names(PlaceKind.EXPIRY)
     assert ends(vault) == {own.hash: 2, theirs.hash: 3, plain.hash: 20}
     assert mark_read(vault, "North", timers, Timestamp(NOON + 7200), ENTROPY).ends == {}
     assert ends(vault, Timestamp(NOON + 7200)) == {theirs.hash: 3, plain.hash: 20}

@@ -29,19 +29,15 @@ class Looked(NamedTuple):
 def mark_read(
     vault: Vault, name: str, shown: Mapping[ContentHash, int], now: Timestamp, entropy: "Entropy"
 ) -> Looked:
-    """Note that messages were shown, each with its read timer, or 0: those that were not shown
-    before end by it. Tell once of what expired before.
+    """Note that messages were shown, each with its read timer, or 0, by which it ends if that is
+    sooner: it is not, where one was shown before. Tell once of what expired before.
     """
     with vault.exclusive(now):
         with vault.transaction():
             row = vault.channels.get(name)
             about, hour = row.summary, vault.hour(now)
             summary.settle(about, hour)
-            timers = {
-                content: Hour(hour + burn)
-                for content, burn in shown.items()
-                if burn and name_of(content) in about["unread"]
-            }
+            timers = {content: Hour(hour + burn) for content, burn in shown.items() if burn}
             ends = vault.messages.hasten(row.id, timers, now, entropy)
             looked = Looked(about["expired_unread"], about["missed"], ends)
             names = {name_of(content) for content in shown}
