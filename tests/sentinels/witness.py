@@ -24,7 +24,7 @@ class Witness:
 def main(tests: list[str]) -> None:
     """One process, no cache, no help from the outside."""
     witness = Witness()
-    pytest.main(["-q", "-n0", "-pno:cacheprovider", *tests], [witness])
+    pytest.main(["-q", "-ppytest_asyncio.plugin", "-pno:cacheprovider", *tests], [witness])
     ours = {name: each for name, each in sys.modules.items() if name.startswith("backchannel.")}
     files = sorted(each.__file__ for each in ours.values() if each.__file__)
     print()
