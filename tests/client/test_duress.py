@@ -98,7 +98,8 @@ def test_attack_no_slip_of_two_letters_reaches_it(text: str, slips: list[tuple[i
 @pytest.mark.parametrize(
     "slip",
     ["Four plain words here", "four plain words", "fourplainwordshere", "FOUR PLAIN WORDS HERE",
-     "four plain wrods here", "four plain words here and more"],
+     "four plain wrods here", "four plain words here and more", "plain words here", "words here",
+     "and four plain words here", "here words plain four", "Four words plain here"],
 )  # fmt: skip
 def test_capitals_spaces_swaps_and_a_missing_end_are_slips(slip: str) -> None:
     with pytest.raises(UsageMistake, match="slip"):

@@ -18,20 +18,26 @@ _SLIP = 3  # letters
 
 
 def near(one: str, other: str) -> bool:
-    """Whether a slip of the fingers could make one of the other: a few letters, capitals, spaces,
-    or an end that was not typed.
+    """Whether a slip could make one of the other: a few letters, capitals, spaces, words in another
+    order, or a beginning or an end that was not typed. What is typed before the question stands
+    there is lost.
     """
-    return _near(_bare(one), _bare(other)) or _near(_as_typed(one), _as_typed(other))
+    pairs = ((each(one), each(other)) for each in (_bare, _as_typed, _in_order))
+    return any(_near(*pair) for pair in pairs)
 
 
 def _near(first: str, second: str) -> bool:
-    if first.startswith(second) or second.startswith(first):
+    if first in second or second in first:
         return True
     return _distance(first, second) <= _SLIP
 
 
 def _bare(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _in_order(text: str) -> str:
+    return " ".join(sorted(unicodedata.normalize("NFKC", text).casefold().split()))
 
 
 def _as_typed(text: str) -> str:
