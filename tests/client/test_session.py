@@ -10,7 +10,7 @@ import pytest
 from backchannel.client import refusals, session, standing
 from backchannel.client.errors import DropFull, NoVoucher, Refused, UsageMistake
 from backchannel.client.outbox import Refusal
-from backchannel.client.seen import mark_read, mark_seen
+from backchannel.client.seen import mark_read, mark_seen, mark_taken
 from backchannel.client.session import Session, change, look, name_of
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import command
@@ -214,6 +214,19 @@ def test_a_read_timer_runs_from_when_a_message_is_first_shown_and_ones_own_from_
     assert ends(vault, Timestamp(NOON + 7200)) == {theirs.hash: 3, plain.hash: 20}
     assert ends(vault, Timestamp(NOON + 3 * 3600)) == {plain.hash: 20}
     assert shown(vault).summary["expired_unread"] == 0, "it was read"
+
+
+def test_attack_what_is_written_to_a_file_burns_like_what_is_shown(vault: Vault) -> None:
+    """Else it could be saved or exported again and again, and nothing of it ever burnt."""
+    hour = hour_of(NOON)
+    theirs, plain = (said(n, 1, hour, Hour(hour + 20)) for n in (2, 3))
+    hear(vault, theirs._replace(burn=2), plain)
+    mark_taken(vault, "North", {theirs.hash: 2, plain.hash: 0}, NOON, ENTROPY)
+    assert ends(vault) == {theirs.hash: 2, plain.hash: 20}
+    assert expiry_name(hour, Hour(hour + 2)) in vault._expiry.keys.names(PlaceKind.EXPIRY)
+    assert list(shown(vault).summary["unread"]) == [name_of(plain.hash)]
+    mark_taken(vault, "North", {theirs.hash: 2}, Timestamp(NOON + 3600), ENTROPY)
+    assert ends(vault)[theirs.hash] == 2, "taking it again prolongs nothing"
 
 
 def test_a_timer_never_prolongs(vault: Vault) -> None:

@@ -50,6 +50,25 @@ def mark_read(
     return looked
 
 
+def mark_taken(
+    vault: Vault, name: str, taken: Mapping[ContentHash, int], now: Timestamp, entropy: "Entropy"
+) -> None:
+    """Let the read timers begin, where there are any, of what is about to be written to a file: it
+    was looked at as well as on a screen.
+    """
+    with vault.exclusive(now):
+        with vault.transaction():
+            row = vault.channels.get(name)
+            timers = {what: Hour(vault.hour(now) + burn) for what, burn in taken.items() if burn}
+            vault.messages.hasten(row.id, timers, now, entropy)
+            names = {name_of(content) for content in timers}
+            unread = {k: end for k, end in row.summary["unread"].items() if k not in names}
+            if unread != row.summary["unread"]:
+                vault.channels.put_state(row.id, row.state, row.summary | {"unread": unread})
+        if timers:
+            vault.forget_keys()
+
+
 def mark_seen(vault: Vault, name: str, now: Timestamp) -> None:
     """Note that alarms and notices were shown."""
     with vault.exclusive(now), vault.transaction():

@@ -106,7 +106,9 @@ def save(app: App, *, number: str, path: Path | None, channel: str | None) -> No
       backchannel file save 7
       backchannel file save 7 Documents/
     """
-    from backchannel.client import files
+    from backchannel.client import files, shown
+    from backchannel.client.seen import mark_taken
+    from backchannel.client.session import look
     from backchannel.client.sync import Sync
 
     with app.vault() as vault, Sync(app, vault) as sync:
@@ -115,6 +117,9 @@ def save(app: App, *, number: str, path: Path | None, channel: str | None) -> No
         name = str(found.plain["name"])
         target = files.place(path, name)
         data = files.whole(app, vault, row, found, problem)
+        state = look(vault, row.name, app.now(), app.entropy).state
+        timers = {found.message.content: shown.timer(found, state)}
+        mark_taken(vault, row.name, timers, app.now(), app.entropy)
     files.write(target, data)
     app.ui.show(
         {"channel": row.name, "name": name, "path": str(target), "size": len(data)},

@@ -39,8 +39,9 @@ def export(app: App, *, path: Path, thread: str | None, channel: str | None) -> 
     """
     from backchannel.client import showing
     from backchannel.client.choosing import pick_channel, pick_thread
+    from backchannel.client.seen import mark_taken
     from backchannel.client.session import look
-    from backchannel.client.shown import opened
+    from backchannel.client.shown import opened, timer
 
     with app.vault() as vault:
         row, now = pick_channel(vault, channel), app.now()
@@ -48,6 +49,9 @@ def export(app: App, *, path: Path, thread: str | None, channel: str | None) -> 
         only = pick_thread(state, thread).id if thread else None
         found = opened(vault.messages.list(row.id, now, only))
         drawn = showing.of_vault(vault, row, state, found, now)
+        leaving = filter(showing.may_leave, found)
+        timers = {each.message.content: timer(each, state) for each in leaving}
+        mark_taken(vault, row.name, timers, now, app.entropy)
     showing.write(path, drawn, "backchannel transcript export FILE, with another name")
     count = len(drawn.exhibit.statements)
     left = f" {phrases.count(drawn.left_out, 'message')} left out." if drawn.left_out else ""
