@@ -226,6 +226,8 @@ def test_unread_it_dies_with_its_thread(north: Channel) -> None:
     heron.do("sync")
     assert "1 unread item expires within 6 hours." in heron.do("status")
     assert "North: 1 unread item expires within 6 hours." in heron.do("sync")
+    beside = heron.run("read", "--thread", "main").stderr
+    assert beside == "North: 1 unread item expires within 6 hours.\nnext: backchannel status\n"
     set_clocks(north, 3)
     assert "1 item expired unread" in heron.run("read").stderr
 

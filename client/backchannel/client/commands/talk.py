@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from backchannel.client import phrases
 from backchannel.client.app import App
 from backchannel.client.choosing import AUTHORITY, RELEASE, channel_option, thread_option
 from backchannel.client.errors import RateLimited, RelayError, UsageMistake
 from backchannel.client.options import verb
+from backchannel.client.summary import unread
 from backchannel.client.verdict import stale
 
 if TYPE_CHECKING:
     from backchannel.client.reader import Reader
     from backchannel.client.sync import Sync
+    from backchannel.client.vault.vault import Vault
 
 _MOST = 1 << 17  # characters taken from standard input: more than a message can have
 _PATIENCE = 20  # seconds of one waiting request; then what time asks for has its turn
@@ -108,10 +111,20 @@ def read(
         reader = Reader(app, vault, row.name, thread)
         if not reader.show(only_unread=unread) and not follow:
             app.ui.say("Nothing to read." if not unread else "Nothing new.")
+        _warn(app, vault)
         if follow:
             _follow(app, sync, reader, row.name)
     if problem is not None:
         raise stale(problem)
+
+
+def _warn(app: App, vault: "Vault") -> None:
+    """Of what is unread elsewhere and about to expire."""
+    for row in vault.channels.list():
+        soon = unread(row.summary, vault.hour(app.now())).soon
+        if soon:
+            text, about = f"{row.name}: {phrases.soon(soon)}", {"channel": row.name, "count": soon}
+            app.ui.note(text, reason="expires-soon", **about, next="backchannel status")
 
 
 def _follow(app: App, sync: "Sync", reader: "Reader", name: str) -> NoReturn:
