@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from backchannel.client import session, standing
+from backchannel.client import purging, session, standing
 from backchannel.client.errors import DropFull, NotFound, NoVoucher, Refused
 from backchannel.client.sync import Sync
 from backchannel.client.vault.drafts import Draft
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import command, limits
 from backchannel.protocol.expiry import PlaceKind
-from backchannel.protocol.outcome import NOBODY
+from backchannel.protocol.outcome import EVERY_HOUR, NOBODY, Arrival
 from backchannel.protocol.roster import Policy
-from backchannel.protocol.types import MAIN_THREAD, ContentHash, Hour, hour_of, start_of
+from backchannel.protocol.types import MAIN_THREAD, ContentHash, Hour, ThreadId, hour_of, start_of
 from tests.support.clients import NAME, Client, Party, party
 from tests.support.people import ENTROPY
 from tests.support.relay import noise
@@ -255,6 +255,35 @@ def test_what_nobody_said_waits_for_its_hour_goes_alone_and_leaves_nothing(many:
         assert nobodys(client) == [SECRET]
     assert heron.vault.drafts.list(heron.row.id) == stands(heron)["drafts"] == []
     assert key not in draft_keys(heron.vault)
+
+
+def test_attack_what_nobody_said_comes_back_when_its_block_is_sent_again(many: Party) -> None:
+    """It stands in no record; so whoever kept its block could undo a purge, or a read timer."""
+    fox, heron, osprey, _ = many.clients.values()
+    wait(heron)
+    many.pass_hours(4)
+    many.settle()
+    assert nobodys(fox) == [SECRET]
+    purging.purge_thread(fox.vault, NAME, MAIN_THREAD, many.hours.now(), ENTROPY)
+    assert nobodys(fox) == []
+    (poll,) = osprey.look().channel.polls()
+    with osprey.tools.relay(poll.relay, poll.drop.relay) as relay:
+        rows = relay.read(poll.drop, 0, EVERY_HOUR).rows
+    with session.change(fox.vault, NAME, many.hours.now(), ENTROPY) as opened:
+        for row in rows:  # as of a relay that counts anew
+            opened.receive(Arrival(poll.drop.id, row.hour, row.block))
+    assert nobodys(fox) == []
+    assert fox.row.summary["unread"] == {}
+
+
+def test_attack_what_waits_to_be_said_in_a_thread_outlives_its_purge(many: Party) -> None:
+    heron = many.clients["Heron"]
+    wait(heron)
+    purging.purge_thread(heron.vault, NAME, ThreadId(bytes([7] * 16)), heron.tools.now(), ENTROPY)
+    assert len(stands(heron)["drafts"]) == 1, "another thread's"
+    purging.purge_thread(heron.vault, NAME, MAIN_THREAD, heron.tools.now(), ENTROPY)
+    assert heron.vault.drafts.list(heron.row.id) == stands(heron)["drafts"] == []
+    assert draft_keys(heron.vault) == set()
 
 
 def draft_keys(vault: Vault) -> set[bytes]:

@@ -4,13 +4,14 @@ Keys first, rows after: what is erased opens in no older copy of the database ei
 screen and no network.
 """
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from backchannel.client import unlocked
 from backchannel.client.errors import NoVault
 from backchannel.client.profile import Profile
 from backchannel.client.vault.folder import Folder
-from backchannel.protocol.types import Hour, ThreadId, Timestamp
+from backchannel.protocol.types import ChannelId, Hour, ThreadId, Timestamp
 
 if TYPE_CHECKING:
     from backchannel.client.vault.vault import Vault
@@ -28,10 +29,12 @@ class Purged(NamedTuple):
 def purge_thread(
     vault: "Vault", channel: str, thread: ThreadId, now: Timestamp, entropy: "Entropy"
 ) -> Purged:
-    """Erase the key of a thread, and all that stands in it. Said in it again, it is kept again."""
+    """Erase the key of a thread, and all that stands in it, also what waits to be said there by
+    nobody in particular. Said in it again, it is kept again.
+    """
     # Slow to load, and `purge_all` is in haste.
     from backchannel.client.documents import cores_of
-    from backchannel.client.session import look, name_of
+    from backchannel.client.session import look, name_of, waiting
 
     with vault.exclusive(now):
         with vault.transaction():
@@ -42,11 +45,20 @@ def purge_thread(
             vault.cores.remove(row.id, cores_of(known).union(gone))
             names = {name_of(each) for each in gone}
             unread = {k: v for k, v in row.summary["unread"].items() if k not in names}
-            vault.channels.put_state(row.id, row.state, row.summary | {"unread": unread})
+            _drop_drafts(vault, row.id, thread, session.now)
+            summary = row.summary | {"unread": unread} | waiting(vault, row)
+            vault.channels.put_state(row.id, row.state, summary)
         vault.forget_keys()
         vault.fold()
     lasts = [Hour(each.expires - each.hour) for each in known]
     return Purged(len(gone), max([state.thread_lifetime(thread), *lasts]))
+
+
+def _drop_drafts(vault: "Vault", channel: ChannelId, thread: ThreadId, now: Timestamp) -> None:
+    for draft in vault.drafts.list(channel):
+        plain = vault.drafts.open(draft.number, now)
+        if plain is not None and json.loads(plain)["thread"] == thread.hex():
+            vault.drafts.remove(channel, draft.number)
 
 
 def purge_all(profile: Profile) -> None:
