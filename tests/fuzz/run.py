@@ -97,6 +97,9 @@ def main() -> int:
         _one(asked.one, asked.runs, asked.seconds, work)
     from tests.fuzz.targets import ALL
 
+    if unknown := set(asked.names) - set(ALL):
+        print(f"no such target: {', '.join(unknown)}; there are: {', '.join(ALL)}")
+        return 2
     bad = 0
     for name in asked.names or ALL:
         result = fuzz(name, asked.runs, asked.seconds, work)
