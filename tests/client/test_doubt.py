@@ -69,6 +69,16 @@ def kept(vault: Vault, now: Timestamp) -> list[bytes]:
 # --- The vault ------------------------------------------------------------------------------------
 
 
+def test_control_a_clock_that_goes_ahead_by_a_day_at_a_time_erases_and_nobody_asks(
+    profile: Profile,
+) -> None:
+    """THREATS.md says so: whoever sets the clock, and has patience, needs no relay for it."""
+    for days in range(1, 8):
+        expire(profile, later(24 * days))
+    with opened(profile, NOON) as vault:
+        assert kept(vault, NOON) == []
+
+
 @pytest.mark.parametrize(("hours", "leaps"), [(LEAP, False), (LEAP + 1, True)])
 def test_a_day_is_no_leap_and_an_hour_more_is(profile: Profile, hours: int, leaps: bool) -> None:
     with ExpiryFile(profile.vault / KEYS[0]) as file:
