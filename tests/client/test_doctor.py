@@ -126,6 +126,7 @@ def test_a_clock_that_went_back(tmp_path: Path, capsys: pytest.CaptureFixture[st
     code, checks = examine(profile.data, capsys)
     assert code == Exit.UNEXPECTED
     assert "5 hours behind" in checks["keys"]["text"]
+    assert checks["keys"]["next_step"].startswith("set the clock right; if it is, wait so long")
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage"])

@@ -56,7 +56,12 @@ def test_only_an_ended_lobby_has_a_reason() -> None:
     [
         ("somebody else has the floor: raise your hand", "backchannel hand raise"),
         ("an observer does not speak", "backchannel whoami"),
-        ("that name is taken, or too like another", "backchannel lobby"),
+        (
+            "that name is taken, or too like another",
+            "another name; or, for somebody who comes back, first: backchannel remove ALIAS",
+        ),
+        ("a thread's life is only made shorter", "backchannel thread list"),
+        ("who began a thread, or facilitates, makes its life shorter", "backchannel whoami"),
         ("you are not a member of this channel any more", "backchannel channel list"),
         ("nothing like any of them", "backchannel status"),
     ],

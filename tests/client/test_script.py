@@ -72,6 +72,7 @@ def test_lines_of_nobody_are_whose_the_option_says() -> None:
     [
         ("Fox: One.\nNobody: Two.", 2, "does not begin with the name of a member"),
         ("Fox One.", 1, "does not begin with the name of a member"),
+        ("[2026-11-22 08:30] Fox: One.", 1, "in brackets is no whole hour"),
         ("\n  Goes on.", 2, "nothing before it to go on"),
         ("Fox:   ", 1, "it says nothing"),
         ("[2026-06-20 17] Fox: One.", 1, "its hour has not come"),

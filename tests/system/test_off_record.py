@@ -176,6 +176,7 @@ def test_a_thread_goes_off_the_record_later_and_what_was_said_before_stays(
     fox.do("say", "on the record", "--thread", "harbour")
     shown = fox.do("thread", "shorten", "harbour", "--off-record")
     assert "What was said before stays as it was." in shown
+    assert "What is said in 'Harbour' is kept" in shown
     unlock(heron)
     fox.do("say", WORDS, "--thread", "harbour")
     assert heron.texts() == ["on the record", WORDS]

@@ -167,7 +167,12 @@ _WAYS_OUT: Final = (
     ("only a facilitator", "backchannel whoami"),
     ("keys has not reached", "backchannel sync"),
     ("come back from the relay", "backchannel sync"),
-    ("name is taken", "backchannel lobby"),
+    (
+        "name is taken",
+        "another name; or, for somebody who comes back, first: backchannel remove ALIAS",
+    ),
+    ("only made shorter", "backchannel thread list"),
+    ("began a thread", "backchannel whoami"),
     ("no longer than its channel", "backchannel policy"),
     ("stand against each other", "backchannel alarms"),
     ("is presented", "backchannel lobby"),

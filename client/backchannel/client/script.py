@@ -112,6 +112,8 @@ def _named(
     elif otherwise is not None:
         alias = otherwise
     else:
+        if line.startswith("["):
+            raise mistake(number, "what stands in brackets is no whole hour.")
         what = "it does not begin with the name of a member and a colon."
         raise mistake(number, what, "backchannel members, for the names; or add --as ALIAS")
     if not line.strip():

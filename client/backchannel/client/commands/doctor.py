@@ -112,7 +112,8 @@ def _keys(profile: Profile) -> Check:
         return Check("keys", "bad", text, "move the vault away and join anew", Exit.UNEXPECTED)
     if highest > hour:
         text = f"this machine's clock is {highest - hour} hours behind what it once said"
-        return Check("keys", "bad", text, "set the clock right", Exit.UNEXPECTED)
+        instead = "set the clock right; if it is, wait so long: it was wrong then, and believed"
+        return Check("keys", "bad", text, instead, Exit.UNEXPECTED)
     if hour - highest > _DAY:
         return Check("keys", "note", f"last looked after {hour - highest} hours ago")
     return Check("keys", "ok", "expiry keys are looked after")

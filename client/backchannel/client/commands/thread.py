@@ -141,7 +141,9 @@ def shorten(
         raise UsageMistake(msg, "backchannel thread shorten --help")
 
     def make(state: "ChannelState") -> Shorten:
+        nonlocal topic
         chosen = pick_thread(state, topic)
+        topic = one_line(chosen.topic)
         if chosen.id == MAIN_THREAD:
             msg = "The channel's own thread goes by the channel's rules. Nothing was done."
             raise UsageMistake(msg, "backchannel policy set --expires TIME")
