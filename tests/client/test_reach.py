@@ -33,4 +33,5 @@ def test_a_backup_is_named_where_it_holds_something_of_what_was_wiped() -> None:
 
 def test_t10_the_law_and_the_better_way_stand_before_the_deed() -> None:
     assert "lawyer" in reach.BEFORE
+    assert "erasing may be an offence" in reach.BEFORE
     assert "short lifetime" in reach.BEFORE

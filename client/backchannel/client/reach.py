@@ -10,8 +10,8 @@ from backchannel.client.phrases import lifetime
 What = Literal["thread", "channel", "everything"]
 
 BEFORE = (
-    "If somebody has a right to what you hold, or has asked for it, wiping may be an offence: ask "
-    "a lawyer first. A short lifetime, set early, serves you better than wiping late."
+    "If somebody has a right to what you hold, or has asked for it, erasing may be an offence: ask "
+    "a lawyer first. A short lifetime, set early, serves you better than erasing late."
 )
 """For whoever is about to wipe."""
 
