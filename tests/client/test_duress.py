@@ -38,7 +38,7 @@ def armed(made: Made) -> Profile:
     with Vault(*made, NOON) as vault:
         add_channel(vault)
     profile = made[0]
-    duress.put(profile, duress.own(profile, PASSPHRASE), DURESS, NOON, ENTROPY)
+    duress.put(profile, DURESS, NOON, ENTROPY)
     return profile
 
 
@@ -52,21 +52,29 @@ def test_typed_where_ones_own_is_asked_for_it_erases_and_opens_an_empty_vault(
         channels(armed, PASSPHRASE)
 
 
-def test_asking_for_ones_own_destroys_nothing(armed: Profile) -> None:
+def test_attack_nobody_learns_which_passphrase_it_is_without_setting_it_off(
+    armed: Profile, tmp_path: Path
+) -> None:
+    """Asked for one's own, `duress` takes it like any other verb: as the one that opens."""
+    file = str(passphrase_file(tmp_path, DURESS))
+    for _ in range(2):
+        done = program("duress", "clear", "--passphrase-file", file, home=armed.data)
+        assert done.returncode == 0, done.stderr
+        assert "No passphrase but your own" in done.stdout
+    assert channels(armed, DURESS) == []
     with pytest.raises(WrongPassphrase):
-        duress.own(armed, DURESS)
-    assert channels(armed, PASSPHRASE) == ["north"]
+        channels(armed, PASSPHRASE)
 
 
 def test_taken_away_it_opens_nothing_and_erases_nothing(armed: Profile) -> None:
-    duress.take_away(armed, duress.own(armed, PASSPHRASE), NOON, ENTROPY)
+    duress.take_away(armed, NOON, ENTROPY)
     with pytest.raises(WrongPassphrase):
         channels(armed, DURESS)
     assert channels(armed, PASSPHRASE) == ["north"]
 
 
 def test_set_again_the_one_before_is_any_wrong_passphrase(armed: Profile) -> None:
-    duress.put(armed, duress.own(armed, PASSPHRASE), "another long sentence here", NOON, ENTROPY)
+    duress.put(armed, "another long sentence here", NOON, ENTROPY)
     with pytest.raises(WrongPassphrase):
         channels(armed, DURESS)
     assert channels(armed, PASSPHRASE) == ["north"]
@@ -116,7 +124,7 @@ def test_the_header_tells_nothing(tmp_path: Path) -> None:
     for name in ("set", "unset"):
         profile, _ = make_vault(tmp_path / name)
         if name == "set":
-            duress.put(profile, duress.own(profile, PASSPHRASE), DURESS, NOON, ENTROPY)
+            duress.put(profile, DURESS, NOON, ENTROPY)
         heads.append((profile.vault / HEAD).read_bytes())
     assert len(heads[0]) == len(heads[1])
     assert heads[0][:36] == heads[1][:36]

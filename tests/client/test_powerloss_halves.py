@@ -42,7 +42,7 @@ def losses(work: Callable[[Profile], None]) -> Iterator[tuple[Profile, Crash, by
         profile, key = make_vault(folder / "home")
         with Vault(profile, key, NOON) as vault:
             add_channel(vault)
-        duress.put(profile, duress.own(profile, PASSPHRASE), DURESS, NOON, ENTROPY)
+        duress.put(profile, DURESS, NOON, ENTROPY)
         (base,) = keys_in((profile.vault / "expiry.keys").read_bytes())
         with recording(profile.data, library) as made:
             work(profile)
@@ -94,7 +94,7 @@ def test_attack_30_a_surrender_that_is_cut_short_goes_on_and_the_real_one_never_
 
 
 def set_another(profile: Profile) -> None:
-    duress.put(profile, duress.own(profile, PASSPHRASE), OTHER, NOON, ENTROPY)
+    duress.put(profile, OTHER, NOON, ENTROPY)
 
 
 def test_attack_30_a_duress_passphrase_half_set_harms_nothing() -> None:

@@ -17,6 +17,13 @@ _TRIES = 3
 _SLIP = 3  # letters
 
 
+def _long_enough(passphrase: str) -> str:
+    if len(passphrase) < _SHORTEST:
+        msg = f"A passphrase has at least {_SHORTEST} characters."
+        raise Locked(msg, "take four or five words that nobody can guess")
+    return passphrase
+
+
 def near(one: str, other: str) -> bool:
     """Whether a slip could make one of the other: a few letters, capitals, spaces, words in another
     order, or a beginning or an end that was not typed. What is typed before the question stands
@@ -75,7 +82,7 @@ class Passphrases:
         """
         given = self._read(path) if path else self._of_file()
         if given is not None:
-            return given
+            return _long_enough(given)
         for _ in range(_TRIES - 1):
             try:
                 return self._chosen(question)
@@ -86,10 +93,7 @@ class Passphrases:
         return self._chosen(question)
 
     def _chosen(self, question: str) -> str:
-        passphrase = self._typed(question)
-        if len(passphrase) < _SHORTEST:
-            msg = f"A passphrase has at least {_SHORTEST} characters."
-            raise Locked(msg, "take four or five words that nobody can guess")
+        passphrase = _long_enough(self._typed(question))
         if self._typed("The same once more:") != passphrase:
             msg = "The two did not match."
             raise WrongPassphrase(msg)

@@ -48,10 +48,10 @@ def set_(app: App, *, yes: bool, file: Path | None) -> None:
         msg = "Nothing was set."
         raise Declined(msg)
     passphrase = app.passphrases.known("Your own passphrase:")
-    head = noun.own(app.profile, passphrase)
+    app.key_of(passphrase)
     chosen = app.passphrases.new("Choose a duress passphrase:", file)
     noun.refuse_near(passphrase, chosen)
-    noun.put(app.profile, head, chosen, app.now(), app.entropy)
+    noun.put(app.profile, chosen, app.now(), app.entropy)
     app.ui.show(
         {"state": "set"},
         "It is set. Typed where your own is asked for, it erases everything.",
@@ -66,8 +66,8 @@ def clear(app: App) -> None:
 
     app.refuse_in_memory("What is in memory only has a passphrase that nobody knows.")
     app.refuse_without_vault()
-    head = noun.own(app.profile, app.passphrases.known("Your own passphrase:"))
-    noun.take_away(app.profile, head, app.now(), app.entropy)
+    app.key_of(app.passphrases.known("Your own passphrase:"))
+    noun.take_away(app.profile, app.now(), app.entropy)
     app.ui.show({"state": "clear"}, "No passphrase but your own opens anything here now.")
 
 
