@@ -8,7 +8,7 @@ import pytest
 from backchannel.client import carrying
 from backchannel.client.errors import Refused, UsageMistake
 from backchannel.client.shown import Opened
-from backchannel.client.vault.sealed import Message
+from backchannel.client.vault.messages import Message
 from backchannel.protocol import command as commands
 from backchannel.protocol.command import Say
 from backchannel.protocol.content import Text, carried_words

@@ -8,7 +8,7 @@ import pytest
 from backchannel.client import bulletin, people, shown
 from backchannel.client.reader import _gaps
 from backchannel.client.shown import Opened
-from backchannel.client.vault.sealed import Message
+from backchannel.client.vault.messages import Message
 from backchannel.protocol import command as commands
 from backchannel.protocol.outcome import NOBODY
 from backchannel.protocol.transcript import Post

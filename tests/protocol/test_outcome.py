@@ -32,7 +32,9 @@ def test_each_is_a_tuple_of_named_values_and_no_more(kind: type) -> None:
 
 def test_the_unions_name_every_value_once() -> None:
     assert set(get_args(command.Command)) == set(values(command))
-    others = {outcome.Arrival, outcome.Change, outcome.Outcome, outcome.Poll}
+    others = {
+        outcome.Arrival, outcome.Change, outcome.Leaf, outcome.Outcome, outcome.Poll
+    }  # fmt: skip
     named = [*get_args(outcome.Event), *get_args(outcome.Effect)]
     assert set(named) | others == set(values(outcome))
     assert len(named) == len(set(named))

@@ -11,7 +11,7 @@ from backchannel.client.profile import Profile
 from backchannel.client.vault.database import Database
 from backchannel.client.vault.folder import KEYS
 from backchannel.client.vault.head import Cost, VaultKey, database_key
-from backchannel.client.vault.sealed import Message
+from backchannel.client.vault.messages import Message
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol.secret import BaseKey
 from backchannel.protocol.types import (

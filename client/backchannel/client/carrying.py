@@ -13,7 +13,7 @@ from typing import NamedTuple
 from backchannel.client.choosing import AUTHORITY
 from backchannel.client.errors import Refused, UsageMistake
 from backchannel.client.shown import Opened, confined
-from backchannel.client.vault.sealed import Message
+from backchannel.client.vault.messages import Message
 from backchannel.protocol.alias import alike
 from backchannel.protocol.command import Say
 from backchannel.protocol.content import carried_words

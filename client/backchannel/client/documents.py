@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from backchannel.client.vault.sealed import Message
+from backchannel.client.vault.messages import Message
 from backchannel.protocol.content import AUTHORITY, RELEASE
 from backchannel.protocol.outcome import NOBODY, Acted, Offered, Released, Rephrased, Said
 from backchannel.protocol.state import ChannelState

@@ -11,8 +11,8 @@ from backchannel.client import outbox, summary
 from backchannel.client.errors import ClientError, DropFull
 from backchannel.client.outbox import Refusal
 from backchannel.client.session import Session
+from backchannel.client.vault.messages import Message
 from backchannel.client.vault.outbox import Owed
-from backchannel.client.vault.sealed import Message
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import command as commands
 from backchannel.protocol import limits

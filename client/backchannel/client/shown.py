@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from backchannel.client import people, phrases
 from backchannel.client.choosing import topic_of
 from backchannel.client.filter import one_line
-from backchannel.client.vault.sealed import Message
+from backchannel.client.vault.messages import Message
 from backchannel.client.vault.volatile import CLOSED
 from backchannel.protocol.content import sooner
 from backchannel.protocol.outcome import NOBODY

@@ -12,7 +12,7 @@ from backchannel.client.options import verb, verbs
 from backchannel.client.verdict import stale
 
 if TYPE_CHECKING:
-    from backchannel.client.vault.sealed import Message
+    from backchannel.client.vault.messages import Message
     from backchannel.protocol.state import ChannelState
 
 _offline = click.option("--offline", is_flag=True, help="Show what was fetched before.")

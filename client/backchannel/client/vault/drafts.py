@@ -5,7 +5,7 @@ keys, which goes when the text does: then no copy of the database opens it.
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from backchannel.client.vault.database import Database
-from backchannel.client.vault.sealed import Items
+from backchannel.client.vault.items import Items
 from backchannel.protocol import limits
 from backchannel.protocol.types import ChannelId, Hour, Timestamp, hour_of, start_of
 

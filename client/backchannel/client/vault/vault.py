@@ -18,16 +18,18 @@ from backchannel.client.errors import (
 from backchannel.client.profile import Profile
 from backchannel.client.vault import head as heads
 from backchannel.client.vault.channels import Channels, Joins
+from backchannel.client.vault.cores import Cores
 from backchannel.client.vault.database import Database
 from backchannel.client.vault.drafts import Drafts
 from backchannel.client.vault.expiry_file import ExpiryFile
 from backchannel.client.vault.folder import Folder, Half
 from backchannel.client.vault.head import DatabaseKey, Head, VaultKey, Way, database_key
+from backchannel.client.vault.items import Items
 from backchannel.client.vault.lock import PATIENCE, Lock
 from backchannel.client.vault.lost import Lost
+from backchannel.client.vault.messages import Messages
 from backchannel.client.vault.migrate import VERSION, migrate, version_of
 from backchannel.client.vault.outbox import Cursors, Outbox, Vouchers
-from backchannel.client.vault.sealed import Cores, Items, Messages
 from backchannel.client.vault.volatile import Volatile
 from backchannel.protocol.errors import StateError
 from backchannel.protocol.secret import ClockValue, StoreKey
