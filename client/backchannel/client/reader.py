@@ -61,8 +61,16 @@ class Reader:
         self._tell(looked, len(closed))
         gaps = _gaps(state) if not (only_unread or thread or self._shown) else []
         self._print_all([_ending(each, looked.ends) for each in found], gaps, every, state)
+        self._warn(found)
         self._shown |= {each.message.content for each in new}
         return len(found)
+
+    def _warn(self, found: list[Opened]) -> None:
+        if any(each.message.off for each in found) and not self._app.outlives:
+            self._app.ui.note(
+                "The vault is not unlocked: no later command shows again what is off the record.",
+                next="backchannel unlock",
+            )
 
     def _tell(self, looked: Looked, closed: int) -> None:
         """What cannot be shown, why, and what to do."""

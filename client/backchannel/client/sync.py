@@ -97,7 +97,8 @@ class Sync:
         behind = self._vault.hour(now) - hour_of(now)
         if behind > limits.CLOCK_SKEW:  # nobody would believe the hour that it goes by instead
             msg = f"This machine's clock is {behind} hours behind what it once said. "
-            raise ClockApart(msg + "Nothing was done.")
+            step = f"set the clock; if it is right now, wait {behind} hours, or begin anew: "
+            raise ClockApart(f"{msg}Nothing was done.", f"{step}backchannel backup --help")
         with change(self._vault, name, now, self._app.entropy) as session:
             events = session.act(command)
         self._owed = session.owed

@@ -30,7 +30,8 @@ def export(app: App, *, path: Path, thread: str | None, channel: str | None) -> 
 
     Whoever gets the file can check it with `transcript check`, and cannot know whether you wrote
     it all yourself: see `forge`. Private notes, files, what nobody in particular said and what is
-    off the record are never in it. The file does not expire: delete it yourself.
+    off the record are never in it. What has a read timer is, and stays there: the file does not
+    expire, so delete it yourself.
 
     \b
     Examples:
