@@ -1,6 +1,6 @@
 """Letting go of what is kept here, before its hour: of one thread, or of everything.
 
-Keys first, rows after: what is erased opens in no older copy of the database either. Knows no
+What is erased opens in no older copy of the database either: its keys go as well. Knows no
 screen and no network.
 """
 
