@@ -36,7 +36,7 @@ from backchannel.server import setup
 from backchannel.server.home import Home
 
 PROGRAM = (sys.executable, "-c", "from backchannel.server.cli import main; main()")
-_READY = 20.0  # seconds
+_READY = 60.0  # seconds; a machine may be busy
 _AUTHENTIC = {200, 403, 409, 507}
 
 

@@ -94,7 +94,8 @@ def test_all_is_shown_before_the_question(north: Channel) -> None:
     shown = newcomer(north, "Careful").run("join", north.relay.url, give=f"{words}\nn\n").stdout
     for said in (
         "unofficial conversation", "convened by", "funded by", "not declared", "relay run by",
-        "personal capacity", "7 days", "may be unlawful where you are", "the same record",
+        "personal capacity", "7 days", "may be unlawful where you are", "Nobody signs anything",
+        "accepted like a real one", "backchannel forge",
     ):  # fmt: skip
         assert said in " ".join(shown.split())
     assert "key" not in shown.lower()
