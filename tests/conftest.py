@@ -7,6 +7,6 @@ import os
 
 from hypothesis import settings
 
-settings.register_profile("steady", derandomize=True, database=None)
+settings.register_profile("steady", derandomize=True, database=None, deadline=None)
 settings.register_profile("long", print_blob=True)
 settings.load_profile("long" if os.environ.get("HYPOTHESIS_PROFILE") == "long" else "steady")
