@@ -107,6 +107,7 @@ def test_attack_33_no_erased_key_of_a_vault_is_on_the_disk(raw: Raw) -> None:
         for _ in range(5):
             now = Timestamp(now + 2 * DAY)
             with Vault(profile, key, now) as vault:
+                vault.trust(now)
                 vault.sweep(now, ENTROPY)
             seen |= keys_in(path.read_bytes())
         kept.update(keys_in(path.read_bytes()))
