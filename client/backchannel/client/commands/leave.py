@@ -7,6 +7,7 @@ import click
 from backchannel.client import reach, standing
 from backchannel.client.app import App
 from backchannel.client.choosing import channel_option, pick_channel
+from backchannel.client.commands.purge import ask_before
 from backchannel.client.errors import Declined, NotFound
 from backchannel.client.options import verb
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from backchannel.client.vault.channels import ChannelRow
     from backchannel.client.vault.lost import LostRow
     from backchannel.client.vault.vault import Vault
+
+_UNDONE = "Nothing was erased, and nothing was sent."
 
 
 @verb("leave")
@@ -68,7 +71,7 @@ def _purge(app: App, channel: str | None, *, yes: bool) -> None:
             _give_up(app, vault, lost, yes=yes)
             return
         row = pick_channel(vault, channel)
-        _ask(app, _question(row), yes=yes)
+        ask_before(app, _question(row), _UNDONE, yes=yes)
         _gone(app, row.name, go(app, vault, sync, row))
 
 
@@ -78,15 +81,6 @@ def _question(row: "ChannelRow") -> str:
         return f"{erase.capitalize()}?"
     alone = " If nobody else facilitates it, nobody can let anybody in or out any more."
     return f"Leave for good, and {erase}?{alone if row.summary['role'] == 'facilitator' else ''}"
-
-
-def _ask(app: App, question: str, *, yes: bool) -> None:
-    if yes:
-        return
-    app.ui.note(reach.BEFORE)
-    if not app.ui.confirm(question):
-        msg = "Nothing was erased, and nothing was sent."
-        raise Declined(msg)
 
 
 def _gone(app: App, name: str, left: "Left") -> None:
@@ -117,7 +111,7 @@ def _lost(vault: "Vault", channel: str | None) -> "LostRow | None":
 
 def _give_up(app: App, vault: "Vault", row: "LostRow", *, yes: bool) -> None:
     name = standing.of_lost(row)["channel"]
-    _ask(app, f"Forget that you were in {name}?", yes=yes)
+    ask_before(app, f"Forget that you were in {name}?", _UNDONE, yes=yes)
     with vault.exclusive(app.now()):
         with vault.transaction():
             vault.lost.take(row.id)

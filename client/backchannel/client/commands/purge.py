@@ -8,6 +8,8 @@ from backchannel.client.choosing import channel_option
 from backchannel.client.errors import Declined, UsageMistake
 from backchannel.client.options import verb
 
+_UNDONE = "Nothing was erased."
+
 
 @verb("purge")
 @click.option("--all", "everything", is_flag=True, help="The whole vault, locked or not.")
@@ -52,7 +54,9 @@ def purge_thread(app: App, *, topic: str, yes: bool, channel: str | None) -> Non
 def _purge_all(app: App, *, yes: bool) -> None:
     from backchannel.client.purging import purge_all
 
-    _ask(app, "Erase the whole vault: every channel, every key, everything said?", yes=yes)
+    ask_before(
+        app, "Erase the whole vault: every channel, every key, everything said?", _UNDONE, yes=yes
+    )
     purge_all(app.profile)
     app.ui.show(
         {"state": "erased", **reach.document("everything")},
@@ -70,7 +74,7 @@ def _purge_thread(app: App, topic: str, channel: str | None, *, yes: bool) -> No
     with app.vault() as vault:
         row = pick_channel(vault, channel)
         chosen = pick_thread(look(vault, row.name, app.now(), app.entropy).state, topic)
-        _ask(app, f"Erase what is kept here of {chosen.topic!r}?", yes=yes)
+        ask_before(app, f"Erase what is kept here of {chosen.topic!r}?", _UNDONE, yes=yes)
         gone = erase(vault, row.name, chosen.id, app.now(), app.entropy)
     app.ui.show(
         {
@@ -84,10 +88,10 @@ def _purge_thread(app: App, topic: str, channel: str | None, *, yes: bool) -> No
     )
 
 
-def _ask(app: App, question: str, *, yes: bool) -> None:
+def ask_before(app: App, question: str, undone: str, *, yes: bool) -> None:
+    """Before anything is erased; `Declined`, which says what was not done."""
     if yes:
         return
     app.ui.note(reach.BEFORE)
     if not app.ui.confirm(question):
-        msg = "Nothing was erased."
-        raise Declined(msg)
+        raise Declined(undone)

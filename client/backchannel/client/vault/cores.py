@@ -80,8 +80,7 @@ class Cores:
             return
         again = self._items.again(row, about, end, now, entropy)
         if again is None:
-            gone = "DELETE FROM cores WHERE channel = ? AND content = ?"
-            self._database.change(gone, channel, content)
+            self.remove(channel, [content])
             return
         self._database.change(
             "UPDATE cores SET stored = ?, item = ?, expires = ? WHERE channel = ? AND content = ?",
@@ -97,8 +96,8 @@ class Cores:
 
     def remove(self, channel: ChannelId, contents: Iterable[ContentHash]) -> None:
         """Let go of these."""
+        gone = "DELETE FROM cores WHERE channel = ? AND content = ?"
         for content in contents:
-            gone = "DELETE FROM cores WHERE channel = ? AND content = ?"
             self._database.change(gone, channel, content)
 
     def count(self, channel: ChannelId) -> int:
