@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format coverage check bench bench-protocol vectors model clean sentinels fuzz mutation crashes
+.PHONY: help install demo test lint format coverage check bench bench-protocol bench-relay bench-size five-minutes test-postgres vectors model clean sentinels fuzz mutation schedules any-relay crashes kills tor-network
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -18,15 +18,14 @@ demo: $(VENV)/.runtime ## run a whole dialogue on this machine: relay, facilitat
 	$(BIN)/backchannel demo
 
 test: $(VENV)/.complete ## run every test; fail too if protocol/ is not covered or a guarantee not tested
-	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report= \
-	    -p tests.support.guarantees --guarantees docs/guarantees.md
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= \
+	    -p tests.support.traced -p tests.support.guarantees --guarantees docs/guarantees.md
 	@$(MAKE) --no-print-directory coverage
 
 # Only protocol/ must be complete: there an untried branch is an unproved claim.
-coverage: $(VENV)/.complete ## report what the last `make test` covered; protocol/ must be at 100 %
+coverage: $(VENV)/.complete ## report what of protocol/ the last `make test` covered: all of it
 	@test -f .coverage || { echo "No coverage data yet; next: make test" >&2; exit 1; }
-	@$(BIN)/python -m coverage report --include='client/*,server/*'
-	@$(BIN)/python -m coverage report --include='protocol/*' --fail-under=100 --precision=2
+	@$(BIN)/python -m coverage report --fail-under=100 --precision=2
 
 sentinels: $(VENV)/.complete ## break each claim in a copy of the tree, and see the tests that guard it turn red
 	$(BIN)/python -m tests.sentinels.run
@@ -37,9 +36,29 @@ fuzz: $(VENV)/.fuzz ## try RUNS inputs on each decoder and door (RUNS=20000); se
 mutation: $(VENV)/.mutation ## change each step of six modules, and see the tests notice: half an hour
 	$(BIN)/python -m tests.mutation.run
 
+schedules: $(VENV)/.complete ## try two years, then COUNT random schedules of a channel (COUNT=100000): hours
+	$(BIN)/python -m tests.simulation.years
+	$(BIN)/python -m tests.simulation --count $(or $(COUNT),100000)
+
+any-relay: $(VENV)/.complete ## say 1,000 messages while relays are killed: a quarter of an hour
+	BACKCHANNEL_MESSAGES=1000 $(BIN)/python -m pytest -n 0 -s tests/system/test_any_relay_dies.py
+
 crashes: $(VENV)/.complete ## let relay and vault lose power 10,000 times: some five minutes
 	BACKCHANNEL_CRASHES=3000 $(BIN)/python -m pytest -n auto --dist load \
-	    tests/server/test_powerloss.py tests/client/test_powerloss.py tests/client/test_powerloss_halves.py
+	    tests/server/test_powerloss.py tests/client/vault/test_powerloss.py tests/client/vault/test_powerloss_halves.py
+
+five-minutes: $(VENV)/.complete ## follow the operators' handbook in a clean copy and a new environment
+	BACKCHANNEL_FRESH=1 $(BIN)/python -m pytest -n 0 tests/system/test_operators.py -k clean_copy
+
+test-postgres: $(VENV)/.complete ## run what needs PostgreSQL, alone: the relay's tests on it, workers, moving, kills
+	$(BIN)/python -m pytest -n auto --dist loadfile -m postgres tests/server
+
+kills: $(VENV)/.complete ## kill a relay, a worker, its database server 200 times each, a client 1,000 times: an hour
+	BACKCHANNEL_KILLS=200 $(BIN)/python -m pytest -n 2 --dist load tests/server/test_kills.py
+	BACKCHANNEL_CLIENT_KILLS=1000 $(BIN)/python -m pytest -n 0 tests/client/rounds/test_outbox_killed.py
+
+tor-network: $(VENV)/.complete ## talk over an onion address in a Tor network on this machine: wants Debian's tor
+	BACKCHANNEL_TOR_NETWORK=1 $(BIN)/python -m pytest -n 0 -s -rs tests/tor
 
 lint: $(VENV)/.complete ## style, formatting, types, import arrows, dead code
 	$(BIN)/ruff check .
@@ -59,6 +78,12 @@ bench: $(VENV)/.complete ## measure this machine
 
 bench-protocol: $(VENV)/.complete ## measure one block beside its floors and a peer; ends with one JSON object
 	$(BIN)/python -m bench.protocol
+
+bench-relay: $(VENV)/.complete ## measure a relay beside its floors and peers: twenty minutes; ends with one JSON object
+	$(BIN)/python -m bench.relay
+
+bench-size: $(VENV)/.complete ## measure the memory and disk that a relay takes, for an operator's sizing: a minute
+	$(BIN)/python -m bench.size
 
 vectors: $(VENV)/.complete ## write the test vectors anew: a change of the protocol, never a repair
 	$(BIN)/python -m tests.support.make_vectors

@@ -2,7 +2,8 @@
 
 import json
 
-from bench import erasing, protocol, relay, room, starting, talk
+from bench import cover, dead_relay, erasing, protocol, room, starting, talk
+from bench.relay import run as relay
 
 
 def main() -> None:
@@ -10,10 +11,12 @@ def main() -> None:
     figures = {
         "protocol": protocol.measure(),
         "room": room.measure(),
-        "relay": relay.measure(),
+        "relay": relay.measure(relay.QUICK, rounds=5).document(),
         "talk": talk.measure(),
+        "dead_relay": dead_relay.measure(),
         "starting": starting.measure(),
         "erasing": erasing.measure(),
+        "cover": cover.measure(),
     }
     print(json.dumps(figures, indent=2))
 

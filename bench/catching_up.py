@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from backchannel.client import session
-from backchannel.client.profile import Profile
+from backchannel.client.machine.profile import Profile
+from backchannel.client.rounds import session
 from backchannel.client.vault.head import VaultKey
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol import block, sender_key

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from backchannel.client.profile import Profile
+from backchannel.client.machine.profile import Profile
 from backchannel.client.vault.folder import DATABASE
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol.types import MAIN_THREAD, Timestamp

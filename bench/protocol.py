@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from backchannel.client.entropy import SystemEntropy
+from backchannel.client.machine.entropy import SystemEntropy
 from backchannel.protocol import block, intro, limits, line, sender_key
 from backchannel.protocol.core import Head, Kind, head_of
 from backchannel.protocol.epoch import EpochClock
@@ -80,16 +80,16 @@ class Posts:
     def seal(self) -> Block:
         """Seal one."""
         head = Head(Kind.GROUP, HOUR, ENTROPY.draw(limits.SALT))
-        _, core = sender_key.seal_post(
+        sealed = sender_key.seal_post(
             self._own, Slot(0), self._roster, (), PART, self._clock, head, ENTROPY
         )
-        return block.wrap(core, self._outer, self._clock, ENTROPY)
+        return block.wrap(sealed.core, self._outer, self._clock, ENTROPY)
 
     def open(self) -> bytes:
         """Open one."""
         core = block.unwrap(self._sealed, self._outer, self._clock, HOUR, (HOUR, HOUR))
         header, head = sender_key.GroupHeader.read(core), head_of(core)
-        return sender_key.open_post(self._held, header, core, Slot(1), self._clock, head)[1]
+        return sender_key.open_post(self._held, header, core, Slot(1), self._clock, head).part
 
     def rounds(self) -> dict[str, Round]:
         """Sealing and opening, with their floors."""

@@ -37,7 +37,11 @@ class SideBySide:
 
     def microseconds(self) -> dict[str, float]:
         """The median of each."""
-        return {name: round(statistics.median(each), 1) for name, each in self._rounds.items()}
+        return {name: round(value, 1) for name, value in self.medians().items()}
+
+    def medians(self) -> dict[str, float]:
+        """The median of each, in whatever its rounds measured."""
+        return {name: statistics.median(each) for name, each in self._rounds.items()}
 
     def ratio(self, name: str, other: str) -> float | None:
         """How many times as long `name` takes as `other`; none where `other` is missing."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backchannel.client.profile import Profile
+from backchannel.client.machine.profile import Profile
 from backchannel.client.vault.head import VaultKey
 from backchannel.client.vault.vault import Vault
 from tests.support.people import NOON, add_channel, make_vault

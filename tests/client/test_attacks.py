@@ -5,16 +5,14 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 
 import pytest
 import time_machine
 
-from backchannel.client import clock, joining
-from backchannel.client.address import Address
 from backchannel.client.app import App
 from backchannel.client.cli import run
 from backchannel.client.errors import (
@@ -33,24 +31,28 @@ from backchannel.client.errors import (
     explain,
 )
 from backchannel.client.exits import Exit
-from backchannel.client.outbox import Delivery
-from backchannel.client.profile import Profile
-from backchannel.client.relay import Relay, describe
+from backchannel.client.machine import clock
+from backchannel.client.machine.profile import Profile
+from backchannel.client.rounds import joining
+from backchannel.client.rounds.outbox import Delivery
+from backchannel.client.rounds.sync import Sync
 from backchannel.client.settings import Settings
-from backchannel.client.sync import Sync
-from backchannel.client.transport import Transport
 from backchannel.client.ui import Ui
-from backchannel.client.vault.outbox import Cursor
+from backchannel.client.vault.cursors import Cursor
+from backchannel.client.vault.head import VaultKey
 from backchannel.client.vault.vault import Vault, expire
+from backchannel.client.wire.address import Address
+from backchannel.client.wire.relay import Relay, describe
+from backchannel.client.wire.transport import Transport
 from backchannel.protocol.candidate import Candidate
 from backchannel.protocol.command import Say
 from backchannel.protocol.drop import Drop, Operation, Page, Stored
 from backchannel.protocol.outcome import EVERY_HOUR, OpenDrop, Poll, Said
 from backchannel.protocol.primitives import x25519_public
 from backchannel.protocol.types import MAIN_THREAD, Block, DropId, Hour, Timestamp
-from tests.client import test_outbox as outboxes
-from tests.client import test_session as sessions
-from tests.client.test_relay import DROP, honest, relay
+from tests.client.rounds import test_outbox as outboxes
+from tests.client.rounds import test_session as sessions
+from tests.client.wire.test_relay import DROP, honest, relay
 from tests.support.liar import KEY, Liar, description, http
 from tests.support.people import NOON, make_vault
 
@@ -105,28 +107,39 @@ def test_attack_15_positions_that_a_restored_relay_gives_again_are_read(
     with north.exclusive(NOON), north.transaction():
         north.cursors.put(VICTIM.relay, DROP.id, Cursor(100, EVERY_HOUR))
     pages = {100: Page(95, more=False, rows=()), 0: Page(95, more=False, rows=())}
-    monkeypatch.setattr(sync, "_page", lambda _poll, cursor, _wait: pages[cursor.position])
     places = []
     for _ in range(3):
-        sync._drain(VICTIM, lambda *given: sync._take("North", *given), 0)
+        fetch(sync, monkeypatch, pages.__getitem__)
         places.append(north.cursors.get(VICTIM.relay, DROP.id).position)
         pages[95] = Page(95, more=False, rows=())
     assert places == [0, 95, 95]
 
 
+def fetch(sync: Sync, monkeypatch: pytest.MonkeyPatch, page: Callable[[int], Page]) -> None:
+    """The drop, from a relay that answers with `page` for each position."""
+
+    class Answers:
+        @staticmethod
+        def read(_drop: Drop, position: int, _hour: Hour, wait: int) -> Page:
+            return page(position)
+
+    monkeypatch.setattr(sync._app, "relay", lambda *_: nullcontext(Answers))
+    sync._net.relays.speak_for(bytes(16))
+    sync._net.relays.speak_for(b"another".ljust(16))
+    sync._drops._reader("North").run([VICTIM], lambda: False)
+
+
 def test_attack_a_relay_that_always_has_more_does_not_keep_a_round_for_ever(
     north: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sync = syncing(north, monkeypatch)
-    monkeypatch.setattr("backchannel.client.sync.MOST_PAGES", 5)
+    monkeypatch.setattr("backchannel.client.rounds.fetching.MOST_PAGES", 5)
     asked = []
 
-    def more(_poll: Poll, cursor: Cursor, _wait: int) -> Page:
-        asked.append(cursor.position)
-        return Page(cursor.position + 1, more=True, rows=())
+    def more(position: int) -> Page:
+        asked.append(position)
+        return Page(position + 1, more=True, rows=())
 
-    monkeypatch.setattr(sync, "_page", more)
-    sync._drain(VICTIM, lambda *given: sync._take("North", *given), 0)
+    fetch(syncing(north, monkeypatch), monkeypatch, more)
     assert asked == [0, 1, 2, 3, 4]
 
 
@@ -220,7 +233,9 @@ def test_attack_a_proxy_that_answers_garbage_is_told_in_a_sentence(answers: list
 # The outbox.
 
 
-def test_attack_two_processes_do_not_pay_twice_for_one_drop(vault: Vault) -> None:
+def test_attack_two_processes_do_not_pay_twice_for_one_drop(
+    made: tuple[Profile, VaultKey], vault: Vault
+) -> None:
     """While this one is told that its voucher is not taken, another has paid anew."""
     lobby = outboxes.drop(1)
     with vault.exclusive(NOON), vault.transaction():
@@ -232,11 +247,11 @@ def test_attack_two_processes_do_not_pay_twice_for_one_drop(vault: Vault) -> Non
         told.append(payload[:16])
         if len(told) > 1:
             return None
-        with vault.exclusive(NOON), vault.transaction():  # the other process
-            (row,) = vault.outbox.pending()
-            voucher = vault.vouchers.take(outboxes.URL)
+        with Vault(*made, NOON) as other, other.exclusive(NOON), other.transaction():
+            (row,) = other.outbox.pending()
+            voucher = other.vouchers.take(outboxes.URL)
             assert voucher is not None
-            vault.outbox.replace(row.id, voucher + row.payload[16:])
+            other.outbox.replace(row.id, voucher + row.payload[16:])
         return VoucherRefused("no")
 
     assert outboxes.deliver(vault, outboxes.FakeRelay(fail=fail))[:2] == (1, None)
@@ -252,7 +267,7 @@ def test_attack_71_a_drop_that_is_full_of_what_is_owed_holds_up_no_other(vault: 
     def fail(_operation: Operation, drop: DropId, _payload: bytes) -> DropFull | None:
         return DropFull("full") if drop == full.id else None
 
-    sent, problem, _ = outboxes.deliver(vault, outboxes.FakeRelay(fail=fail))
+    sent, problem, *_ = outboxes.deliver(vault, outboxes.FakeRelay(fail=fail))
     assert sent == 1
     assert isinstance(problem, DropFull)
     assert {row.drop for row in vault.outbox.pending()} == {full.id}

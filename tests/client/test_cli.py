@@ -10,14 +10,15 @@ from pathlib import Path
 import click
 import pytest
 
-from backchannel.client import cli, unlocked
+from backchannel.client import cli
 from backchannel.client.app import App
 from backchannel.client.cli import LazyGroup, run
 from backchannel.client.errors import Locked, NotFound
 from backchannel.client.exits import Exit
+from backchannel.client.machine.profile import Profile
 from backchannel.client.options import Duration
-from backchannel.client.profile import Profile
 from backchannel.client.ui import Ui
+from backchannel.client.unlocking import unlocked
 from backchannel.client.vault.vault import Vault
 from tests.support.people import (
     ENTROPY,
@@ -89,6 +90,14 @@ def test_an_unknown_verb_is_a_mistake_and_the_nearest_is_named(
     assert said in shown.err
     assert "next: backchannel --help" in shown.err
     assert shown.out == ""
+
+
+@pytest.mark.parametrize("typed", [["--channel", "North", "read"], ["duty", "--channel", "North"]])
+def test_a_channel_before_the_verb_is_told_where_it_stands(
+    typed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(typed, App()) == Exit.USAGE
+    assert "--channel NAME stands after the verb" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def below(kind: type[BackchannelError]) -> list[type[BackchannelError]]:
 OURS = [
     kind
     for kind in below(ClientError)
-    if kind.__module__ == errors.__name__ and kind != RateLimited
+    if kind.__module__ == errors.__name__ and not issubclass(kind, RateLimited)
 ]
 THEIRS = [kind for kind in below(BackchannelError) if kind.__module__ == protocol.__name__]
 
@@ -29,7 +29,8 @@ def test_every_error_names_the_next_step(kind: type[BackchannelError]) -> None:
     problem = explain(kind("What happened.", *more))
     assert problem.message == "What happened."
     assert problem.next_step
-    assert problem.status not in {Exit.DONE, Exit.NOTHING_NEW, Exit.OVERDUE}
+    assert problem.status not in {Exit.NOTHING_NEW, Exit.OVERDUE}
+    assert (problem.status == Exit.DONE) == (kind is errors.Covered)  # what was asked for waits
 
 
 def test_codes_are_stable_and_tell_errors_apart() -> None:
@@ -42,11 +43,13 @@ def test_exit_codes_are_the_documented_ones() -> None:
     documented = {
         "DONE": 0, "UNEXPECTED": 1, "USAGE": 2, "RELAY": 3, "KEY_CHANGED": 4, "RATE_LIMITED": 5,
         "REFUSED": 6, "GONE": 7, "LOCKED": 8, "NOT_FOUND": 9, "PARTLY_SENT": 10,
-        "NOTHING_NEW": 11, "OVERDUE": 12, "INTERRUPTED": 130,
+        "NOTHING_NEW": 11, "OVERDUE": 12, "ALARM": 13, "EXPIRED_UNREAD": 14, "UNSENT": 15,
+        "INTERRUPTED": 130,
     }  # fmt: skip
     assert {code.name: code.value for code in Exit} == documented
 
 
 def test_a_rate_limit_says_when_to_come_back() -> None:
-    problem = explain(RateLimited("Busy.", 7))
-    assert (problem.next_step, problem.status) == ("try again in 7 s", Exit.RATE_LIMITED)
+    problem = explain(RateLimited("It", 7))
+    assert problem.message == "It asks to wait 7 seconds."
+    assert (problem.next_step, problem.status) == ("try again in 7 seconds", Exit.RATE_LIMITED)

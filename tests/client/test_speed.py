@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from backchannel.client import clock, unlocked
-from backchannel.client.profile import Profile
+from backchannel.client.machine import clock
+from backchannel.client.machine.profile import Profile
+from backchannel.client.unlocking import unlocked
 from backchannel.client.vault.vault import expire
 from tests.support.people import make_vault
 

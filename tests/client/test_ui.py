@@ -116,6 +116,20 @@ def test_bold_only_on_a_terminal_that_wants_it(monkeypatch: pytest.MonkeyPatch) 
     assert on_terminal(lambda ui: ui.title("North")) == "North\r\n"
 
 
+@pytest.mark.parametrize(
+    ("line", "second"),
+    [
+        ("note proxy     none: " + "word " * 20, " " * 15 + "word"),
+        ("2026-11-22T21:00Z  Heron " + "word " * 20, " " * 19 + "word"),
+        ("  - what " + "word " * 20, "    word"),
+        ("error: what " + "word " * 20, "word"),
+    ],
+)
+def test_what_a_screen_has_no_room_for_goes_on_below_the_text(line: str, second: str) -> None:
+    shown = on_terminal(lambda ui: ui.say(line)).split("\r\n")
+    assert shown[1].startswith(second)
+
+
 def on_terminal(action: Callable[[Ui], None]) -> str:
     """What a terminal is sent."""
     ours, theirs = pty.openpty()

@@ -7,6 +7,7 @@ from tests.support.cited import ROOT, cited, exists
 TEXT = (ROOT / "protocol" / "THREATS.md").read_text("utf-8")
 ADVERSARIES = [
     "The network",
+    "A proxy",
     "The relay's operator, or who seizes the relay while it runs",
     "A court with the relay's backups",
     "Who has an invite's words",

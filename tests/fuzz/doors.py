@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from backchannel.protocol.channel import Channel
+from backchannel.protocol.codec import Record
 from backchannel.protocol.command import Command
 from backchannel.protocol.errors import DecodeError, LocalProtocolError, RemoteProtocolError
 from backchannel.protocol.outcome import Arrival
@@ -120,7 +121,7 @@ def _value(here: Stage, take: Bytes, kind: Any) -> Any:
         kind = kind.__supertype__
     origin, given = get_origin(kind), get_args(kind)
     if origin in {Union, types.UnionType}:
-        return _value(here, take, given[0]) if take.byte() % 2 else None
+        return _one_of(here, take, given)
     if origin is Literal:
         return take.choose([*given, as_text(take.some())])
     if origin is tuple:
@@ -128,7 +129,17 @@ def _value(here: Stage, take: Bytes, kind: Any) -> Any:
     if kind is Policy:
         numbers = [take.number() >> (8 * (take.byte() % 4)) for _ in range(3)]
         return Policy(numbers[0], take.choose(["plenary", "hotline"]), numbers[1], numbers[2])
-    return _plain(here, take, kind)
+    return _record(here, take, kind) if issubclass(kind, Record) else _plain(here, take, kind)
+
+
+def _one_of(here: Stage, take: Bytes, given: tuple[Any, ...]) -> Any:
+    if type(None) not in given:
+        return _value(here, take, take.choose(list(given)))
+    return _value(here, take, given[0]) if take.byte() % 2 else None
+
+
+def _record(here: Stage, take: Bytes, kind: type[Record]) -> Record:
+    return kind(**{name: _value(here, take, each) for name, each in _fields(kind).items()})
 
 
 def _plain(here: Stage, take: Bytes, kind: Any) -> Any:

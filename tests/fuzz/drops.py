@@ -1,7 +1,7 @@
 """Targets: what goes between client and relay, read by the one and by the other."""
 
 from backchannel.client.errors import RelayGarbage
-from backchannel.client.relay import _read_description
+from backchannel.client.wire.relay import _read_description
 from backchannel.protocol import limits
 from backchannel.protocol.drop import (
     Create,

@@ -5,8 +5,8 @@ from unittest.mock import patch
 
 import msgspec
 
-from backchannel.client import backup
 from backchannel.client.errors import UsageMistake, VaultDamaged, VaultTooNew
+from backchannel.client.keeping import backup
 from backchannel.client.vault.head import USUAL, Cost, Head, VaultKey, _derive
 from backchannel.protocol.errors import StateError
 from backchannel.protocol.expiry import ExpiryKeys, Place, PlaceKind, expiry_name

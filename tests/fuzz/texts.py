@@ -2,14 +2,17 @@
 
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
-from backchannel.client import charter, script, settings, vouchers, wanted
-from backchannel.client.address import Address
+from backchannel.client import settings
+from backchannel.client.convening import charter, vouchers, wanted
 from backchannel.client.errors import ClientError, UsageMistake, WordsMistyped
 from backchannel.client.filter import clean
-from backchannel.client.joining import check_words
+from backchannel.client.keeping import script
+from backchannel.client.rounds.joining import check_words
+from backchannel.client.ui import Ui
+from backchannel.client.wire.address import Address
 from backchannel.protocol.alias import alike, check_alias
 from backchannel.protocol.drop import show_voucher
 from backchannel.protocol.errors import DecodeError
@@ -152,7 +155,12 @@ TARGETS = [
     decoder("charter file", in_file(charter.read), texts(_CHARTER, *_BEYOND_USE), UsageMistake),
     decoder("channel file", in_file(wanted.read), texts(_WANTED, *_BEYOND_USE), UsageMistake),
     decoder("settings file", in_file(settings._read), texts(_SETTINGS, *_BEYOND_USE), ClientError),
-    decoder("vouchers file", in_file(vouchers.read), texts(show_voucher(bytes(16))), UsageMistake),
+    decoder(
+        "vouchers file",
+        in_file(partial(vouchers.read, ui=Ui())),
+        texts(show_voucher(bytes(16))),
+        UsageMistake,
+    ),
     decoder(
         "relay file",
         in_file(load),

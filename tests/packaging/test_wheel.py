@@ -86,14 +86,22 @@ def test_base_needs_only_what_the_protocol_needs(metadata: Message) -> None:
 
 def test_a_participants_laptop_installs_no_web_server(metadata: Message) -> None:
     client = installed_with(metadata, "client")
-    assert {"httpx", "sqlcipher3"} <= client
-    assert not client & {"alembic", "fastapi", "pydantic-settings", "sqlalchemy", "uvicorn"}
+    assert {"httpcore", "sqlcipher3"} <= client
+    assert not client & {
+        "alembic",
+        "fastapi",
+        "httpx",
+        "socksio",
+        "pydantic-settings",
+        "sqlalchemy",
+        "uvicorn",
+    }
 
 
 def test_a_relay_installs_no_vault_and_no_screen(metadata: Message) -> None:
     relay = installed_with(metadata, "relay")
     assert {"fastapi", "uvicorn"} <= relay
-    assert not relay & {"httpx", "httpx-socks", "segno", "sqlcipher3", "textual"}
+    assert not relay & {"httpcore", "httpx", "segno", "sqlcipher3", "textual"}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from backchannel.protocol import epoch, limits
 from backchannel.protocol.codec import encode
 from backchannel.protocol.content import Announcement, Echo, Gone, policy_hash
 from backchannel.protocol.core import Kind, content_hash
+from backchannel.protocol.epoch_core import seal_epoch
 from backchannel.protocol.errors import (
     AuthenticationError,
     DecodeError,
@@ -20,15 +21,13 @@ from backchannel.protocol.errors import (
 )
 from backchannel.protocol.identity import Bundle, BundleKeys, identity_hash
 from backchannel.protocol.outcome import Alarm, Arrival, Ended, Outcome, RosterAdopted
-from backchannel.protocol.roster import Entry, Package, Policy, Relay, Roster, seal_package
+from backchannel.protocol.proposal import Proposed
+from backchannel.protocol.roster import Entry, Package, Policy, Roster, seal_package
 from backchannel.protocol.secret import EpochSeed
-from backchannel.protocol.state import Proposed
-from backchannel.protocol.turn import seal_turn
 from backchannel.protocol.types import Block, Core, Hour, IdentityHash, RosterHash, Slot, hour_of
-from tests.support import cast
 from tests.support.entropy import ScriptedEntropy
 from tests.support.insider import Insider, core_in, forbids, owed, refuses, waits
-from tests.support.world import LIFETIME, RELAY, START, Member, World
+from tests.support.world import LIFETIME, START, Member, World
 
 START_HOUR = hour_of(START)
 NEXT = RosterHash(b"r" * 32)
@@ -223,12 +222,10 @@ def without_one(roster: Roster) -> tuple[Entry, ...]:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"previous": bytes(31) + b"\1"}, "does not follow"),
         ({"channel": bytes(16)}, "another channel"),
         ({"epoch": 1}, "disagree about a new epoch"),
         ({"charter": bytes(32)}, "another channel"),
         ({"disclosure": bytes(32)}, "another channel"),
-        ({"relays": (cast.relay(),)}, "what an epoch keeps"),
         ({"policy": Policy(LIFETIME + 1)}, "what an epoch keeps"),
         ({"commitment": bytes(32)}, "another epoch"),
     ],
@@ -401,7 +398,7 @@ def test_the_higher_slots_announcement_does_not_displace(trio: World) -> None:
 
 
 def test_a_roster_rolled_back(trio: World) -> None:
-    """Said, and of no effect: its pieces are not even waited for."""
+    """Said, and of another branch: its pieces are not even waited for."""
     issuer, late = Issuer(trio.founder), Issuer(trio[1])
     assert versions(trio[2], issuer.issue(issuer.successor())) == [4]
     before = trio[2].state.current()
@@ -410,13 +407,114 @@ def test_a_roster_rolled_back(trio: World) -> None:
     again = [late.announce(3, old.hash, cores), *map(late.arrival, cores)]
     assert versions(trio[2], again) == []
     assert trio[2].state.current() == before
-    assert (trio[2].state.announced, trio[2].state.rivals, trio[2].state.wants) == ([], {}, [])
+    assert (trio[2].state.announced, trio[2].state.wants) == ([], [])
+    assert [each.version for each in trio[2].state.rivals.values()] == [3]
 
 
 def test_a_roster_further_ahead_than_the_next_waits(trio: World) -> None:
     issuer = Issuer(trio.founder)
-    announcement = issuer.issue(issuer.successor(version=6))[0]
-    waits(trio[2], announcement)
+    announcement, *pieces, last = issuer.issue(issuer.successor(version=6))
+    assert versions(trio[2], [announcement, *pieces]) == []
+    waits(trio[2], last)
+
+
+def test_attack_nobody_uses_up_the_numbers_of_rosters(trio: World) -> None:
+    """What ends a branch may jump over versions, but not over all of them."""
+    issuer = Turner(trio.founder)
+    current = trio[2].state.current()
+    far = issuer.turn(
+        version=current.version + limits.VERSIONS_AHEAD + 1,
+        previous=b"p" * 32,
+        merged=(current.hash,),
+    )
+    waits(trio[2], far[0])
+    assert versions(trio[2], far[1:]) == []
+    assert trio[2].state.current() == current
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize(("late", "adopted"), [(0, True), (1, False)])
+def test_attack_174_a_half_that_never_was_undoes_no_shortening_that_is_long_past(
+    trio: World, late: int, adopted: bool, changed: bool
+) -> None:
+    """While something lives that was said before, there may be such a half; whatever else was
+    changed since gives it no more time.
+    """
+    policy = trio.founder.state.policy
+    shorter = msgspec.structs.replace(policy, lifetime=policy.lifetime // 4)
+    trio.founder.act(commands.SetPolicy(shorter))
+    trio.settle()
+    trio.pass_time(hours=shorter.lifetime // 2)
+    if changed:
+        trio.founder.act(commands.Turn())
+    trio.settle()
+    trio.pass_time(hours=shorter.lifetime // 2 + late)
+    trio.settle()
+    current = trio[2].state.current()
+    made = Turner(trio.founder).turn(
+        version=current.version + 2,
+        previous=b"p" * 32,
+        merged=(current.hash,),
+        epoch=current.epoch + 1,
+        policy=policy,
+    )
+    if adopted:
+        assert versions(trio[2], made) == [current.version + 2]
+        (alarm,) = [each for each in trio[2].told if isinstance(each, Alarm)]
+        assert (alarm.kind, alarm.slot) == ("rival", 0)
+    else:
+        last_is_forbidden(trio[2], made, "lengthens what I did not agree to")
+    assert trio[2].state.policy == (policy if adopted else shorter)
+
+
+def test_attack_announcements_without_end_fill_nobodys_memory(trio: World) -> None:
+    issuer = Issuer(trio.founder)
+    for ahead in range(1, limits.MERGED + 1):
+        assert versions(trio[2], issuer.issue(issuer.successor(version=4 + ahead))[:1]) == []
+    waits(trio[2], issuer.issue(issuer.successor(version=9 + limits.MERGED))[0])
+    assert len(trio[2].state.announced) == limits.MERGED
+
+
+@pytest.mark.parametrize("ahead", [1, limits.VERSIONS_AHEAD])
+def test_attack_176_a_removal_that_was_only_announced_ends_with_who_announced_it(
+    trio: World, ahead: int
+) -> None:
+    """However far ahead: else whom it names would be silent for a year."""
+    founder, second, third = trio.members
+    name = RosterHash(b"r" * 32)
+    version = third.state.current().version + ahead
+    said = Announcement(version, name, (b"c" * 32,), b"d" * 32, (Gone(2, "removed"),))
+    third.receive(Insider(second).post(said, name))
+    assert third.state.ended == "removed"
+    founder.act(commands.Remove("Second", "removed"))
+    founder.flush()
+    for each in (founder, third) * 3:
+        each.sync()
+    assert (third.state.ended, third.state.announced) == ("", [])
+    third.say("still here")
+    third.flush()
+    founder.sync()
+    assert (2, "still here") in founder.said
+
+
+def test_attack_61_a_roster_after_one_that_never_was_is_found_out(trio: World) -> None:
+    """It may be of another branch, so nobody is accused at once; and nobody adopts it."""
+    issuer = Issuer(trio.founder)
+    before = trio[2].state.current()
+    assert versions(trio[2], issuer.issue(issuer.successor(previous=b"x" * 32))) == []
+    assert trio[2].state.current() == before
+    assert trio[2].state.record.foreign == {b"x" * 32: ((0,), trio[2].now)}
+    trio.pass_time(seconds=limits.PATIENCE)
+    trio[2].tick()
+    (alarm,) = [each for each in trio[2].told if isinstance(each, Alarm)]
+    assert (alarm.kind, alarm.slot, alarm.name) == ("foreign", 0, b"x" * 32)
+
+
+def test_a_roster_after_one_that_is_over_follows_nothing(trio: World) -> None:
+    """What came before mine is known: whoever goes on there is of no branch."""
+    issuer = Issuer(trio.founder)
+    old = trio[2].state.current().previous
+    last_is_forbidden(trio[2], issuer.issue(issuer.successor(previous=old)), "does not follow")
 
 
 def test_a_piece_that_nobody_announced_waits(trio: World) -> None:
@@ -468,7 +566,7 @@ class Turner(Issuer):
         }
         roster = msgspec.structs.replace(current, **fields)
         wraps = posting.wraps(self.state.peers)
-        core = seal_turn(
+        core = seal_epoch(
             self.state.me,
             core_roster or roster.hash,
             EpochSeed(seed),
@@ -611,7 +709,30 @@ def test_attack_63_who_is_removed_for_everybody_else_follows_no_rival_of_that(tr
     turner.line = line
     for arrival in rivals[1:-1]:
         trio[2].receive(arrival)
-    refuses(trio[2], rivals[-1], RefusedError, "took my place away")
+    waits(trio[2], rivals[-1])
+    assert trio[2].state.ended == "removed"
+
+
+def test_whose_removal_lost_says_so_and_takes_no_place_away(trio: World) -> None:
+    """Then what was first for everybody else, and waited, is followed at once."""
+    turner = Turner(trio[1])
+    removal = turner.turn(gone=(2,))
+    issuer = Issuer(trio.founder)
+    roster = issuer.successor()
+    first, *rest = issuer.issue(roster)
+    trio[2].receive(removal[0])
+    trio[2].receive(first)
+    with_keys = trio[2].state.peers[Slot(1)]
+    with_keys.line, line = None, with_keys.line
+    for arrival in removal[1:]:
+        trio[2].receive(arrival)
+    with_keys.line = line
+    for arrival in rest:
+        trio[2].receive(arrival)
+    assert (trio[2].state.ended, trio[2].state.current().version) == ("removed", roster.version - 1)
+    over = turner.post(Echo(roster.version, roster.hash), name=9)
+    trio[2].receive(over)
+    assert (trio[2].state.ended, trio[2].state.current().hash) == ("", roster.hash)
 
 
 # --- A newcomer's first ---------------------------------------------------------------------------
@@ -651,7 +772,7 @@ def test_a_newcomer_takes_only_the_roster_that_it_was_admitted_by(newcomer: Worl
 
 
 @pytest.mark.parametrize(
-    "field", ["charter", "lifetime", "alias", "expected", "relays", "disclosure", "id", "epoch"]
+    "field", ["charter", "lifetime", "alias", "expected", "disclosure", "id", "epoch"]
 )
 def test_a_newcomers_first_roster_says_what_the_card_said(newcomer: World, field: str) -> None:
     guest = newcomer[2]
@@ -662,7 +783,6 @@ def test_a_newcomers_first_roster_says_what_the_card_said(newcomer: World, field
         "lifetime": (state, "policy", Policy(5)),
         "alias": (state, "alias", "Nobody"),
         "expected": (state, "expected", state.expected),
-        "relays": (here, "relays", (*here.relays, Relay("https://b.example", RELAY.key))),
         "disclosure": (
             state,
             "disclosure",

@@ -101,11 +101,20 @@ def test_attack_41_nothing_in_a_name_is_invisible() -> None:
             check_alias("anna" + chr(code))
 
 
+def _passes(name: str) -> bool:
+    try:
+        check_alias(name)
+    except DecodeError:
+        return False
+    return True
+
+
+@pytest.mark.slow
 def test_attack_38_40_no_control_and_no_direction_mark_passes() -> None:
-    for code in range(sys.maxunicode + 1):
-        if unicodedata.category(chr(code)) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-            with pytest.raises(DecodeError):
-                check_alias("a" + chr(code))
+    every = map(chr, range(sys.maxunicode + 1))
+    never = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    bad = [each for each in every if unicodedata.category(each) in never]
+    assert not [each for each in bad if _passes("a" + each)]
 
 
 @given(st.text(max_size=40))

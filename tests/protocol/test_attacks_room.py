@@ -16,6 +16,7 @@ from backchannel.protocol import epoch, limits
 from backchannel.protocol.codec import encode
 from backchannel.protocol.content import Announcement, Echo, Text, policy_hash
 from backchannel.protocol.core import GROUP_HASHED, Kind, content_hash
+from backchannel.protocol.epoch_core import seal_epoch
 from backchannel.protocol.errors import (
     AuthenticationError,
     DecodeError,
@@ -29,12 +30,12 @@ from backchannel.protocol.outcome import (
     Append,
     Arrival,
     Ended,
+    Expired,
     Lost,
 )
 from backchannel.protocol.roster import Package, Roster, seal_package
 from backchannel.protocol.secret import EpochSeed
 from backchannel.protocol.sender_key import Parent
-from backchannel.protocol.turn import seal_turn
 from backchannel.protocol.types import (
     MAIN_THREAD,
     Block,
@@ -55,7 +56,7 @@ from tests.support.insider import (
     texts,
     waits,
 )
-from tests.support.world import LIFETIME, Member, World
+from tests.support.world import LIFETIME, Member, World, news
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ class Issuer(Insider):
         """An announcement, an epoch of this seed and the pieces."""
         posting, state = self.posting(), self.state
         head, wraps = posting.head(Kind.EPOCH), posting.wraps(state.peers)
-        core = seal_turn(state.me, roster.hash, seed, wraps, posting.clock, head, posting.entropy)
+        core = seal_epoch(state.me, roster.hash, seed, wraps, posting.clock, head, posting.entropy)
         secret = epoch.roster_secret(epoch.begin(seed)[0])
         clock, hour, entropy = posting.clock, posting.hour, posting.entropy
         pieces = seal_package(Package(roster, {}), secret, clock, hour, entropy)
@@ -716,9 +717,8 @@ def test_who_lost_a_role_does_not_keep_it_for_private_notes_in_the_old_drop(room
     at_once, late = (note(before, words, number) for number, words in enumerate(("so far", "on")))
     assert texts(room[3].receive(at_once)) == ["so far"]
     room.pass_time(hours=2)
-    (alarm,) = room[3].receive(late._replace(hour=hour_of(room.now)))
-    assert isinstance(alarm, Alarm)
-    assert "private notes" in alarm.reason
+    events = news(room[3].receive(late._replace(hour=hour_of(room.now))))
+    assert events == [Expired(Slot(2))], "who brings it may be late: that frames nobody"
 
 
 def note(liar: Insider, words: str, number: int) -> Arrival:

@@ -16,12 +16,12 @@ from backchannel.protocol.errors import (
     RefusedError,
     StaleError,
 )
+from backchannel.protocol.guest import Guest
 from backchannel.protocol.invite import Card, Marker, Person, seal_card
 from backchannel.protocol.lobby import admit, lobby_of
 from backchannel.protocol.outcome import Admitted, Append, Arrival, CardRead, Invited, Marked
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.roster import Relay, Role, seal_piece
-from backchannel.protocol.state import Guest
 from backchannel.protocol.types import Block, Core, Hour, Slot, hour_of
 from tests.support.bits import sampled_flips
 from tests.support.entropy import ScriptedEntropy

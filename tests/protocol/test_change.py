@@ -21,7 +21,7 @@ from backchannel.protocol.outcome import (
 )
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.roster import Policy
-from backchannel.protocol.state import Rival
+from backchannel.protocol.successor import Rival
 from backchannel.protocol.types import Slot, Timestamp, hour_of
 from tests.support.insider import core_in, owed
 from tests.support.world import LIFETIME, RELAY, Member, World

@@ -10,6 +10,7 @@ to whom it was not said, no exception but declared ones.
 import os
 from contextlib import suppress
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -38,6 +39,8 @@ from backchannel.protocol.types import (
     hour_of,
 )
 from tests.support.world import CALM, Disk, Member, Weather, World
+
+pytestmark = pytest.mark.slow
 
 MOST = 5
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from backchannel.protocol import command as commands
-from backchannel.protocol import deeds
+from backchannel.protocol import deeds, hotline
 from backchannel.protocol.command import Command
 from backchannel.protocol.content import Announcement
 from backchannel.protocol.errors import DecodeError, LocalProtocolError
@@ -20,7 +20,7 @@ from backchannel.protocol.roster import ROLES, Policy, Role
 from backchannel.protocol.types import MAIN_THREAD, Core, MessageId, RosterHash, ThreadId
 from tests.support.crowd import crowd
 from tests.support.insider import Insider
-from tests.support.world import LIFETIME, Member, World
+from tests.support.world import LIFETIME, RELAYS, Member, World
 
 HASH, ID = RosterHash(b"h" * 32), MessageId(b"i" * 16)
 THREAD = ThreadId(b"t" * 16)
@@ -45,6 +45,7 @@ OTHERS: list[tuple[Act, Command]] = [
     ("roster", commands.SetRole("Guest 2", "observer")),
     ("roster", commands.SetPolicy(Policy(24))),
     ("roster", commands.Turn()),
+    ("roster", commands.SetRelays((RELAYS[1],))),
     ("roster", commands.LastBlocks((Core(bytes(4056)),))),
     ("consent", commands.Consent(HASH)),
     ("leave", commands.Leave()),
@@ -54,6 +55,8 @@ OTHERS: list[tuple[Act, Command]] = [
     ("release", commands.Release(ID, "these words")),
     ("floor", commands.GiveFloor()),
     ("hand", commands.RaiseHand()),
+    ("test", commands.Ring(hotline.Test(0))),
+    ("convene", commands.Ring(hotline.Convene(1, "by telephone", "at once"))),
 ]
 ALL = TALK + OTHERS
 
@@ -85,7 +88,8 @@ def room() -> World:
 
 def test_there_is_no_command_but_these() -> None:
     told = {type(command) for _, command in ALL}
-    assert told == set(deeds._DEEDS) == set(get_args(Command)) - {commands.Repost}
+    shell = {commands.Repost, commands.Level, commands.Cover, commands.Sealed}
+    assert told == set(deeds._DEEDS) == set(get_args(Command)) - shell
 
 
 @pytest.mark.parametrize("case", ALL, ids=named)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from backchannel.protocol import content, limits
+from backchannel.protocol import content, hotline, limits
 from backchannel.protocol.codec import Record, encode
 from backchannel.protocol.content import (
     Announcement,
@@ -84,6 +84,11 @@ def some(each: st.SearchStrategy[Any], fewest: int, most: int) -> st.SearchStrat
     return st.lists(each, min_size=fewest, max_size=most).map(tuple)
 
 
+MINUTES = st.integers(1, 4320)
+NAMED = st.builds(hotline.Named, SLOTS, IDS)
+OF_AN_INCIDENT = (
+    st.integers(0, 2), st.just("") | LINE, NUMBERS, MINUTES, MINUTES, FLAGS, LINE,
+)  # fmt: skip
 KINDS: dict[type, st.SearchStrategy[Any]] = {
     Text: st.builds(
         Text,
@@ -129,6 +134,32 @@ KINDS: dict[type, st.SearchStrategy[Any]] = {
     File: FILES,
     Candidate: st.builds(Candidate, NAMES, NAMES, st.sampled_from(ROLES), HASHES),
     Vouch: st.builds(Vouch, HASHES),
+    hotline.Test: st.builds(hotline.Test, st.integers(0, 15)),
+    hotline.Heard: st.builds(hotline.Heard, NAMED),
+    hotline.Duty: st.builds(
+        hotline.Duty,
+        st.integers(0, 168),
+        st.dictionaries(SLOTS, st.binary(min_size=21, max_size=21)).map(
+            lambda found: tuple(hotline.Watch(slot, found[slot]) for slot in sorted(found))
+        ),
+        st.lists(SLOTS, max_size=16, unique=True).map(tuple),
+        FLAGS,
+    ),
+    hotline.Incident: st.builds(
+        hotline.Incident, st.just(()), st.just(0), st.just(0), *OF_AN_INCIDENT
+    )
+    | st.builds(hotline.Incident, some(NAMED, 1, 1), NUMBERS, st.integers(0, 2), *OF_AN_INCIDENT),
+    hotline.Attend: st.builds(
+        hotline.Attend, NAMED, st.sampled_from(["ack", "close"]), st.just(()), st.just("") | LINE
+    )
+    | st.builds(
+        lambda one, other, text: hotline.Attend(one, "merge", (other,), text),
+        NAMED,
+        st.builds(hotline.Named, SLOTS, st.just(b"another".ljust(16, b"."))),
+        LINE,
+    ),
+    hotline.Convene: st.builds(hotline.Convene, NUMBERS, LINE, LINE),
+    hotline.Coming: st.builds(hotline.Coming, NAMED, FLAGS),
 }
 CONTENTS = st.one_of(*KINDS.values())
 
@@ -169,6 +200,9 @@ THREAD = Thread(b"t" * 16, 24, "topic")
 HASH = b"h" * 32
 ROW = DigestRow(1, 2**32 - 1, 2**32 - 1, HASH)
 DIGEST = Digest(0, 2**32 - 1, 2**32 - 1, (), ())
+TEST = hotline.Named(0, ID)
+INCIDENT = hotline.Incident((), 0, 0, 1, "P7", 500_000, 30, 360, 0, "Shots at the bridge.")
+DUTY = hotline.Duty(24, (hotline.Watch(1, bytes(21)), hotline.Watch(2, bytes(21))), (2, 1))
 FILE = File(bytes(16), 24, "a file", 1, HASH, (HASH,))
 REFUSED: dict[str, Record] = {
     "thread too short": replace(TEXT, thread=bytes(15)),
@@ -225,6 +259,33 @@ REFUSED: dict[str, Record] = {
     "a candidate whose name is none": Candidate("a\u202eb", "b", "observer", HASH),
     "a candidate of a party that is none": Candidate("a", " ", "observer", HASH),
     "a candidate in no role": Candidate("a", "b", "king", HASH),  # type: ignore[arg-type]
+    "a canned text that there is not": hotline.Test(16),
+    "an hour of the week too many": hotline.Duty(0, (hotline.Watch(1, bytes(22)),), ()),
+    "watches out of order": replace(DUTY, watches=DUTY.watches[::-1]),
+    "two watches of one": replace(DUTY, watches=DUTY.watches[:1] * 2),
+    "a rung twice": replace(DUTY, ladder=(1, 1)),
+    "a ladder too long": replace(DUTY, ladder=tuple(range(17))),
+    "tests less than weekly": replace(DUTY, tests=169),
+    "no incident": replace(INCIDENT, text=""),
+    "an incident too long": replace(INCIDENT, text="t" * 501),
+    "an incident of two lines": replace(INCIDENT, text="a\nb"),
+    "an incident that rings": replace(INCIDENT, text="a\x07"),
+    "a place that moves the cursor": replace(INCIDENT, place="P7\x1b[2J"),
+    "a place not composed": replace(INCIDENT, place="Zoe\u0308"),
+    "a deadline of no time": replace(INCIDENT, ack=0),
+    "a deadline too far": replace(INCIDENT, respond=4321),
+    "an incident graver than the gravest": replace(INCIDENT, severity=3),
+    "an incident that begins and was answered": replace(INCIDENT, reached=2),
+    "an incident that begins and had begun": replace(INCIDENT, opened=1),
+    "an incident of two": replace(INCIDENT, of=(TEST, TEST)),
+    "a merge into nothing": hotline.Attend(TEST, "merge", (), ""),
+    "a merge into itself": hotline.Attend(TEST, "merge", (TEST,), ""),
+    "an ack of two": hotline.Attend(TEST, "ack", (hotline.Named(1, ID),), ""),
+    "a deed that there is not": hotline.Attend(TEST, "open", (), ""),  # type: ignore[arg-type]
+    "a call to nowhere": hotline.Convene(1, "", "now"),
+    "a call of two lines": hotline.Convene(1, "here", "now\nor later"),
+    "half a yes": hotline.Coming(TEST, 2),
+    "more than a block of a call": hotline.Convene(1, "\U0001f6a8" * 500, "\U0001f6a8" * 500),
     "a line's content": Nothing(),
 }
 
@@ -291,8 +352,8 @@ def test_what_everybody_may_have_to_say_fits_one_block(which: str) -> None:
 
 
 def test_the_hashes_as_written() -> None:
-    rules = Policy(24, "shuttle", 4, 2)
-    packed = b"\x94\x18\xa7shuttle\x04\x02"
+    rules = Policy(24, "shuttle", 4, 2, 24, 60, "dormant")
+    packed = b"\x97\x18\xa7shuttle\x04\x02\x18\x3c\xa7dormant"
     assert encode(rules) == packed
     assert content.policy_hash(rules) == sha256(b"\x14backchannel/1 policy" + packed).digest()
     words = "zoë".encode()

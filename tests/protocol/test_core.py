@@ -1,5 +1,6 @@
 """The head of a core, its hash, and the one key rule: SPEC.md sections 3 and 7."""
 
+import hmac
 import re
 
 import pytest
@@ -161,6 +162,7 @@ def test_the_two_halves_of_the_key_rule_are_the_whole(
     """As RFC 5869 has it, whatever library does the whole."""
     about = head.hour.to_bytes(4) + bytes([head.kind]) + context
     leaf = extract(head.salt, secret)
+    assert leaf == hmac.digest(head.salt, secret, "sha256")
     for length in (0, 31, 32, 33, 64):
         halves = expand(leaf, Label.CORE_KEY, about, length)
         whole = kdf(secret, head.salt, Label.CORE_KEY, about, length) if length else b""

@@ -15,6 +15,8 @@ from backchannel.protocol.types import MAIN_THREAD
 from tests.support.crowd import crowd
 from tests.support.world import Member, World
 
+pytestmark = pytest.mark.slow
+
 LARGE = 64
 MOST_STATE = 4 * 1024 * 1024
 

@@ -8,7 +8,7 @@ from backchannel.protocol.command import Command
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.outcome import Shortened, ThreadBegan
 from backchannel.protocol.roster import Policy
-from backchannel.protocol.state import Rival
+from backchannel.protocol.successor import Rival
 from backchannel.protocol.types import MAIN_THREAD, MessageId, Slot, ThreadId
 from tests.support.world import LIFETIME, Member, World
 

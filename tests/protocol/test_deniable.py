@@ -23,6 +23,7 @@ from backchannel.protocol.intro import Admission, Envelope, Payload
 from backchannel.protocol.invite import Card, Join, Lobby, Person
 from backchannel.protocol.line import Line, Wrap
 from backchannel.protocol.outcome import Append, Arrival, Outcome
+from backchannel.protocol.peer import Peer
 from backchannel.protocol.primitives import KemPublic, decapsulate, dh, pad, x25519_public
 from backchannel.protocol.roster import charter_hash
 from backchannel.protocol.secret import (
@@ -34,7 +35,6 @@ from backchannel.protocol.secret import (
     X25519Private,
 )
 from backchannel.protocol.sender_key import OwnGeneration, PeerGeneration
-from backchannel.protocol.state import Peer
 from backchannel.protocol.types import MAIN_THREAD, Core, Hour, Slot, Step, hour_of
 from tests.support import cast
 from tests.support.entropy import ScriptedEntropy
@@ -227,7 +227,7 @@ def post(own: OwnGeneration) -> Make:
         head = Head(Kind.GROUP, cast.HOUR, coins.draw(16))
         return sender_key.seal_post(
             own, Slot(0), cast.ROSTER, (), b"words", cast.clock, head, coins
-        )[1]
+        ).core
 
     return make
 

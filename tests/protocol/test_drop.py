@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backchannel.protocol import drop, limits
-from backchannel.protocol.drop import Create, Drop, DropKeys, Operation, Page, Read, Request, Stored
+from backchannel.protocol.drop import (
+    NEWEST,
+    Create,
+    Drop,
+    DropKeys,
+    Operation,
+    Page,
+    Read,
+    Request,
+    Stored,
+)
 from backchannel.protocol.errors import AuthenticationError, DecodeError
 from backchannel.protocol.labels import Label
 from backchannel.protocol.primitives import X25519Public, dh, hash_, kdf, mac, x25519_public
@@ -290,6 +300,16 @@ def test_read_is_read_as_written(position: int, hour: Hour, most: int, wait: int
 def test_attack_51_a_read_asks_for_no_more_than_is_allowed(most: int, wait: int) -> None:
     with pytest.raises(DecodeError, match="too much"):
         Read.read(Read(1, NOW, most, wait).pack())
+
+
+@pytest.mark.parametrize(
+    ("position", "following", "first"),
+    [(NEWEST, 100, 36), (NEWEST, 65, 1), (NEWEST, 10, 1), (7, 100, 7), (NEWEST - 1, 9, NEWEST - 1)],
+)
+def test_the_newest_page_begins_so_far_before_the_end(
+    position: int, following: int, first: int
+) -> None:
+    assert Read(position, NOW, 64, 0).of(following) == Read(first, NOW, 64, 0)
 
 
 @pytest.mark.parametrize("size", [0, 15, 17])

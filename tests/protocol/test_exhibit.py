@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from backchannel.protocol import exhibit, limits, sender_key
-from backchannel.protocol.chain import Chain
 from backchannel.protocol.codec import encode
 from backchannel.protocol.content import Content, Echo, Part, Text
 from backchannel.protocol.core import Kind, content_hash
 from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.exhibit import Exhibit, Person, Piece, Statement
-from backchannel.protocol.secret import ChainKey, ChainSeed
+from backchannel.protocol.secret import ChainSeed
 from backchannel.protocol.sender_key import OwnGeneration, Parent
 from backchannel.protocol.types import ContentHash, Core, Hour, MessageId, Slot
 from tests.support import cast
@@ -44,10 +43,8 @@ class Author:
         self, part: bytes, hour: int = cast.HOUR, parents: Iterable[ContentHash] = ()
     ) -> Piece:
         head = cast.head(Kind.GROUP, self.own.number, Hour(hour))
-        chain = Chain(ChainKey(self.own.chain.expose()), self.own.number)
-        leaf = sender_key.leaf_of(chain, self.own.number, cast.clock, head)
         named = tuple(Parent(each, 0) for each in parents)
-        self.own, core = sender_key.seal_post(
+        self.own, core, leaf = sender_key.seal_post(
             *(self.own, self.slot, cast.ROSTER, named, part, cast.clock, head, self.entropy)
         )
         return Piece(core, leaf.expose())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -33,7 +34,7 @@ from backchannel.protocol.expiry import (
 from backchannel.protocol.labels import Label
 from backchannel.protocol.primitives import hash_, kdf
 from backchannel.protocol.secret import ClockValue, ExpiryKey, ItemKey, StoreKey, ThreadKey
-from backchannel.protocol.types import Hour
+from backchannel.protocol.types import Block, Hour
 from tests.support.entropy import ScriptedEntropy
 
 START = Hour(489_936)  # the first hour of a day
@@ -209,6 +210,28 @@ def test_two_items_of_one_text_differ() -> None:
     key, entropy = expiry.item_key(STORE, KEY), ScriptedEntropy()
     items = {expiry.seal_item(key, b"plain", b"", entropy) for _ in range(10)}
     assert len(items) == 10
+
+
+def test_a_stored_block_opens_only_where_it_stands() -> None:
+    """`nonce 12 | ChaCha20-Poly1305`, by RFC 8439 itself."""
+    key, block, about = expiry.item_key(STORE, KEY), Block(bytes(range(256)) * 16), bytes(24)
+    stored = expiry.seal_block(key, block, about, ScriptedEntropy())
+    assert len(stored) == expiry.STORED_BLOCK == 12 + 4096 + 16
+    assert expiry.open_block(key, stored, about) == block
+    cipher = ChaCha20Poly1305(key.expose())
+    assert cipher.decrypt(stored[:12], stored[12:], about) == block
+    for other in (about + b"\0", bytes(23) + b"\1"):
+        with pytest.raises(AuthenticationError):
+            expiry.open_block(key, stored, other)
+    for broken in (stored[:-1], stored + b"\0", b"", bytes([stored[0] ^ 1]) + stored[1:]):
+        with pytest.raises(AuthenticationError):
+            expiry.open_block(key, broken, about)
+
+
+def test_two_stored_blocks_of_one_differ() -> None:
+    key, entropy = expiry.item_key(STORE, KEY), ScriptedEntropy()
+    stored = {expiry.seal_block(key, Block(bytes(4096)), bytes(24), entropy) for _ in range(10)}
+    assert len(stored) == 10
 
 
 # --- Files ----------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_the_longest_card_fits_eight_cores() -> None:
         CARD,
         charter="é" * 10_000,
         disclosure=Disclosure(*["桜" * 500] * 3),
-        relays=(Relay("u" * 256, cast.relay().key),) * 8,
+        relays=tuple(Relay(f"{n}" * 256, cast.relay(f"r{n}").key) for n in range(8)),
     )
     cores = sealed(card)
     assert len(cores) == limits.CARD_PIECES

@@ -28,6 +28,10 @@ NAMED: Final = {
     "generations kept of a sender": [limits.GENERATIONS],
     "skipped keys of a line": [limits.SKIPPED],
     "exports kept of a line, per direction": [limits.EXPORTS],
+    "voice in closings after it was lost / answers kept of one member": [
+        limits.VOICE_HOURS,
+        limits.ANSWERS_OF_ONE,
+    ],
     "pending cores": [limits.PENDING, limits.PENDING_OF_ONE],
     "lifetime": [1, limits.LIFETIME],
     "roster / card pieces": [limits.ROSTER_PIECES, limits.CARD_PIECES],
@@ -39,6 +43,8 @@ NAMED: Final = {
     "cores for one asker": [limits.SERVED],
     "unproved names in an ask": [limits.UNPROVED, limits.WANTED],
     "asks": [limits.ASKS],
+    "relays that one reads": [limits.RELAYS_READ],
+    "cores that a relay lacks / brought at one time": [limits.LACKING, limits.LEVELLED],
     "quote": [limits.QUOTE],
     "file": [
         limits.FILE_BYTES // 2**20,
@@ -55,9 +61,24 @@ NAMED: Final = {
     "refused posts kept, of one claimed sender": [limits.REFUSED, limits.REFUSED_OF_ONE],
     "unknown rosters watched, of one member": [limits.FOREIGN],
     "patience of a rival / of other alarms": [limits.RIVAL_STANDS, limits.PATIENCE],
+    "alone behind a roster, until one is gone": [limits.ALONE_HOURS, 1, limits.ALONE_PART],
+    "versions in one step, of a longer branch": [limits.VERSIONS_AHEAD],
     "heads of an epoch / merged rosters": [limits.HEADS, limits.MERGED],
-    "epochs in one step": [limits.EPOCHS_AHEAD],
+    "words on a hotline / code of a place": [limits.URGENT, limits.PLACE],
+    "deadlines of an incident": [1, limits.MINUTES],
+    "incidents / calls to convene of one member": [
+        limits.INCIDENTS_OF_ONE,
+        limits.CONVENES_OF_ONE,
+    ],
+    "ladder / canned texts": [limits.LADDER, limits.CANNED],
+    "cover": [1, limits.COVER],
+    "tests of one member": [limits.TESTS_OF_ONE],
     "transcript file": [limits.EXHIBIT_BYTES // 2**20, limits.EXHIBIT_STATEMENTS],
+    "waiting period of a closing / more for its issuer": [
+        limits.CLOSING_HOURS,
+        limits.CLOSING_LATE,
+    ],
+    "heartbeats": [1, limits.PULSE],
     "epoch": [limits.EPOCH_HOURS, limits.SEAL_HOURS, limits.YIELD_HOURS],
 }
 COMPUTED: Final = {"group part / content", "line content", "intro payload"}

@@ -17,6 +17,7 @@ from backchannel.protocol.errors import (
     RefusedError,
     StaleError,
 )
+from backchannel.protocol.guest import Guest
 from backchannel.protocol.identity import BundleKeys
 from backchannel.protocol.invite import Join, open_join
 from backchannel.protocol.outcome import (
@@ -32,7 +33,6 @@ from backchannel.protocol.outcome import (
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.roster import ROLES, Disclosure, Role
 from backchannel.protocol.snapshot import FORMAT
-from backchannel.protocol.state import Guest
 from backchannel.protocol.types import Core, Slot, hour_of
 from tests.support.entropy import ScriptedEntropy
 from tests.support.insider import refuses

@@ -9,9 +9,9 @@ from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import DecodeError, LocalProtocolError, ProtocolError
 from backchannel.protocol.outcome import Alarm, Arrival, Event, Expired, Said
 from backchannel.protocol.posting import Posting
+from backchannel.protocol.proposal import Vouched
 from backchannel.protocol.roster import Role
 from backchannel.protocol.secret import CloseSecret
-from backchannel.protocol.state import Vouched
 from backchannel.protocol.types import MAIN_THREAD, MessageId, Slot, Step, hour_of
 from backchannel.protocol.whisper import (
     GivenClose,
@@ -24,7 +24,7 @@ from backchannel.protocol.whisper import (
     split_note,
 )
 from tests.support.insider import Insider, core_in, owed
-from tests.support.world import LIFETIME, Member, World
+from tests.support.world import LIFETIME, Member, World, news
 
 ID = MessageId(b"n" * 16)
 HASH = b"h" * 32
@@ -110,7 +110,7 @@ def test_no_third_member_opens_a_note_with_all_that_it_holds(trio: World) -> Non
     note(trio[1], "Guest 2")
     (block,) = sent(trio[1])
     third = trio[0].twin()
-    assert third.receive(block) == []
+    assert news(third.receive(block)) == []
     assert third.refused == []
     assert all(
         line.open_(
@@ -265,18 +265,49 @@ def pieces_of(world: World, roster: bytes) -> tuple[Note, ...]:
     return split_note(Private(roster, 1, 24, 0, b"", "I may not"), ID)
 
 
-@pytest.mark.parametrize("named", ["current", "unknown"])
-def test_attack_an_observers_note_is_not_shown_and_the_line_moves_on(named: str) -> None:
+def test_attack_an_observers_note_is_not_shown_and_the_line_moves_on() -> None:
     world = observed()
     liar, founder = Insider(world[1]), world.founder
-    roster = founder.state.expected if named == "current" else HASH
-    (piece,) = pieces_of(world, roster)
-    (alarm,) = founder.receive(whispered(liar, 0, piece))
+    (piece,) = pieces_of(world, founder.state.expected)
+    (alarm,) = news(founder.receive(whispered(liar, 0, piece)))
     assert isinstance(alarm, Alarm)
     assert (alarm.kind, alarm.slot) == ("forbidden", 1)
     assert "an observer does not send private notes" in alarm.reason
-    assert founder.receive(whispered(liar, 0, whisper.Nothing())) == []
+    assert news(founder.receive(whispered(liar, 0, whisper.Nothing()))) == []
     assert [want for want in founder.state.wants if want.kind == "step"] == []
+
+
+@pytest.mark.parametrize("length", [10, 2000])
+def test_attack_178_an_observers_note_under_a_roster_that_nobody_made_is_never_shown(
+    length: int,
+) -> None:
+    world = observed()
+    liar, founder = Insider(world[1]), world.founder
+    pieces = split_note(Private(HASH, 1, 24, 0, b"", "x" * length), ID)
+    for piece in pieces:
+        assert news(founder.receive(whispered(liar, 0, piece))) == []
+    assert [each.core[0] for each in founder.state.pending] == [Kind.LINE]
+    assert news(founder.receive(whispered(liar, 0, whisper.Nothing()))) == []
+    founder.act(commands.Turn())  # a roster comes, and it is another
+    assert [each.core[0] for each in founder.state.pending] == [Kind.LINE]
+
+
+@pytest.mark.parametrize("length", [10, 2000])
+def test_a_note_by_who_was_given_a_role_waits_for_the_roster_that_gave_it(length: int) -> None:
+    """It came before: read from another relay, or by a courier."""
+    world = World.of(2)
+    world.admit("Guest 2", "observer")
+    world.settle()
+    world.founder.act(commands.SetRole("Guest 2", "participant"))
+    world.founder.flush()
+    world[2].listen()
+    said = note(world[2], "Guest 1", "x" * length)
+    early = sent(world[2])
+    assert [notes(world[1].receive(block)) for block in early] == [[]] * len(early)
+    world[1].listen()
+    (read,) = notes(list(world[1].disk.said))
+    assert (read.text, read.id) == (said.text, said.id)
+    assert world[1].state.pending == []
 
 
 def test_attack_who_lost_a_role_names_the_roster_in_which_it_had_it(trio: World) -> None:
@@ -323,7 +354,7 @@ def test_attack_25_a_note_that_comes_at_its_hour_is_not_shown(trio: World) -> No
     note(trio[1], "Guest 2")
     (block,) = sent(trio[1])
     trio.pass_time(hours=LIFETIME)
-    assert trio[2].receive(block) == [Expired(Slot(1))]
+    assert news(trio[2].receive(block)) == [Expired(Slot(1))]
 
 
 def test_a_note_lives_no_longer_than_either_side_says(trio: World) -> None:
@@ -510,7 +541,7 @@ def test_what_is_no_note_is_not_shown_and_the_line_moves_on(trio: World, wrong: 
     with pytest.raises(DecodeError):
         read_note(encode(wrong))
     liar = Insider(trio[1])
-    assert trio[2].receive(whispered(liar, 2, Note(ID, 0, 1, encode(wrong)))) == []
+    assert news(trio[2].receive(whispered(liar, 2, Note(ID, 0, 1, encode(wrong))))) == []
     after = split_note(Private(trio[1].state.expected, 1, 24, 0, b"", "true"), MessageId(b"t" * 16))
     (read,) = notes(trio[2].receive(whispered(liar, 2, after[0])))
     assert read.text == "true"

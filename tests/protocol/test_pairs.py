@@ -20,7 +20,7 @@ from backchannel.protocol.types import Core, Hour, Slot, Step
 from backchannel.protocol.whisper import GivenSeeds
 from tests.support.bits import sampled_flips
 from tests.support.insider import Insider, core_in, owed, refuses, waits
-from tests.support.world import Member, World
+from tests.support.world import Member, World, news
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_an_intro_in_my_own_name(strangers: World) -> None:
 def test_an_intro_to_somebody_else_is_nothing_to_me(strangers: World) -> None:
     arrival = greeting(strangers, 2)
     before = strangers.founder.state.peers[Slot(2)]
-    assert strangers.founder.receive(arrival) == []
+    assert news(strangers.founder.receive(arrival)) == []
     assert strangers.founder.state.peers[Slot(2)] == before
 
 
@@ -380,7 +380,7 @@ def test_a_replaced_intro_takes_the_place_of_one_whose_reply_was_lost() -> None:
 def test_a_foreign_line_block_is_nobodys_business() -> None:
     world = World.of(3)
     insider = Insider(world.founder)
-    assert world[1].receive(insider.arrival(insider.noise(Kind.LINE))) == []
+    assert news(world[1].receive(insider.arrival(insider.noise(Kind.LINE)))) == []
     assert world[1].state.pending == []
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from backchannel.protocol import command as commands
 from backchannel.protocol import content as c
+from backchannel.protocol import hotline
 from backchannel.protocol.deeds import _DEEDS
 from backchannel.protocol.errors import LocalProtocolError, RemoteProtocolError
 from backchannel.protocol.outcome import Alarm, Arrival
@@ -25,12 +26,15 @@ from tests.support.world import Member, World
 
 HASH, ID = b"h" * 32, MessageId(b"i" * 16)
 LONGER = Policy(169)
+INCIDENT = hotline.Incident((), 0, 0, 1, "P7", 500_000, 30, 360, 0, "Shots at the bridge.")
 ACTS: tuple[Act, ...] = get_args(Act)
 EVERYBODY: frozenset[Act] = frozenset(
     {"echo", "ask", "prekey", "leave", "digest", "compared", "consent"}
 )
-SPEAKERS: frozenset[Act] = frozenset({"text", "note", "file", "release", "hand"})
-TAKING_PART: frozenset[Act] = frozenset({"threads", "vouch", "unattributed"})
+SPEAKERS: frozenset[Act] = frozenset({"text", "note", "file", "release", "hand", "coming"})
+TAKING_PART: frozenset[Act] = frozenset(
+    {"threads", "vouch", "unattributed", "test", "heard", "incident", "attend", "convene"}
+)
 """Written down once more, from SPEC.md section 9: a slip in the program's table shows."""
 ALLOWED: dict[Role, frozenset[Act]] = {
     "facilitator": frozenset(ACTS),
@@ -59,6 +63,13 @@ SAID: dict[Act, c.Content] = {
     "file": c.File(MAIN_THREAD, 24, "name", 1, HASH, (HASH,)),
     "candidate": c.Candidate("dora", "South", "observer", HASH),
     "vouch": c.Vouch(HASH),
+    "test": hotline.Test(0),
+    "heard": hotline.Heard(hotline.Named(0, ID)),
+    "duty": hotline.Duty(0, (), ()),
+    "incident": INCIDENT,
+    "attend": hotline.Attend(hotline.Named(0, ID), "ack", (), ""),
+    "convene": hotline.Convene(500_000, "the bridge", "the bridge"),
+    "coming": hotline.Coming(hotline.Named(0, ID), 1),
 }
 """Everything but what is no content of its own."""
 
@@ -81,6 +92,7 @@ ASKED: dict[Act, list[commands.Command]] = {
         commands.SetRole("Eve", "observer"),
         commands.SetPolicy(LONGER),
         commands.Turn(),
+        commands.SetRelays(()),
         commands.LastBlocks(()),
     ],
     "consent": [commands.Consent(HASH)],
@@ -91,6 +103,12 @@ ASKED: dict[Act, list[commands.Command]] = {
     "release": [commands.Release(ID, "these words")],
     "floor": [commands.GiveFloor()],
     "hand": [commands.RaiseHand()],
+    "test": [commands.Ring(hotline.Test(0))],
+    "duty": [commands.Ring(hotline.Duty(0, (), ()))],
+    "incident": [commands.Ring(INCIDENT)],
+    "attend": [commands.Ring(hotline.Attend(hotline.Named(0, ID), "ack", (), ""))],
+    "convene": [commands.Ring(hotline.Convene(500_000, "the bridge", "the bridge"))],
+    "coming": [commands.Ring(hotline.Coming(hotline.Named(0, ID), 1))],
 }
 
 
@@ -117,10 +135,15 @@ def test_each_act_is_said_or_asked_for_in_some_test() -> None:
     assert set(SAID) | others == set(ACTS)
     assert {act_of(content) for content in SAID.values()} == set(SAID)
     assert {type(content) for content in SAID.values()} == set(get_args(c.Content))
-    own: set[Act] = {"echo", "ask", "prekey", "proposal"}
+    own: set[Act] = {"echo", "ask", "prekey", "proposal", "heard"}
     assert set(ASKED) | own == set(ACTS)  # `tick` says those; a proposal is a policy that is set
     asked = {type(command) for each in ASKED.values() for command in each}
-    assert asked == set(_DEEDS) == set(get_args(commands.Command)) - {commands.Repost}
+    assert (
+        asked
+        == set(_DEEDS)
+        == set(get_args(commands.Command))
+        - {commands.Repost, commands.Level, commands.Cover, commands.Sealed}
+    )
 
 
 @pytest.mark.parametrize("act", SAID)

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from backchannel.protocol import command as commands
 from backchannel.protocol.codec import encode
 from backchannel.protocol.content import Text
 from backchannel.protocol.core import Kind, content_hash, head_of
@@ -52,6 +53,21 @@ def test_pieces_in_any_order_are_one_message(pair: World) -> None:
     assert whole.data == b"abc"
     assert whole.partial.order == 7
     assert whole.partial.hash == reception(pair, 0).hash
+    assert pair[1].state.partial == {}
+
+
+def test_what_is_said_again_in_the_next_epoch_is_joined_with_none_of_its_first_pieces(
+    pair: World,
+) -> None:
+    """Seed 325098, "everything said is delivered": under other rules it was cut elsewhere."""
+    assert put(pair, 0, 2, b"first cu") is None
+    pair.founder.act(commands.Turn())
+    pair.founder.flush()
+    pair.settle()
+    assert put(pair, 1, 2, b" cut") is None
+    whole = put(pair, 0, 2, b"second")
+    assert whole is not None
+    assert whole.data == b"second cut"
     assert pair[1].state.partial == {}
 
 

@@ -10,11 +10,11 @@ from backchannel.protocol.content import Announcement, Ask, Candidate, Text
 from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.outcome import Alarm, Append, Keep
-from backchannel.protocol.posting import tidy
+from backchannel.protocol.posting import Posting, tidy
 from backchannel.protocol.types import MAIN_THREAD, Slot
 from backchannel.protocol.whisper import GivenSeeds
 from tests.support.insider import Insider, forbids, kinds, texts
-from tests.support.world import LIFETIME, World
+from tests.support.world import LIFETIME, World, news
 
 
 @pytest.mark.parametrize("size", [1, 2_500])
@@ -46,6 +46,24 @@ def test_a_post_answers_first_and_greets_before_it_speaks() -> None:
     world[1].listen()
     world[1].say("all at once")
     assert kinds(world[1]) == [Kind.LINE, Kind.INTRO, Kind.GROUP]
+
+
+def test_an_intro_takes_the_key_of_the_epoch_in_whose_drop_it_stands() -> None:
+    """Who settles rivals announces that in an epoch that is over, and greets there."""
+    world = World.of(2)
+    new = world.admit("New")
+    new.listen()
+    one = world[1]
+    one.sync()
+    world.founder.act(commands.Turn())
+    world.founder.flush()
+    one.sync()
+    posting = Posting(one.state, one.member.clocks, one.now, one.entropy)
+    posting.into(one.state.epochs[0]).greet(new.state.me)
+    one.carry(posting.outcome())
+    one.flush()
+    new.sync()
+    assert new.state.peers[one.state.me].heard is not None
 
 
 def test_a_clock_behind_the_rosters_does_not_speak_of_hours_before_it() -> None:
@@ -159,7 +177,7 @@ def test_seeds_that_are_given_again_change_nothing() -> None:
     assert own is not None
     before = world[1].state.peers[Slot(0)].generations
     core = posting.line_block(Slot(1), GivenSeeds.of(own.seeds())).core
-    assert world[1].receive(liar.arrival(core)) == []
+    assert news(world[1].receive(liar.arrival(core))) == []
     assert world[1].state.peers[Slot(0)].generations == before
     said = liar.post(Text.plain(MAIN_THREAD, 5, "as before"))
     assert texts(world[1].receive(said)) == ["as before"]

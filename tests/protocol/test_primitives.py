@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from backchannel.protocol import limits, primitives
 from backchannel.protocol.errors import AuthenticationError, DecodeError
 from backchannel.protocol.labels import Label
-from backchannel.protocol.primitives import KemPublic, X25519Public, dh, kdf, pad, unpad
-from backchannel.protocol.secret import ChainKey, KemSeed, StoreKey, X25519Private
+from backchannel.protocol.primitives import KemPublic, X25519Public, dh, kdf, mac, pad, unpad
+from backchannel.protocol.secret import ChainKey, KemSeed, RequestKey, StoreKey, X25519Private
 
 PRIME = 2**255 - 19
 BASE = X25519Public(b"\x09" + bytes(31))
@@ -378,3 +378,13 @@ def test_padding_without_a_mark_is_refused(data: bytes) -> None:
 def test_padding_has_room_for_its_mark(size: int) -> None:
     with pytest.raises(ValueError, match="do not fit in 4"):
         pad(bytes(size), 5)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 65_535, 65_536, 300_000])
+def test_a_mac_in_parts_is_the_mac_of_the_whole(size: int) -> None:
+    """`HMAC-SHA-256(key, u8 length of L | L | data)`, by the standard library."""
+    data, key = bytes(index % 251 for index in range(size)), RequestKey(bytes(range(32)))
+    label = b"backchannel/1 relay answer"
+    whole = hmac.digest(key.expose(), bytes([len(label)]) + label + data, "sha256")
+    for cut in {0, 1, size // 2, size}:
+        assert mac(key, Label.RELAY_ANSWER, data[:cut], data[cut:]) == whole

@@ -62,7 +62,7 @@ def rosters(draw: st.DrawFn) -> Roster:
         ),
         merged=(b"m" * 32,) * draw(st.integers(0, limits.MERGED)),
         heads=(b"h" * 32,) * draw(st.integers(0, limits.HEADS)),
-        relays=(FIRST.relays[0],) * draw(st.integers(1, 8)),
+        relays=tuple(cast.relay(f"r{each}") for each in range(draw(st.integers(1, 8)))),
         entries=entries,
     )
 
@@ -98,7 +98,7 @@ def test_the_largest_roster_fits() -> None:
     entries = tuple(
         Entry(n, name, "桜" * 21, "facilitator", n.to_bytes(32)) for n, name in enumerate(names)
     )
-    relays = tuple(Relay("u" * 256, cast.relay().key) for _ in range(8))
+    relays = tuple(Relay(f"{n}" * 256, cast.relay(f"r{n}").key) for n in range(8))
     largest = replace(
         FIRST,
         entries=entries,
@@ -132,6 +132,11 @@ REFUSED: dict[str, Callable[[Roster], Roster]] = {
     "no relay": lambda r: replace(r, relays=()),
     "nine relays": lambda r: replace(r, relays=r.relays * 9),
     "relay key": lambda r: replace(r, relays=(Relay("https://r", b"\xff" * 32),)),
+    "the key of courier files": lambda r: replace(r, relays=(Relay("https://r", bytes(32)),)),
+    "one key twice": lambda r: replace(r, relays=(*r.relays, Relay("https://r", r.relays[0].key))),
+    "one address twice": lambda r: replace(
+        r, relays=(*r.relays, Relay(r.relays[0].url, cast.relay("other").key))
+    ),
     "relay without address": lambda r: replace(r, relays=(Relay("", r.relays[0].key),)),
     "relay address too long": lambda r: replace(r, relays=(Relay("u" * 257, r.relays[0].key),)),
     "relay address not composed": lambda r: replace(
@@ -230,12 +235,12 @@ def staying(r: Roster, **changes: object) -> Roster:
     return replace(r, entries=(r.entries[0], replace(r.entries[1], **changes), *r.entries[2:]))
 
 
+THIRD = replace(FIRST, version=5, previous=b"b" * 32, epoch=3)
 SUCCESSORS: dict[str, tuple[str, Callable[[Roster], Roster]]] = {
     "channel": ("another channel", lambda r: replace(r, channel=b"x" * 16)),
     "charter": ("another channel", lambda r: replace(r, charter=b"c" * 32)),
     "disclosure": ("another channel", lambda r: replace(r, disclosure=b"d" * 32)),
     "an epoch back": ("goes back", lambda r: replace(r, epoch=2)),
-    "relays": ("keeps", lambda r: replace(r, relays=(cast.relay("other"),))),
     "heads while the epoch stays": ("keeps", lambda r: replace(r, heads=(b"h" * 32,))),
     "an hour before": ("keeps", lambda r: replace(r, hour=r.hour - 1)),
     "a longer life while the epoch stays": ("keeps", lambda r: replace(r, policy=Policy(721))),
@@ -243,8 +248,17 @@ SUCCESSORS: dict[str, tuple[str, Callable[[Roster], Roster]]] = {
         "keeps",
         lambda r: replace(r, policy=Policy(720, "workshop")),
     ),
-    "version the same": ("follow", lambda r: replace(r, version=1)),
-    "version skipped": ("follow", lambda r: replace(r, version=3)),
+    "version the same": ("follow", lambda r: replace(r, version=5)),
+    "version skipped": ("follow", lambda r: replace(r, version=7)),
+    "more versions than branches count apart": (
+        "follow",
+        lambda r: replace(r, version=70, epoch=4, previous=b"p" * 32, merged=(THIRD.hash,)),
+    ),
+    "an epoch that a branch may have": ("jumps", lambda r: replace(r, epoch=11)),
+    "a rival ended in its own epoch": (
+        "goes back",
+        lambda r: replace(r, previous=b"p" * 32, merged=(THIRD.hash,)),
+    ),
     "previous": ("follow", lambda r: replace(r, previous=b"p" * 32)),
     "one left out": ("takes away", lambda r: replace(r, entries=r.entries[1:])),
     "one removed": ("takes away", lambda r: replace(r, entries=r.entries[:1])),
@@ -271,7 +285,6 @@ SUCCESSORS: dict[str, tuple[str, Callable[[Roster], Roster]]] = {
     "issued by nobody": ("nobody", lambda r: replace(r, issuer=40)),
     "issued by the newcomer": ("nobody", lambda r: replace(r, issuer=9)),
 }
-THIRD = replace(FIRST, epoch=3)
 
 
 @pytest.mark.parametrize("why", SUCCESSORS)
@@ -289,11 +302,16 @@ FOLLOWING: dict[str, Callable[[Roster], Roster]] = {
     "an hour later": lambda r: replace(r, hour=r.hour + 1),
     "a new epoch": lambda r: replace(r, epoch=4, heads=(b"h" * 32,)),
     "one removed with a new epoch": lambda r: replace(r, epoch=4, entries=r.entries[:1]),
+    "other relays": lambda r: replace(r, relays=(cast.relay("other"),)),
     "other relays with a new epoch": lambda r: replace(r, epoch=4, relays=(cast.relay("other"),)),
     "a longer life with a new epoch": lambda r: replace(r, epoch=4, policy=Policy(721)),
     "over two epochs, as a rival's followers come": lambda r: replace(r, epoch=5),
+    "over all epochs that there may be": lambda r: replace(r, epoch=10),
+    "by ending a shorter branch": lambda r: replace(
+        r, version=69, epoch=4, previous=b"p" * 32, merged=(THIRD.hash,)
+    ),
     "by being named as a rival that ends": lambda r: replace(
-        r, previous=b"p" * 32, merged=(b"m" * 32, THIRD.hash)
+        r, epoch=10, previous=b"p" * 32, merged=(b"m" * 32, THIRD.hash)
     ),
 }
 

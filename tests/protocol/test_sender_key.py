@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from backchannel.protocol import limits, line, sender_key
 from backchannel.protocol.chain import Chain, step
-from backchannel.protocol.core import CoreKey, Head, Kind, content_hash, head_of
+from backchannel.protocol.core import CoreKey, Head, Kind, content_hash, head_of, leaf_key
 from backchannel.protocol.errors import (
     AuthenticationError,
     DecodeError,
@@ -26,6 +26,7 @@ from backchannel.protocol.secret import ChainKey, ChainSeed, ExportKey, MaskKey,
 from backchannel.protocol.sender_key import (
     GroupHeader,
     KeyHeader,
+    Opened,
     OwnGeneration,
     Parent,
     PeerGeneration,
@@ -97,15 +98,21 @@ def post(
 ) -> tuple[OwnGeneration, Core]:
     coins = ScriptedEntropy(f"post {salt}")
     head = cast.head(Kind.GROUP, salt)
-    return sender_key.seal_post(
+    sealed = sender_key.seal_post(
         own, SENDER, cast.ROSTER, PARENTS[:2], part, cast.clock, head, coins
     )
+    return sealed.own, sealed.core
 
 
-def read(held: PeerGeneration, core: bytes, reader: int) -> tuple[PeerGeneration, bytes]:
+def opened_post(held: PeerGeneration, core: bytes, reader: int) -> Opened:
     known = Core(core)
     header = GroupHeader.read(known)
     return sender_key.open_post(held, header, known, Slot(reader), cast.clock, head_of(known))
+
+
+def read(held: PeerGeneration, core: bytes, reader: int) -> tuple[PeerGeneration, bytes]:
+    after = opened_post(held, core, reader)
+    return after.held, after.part
 
 
 # --- Derivations ----------------------------------------------------------------------------------
@@ -132,18 +139,17 @@ def test_what_names_a_copys_slots_is_of_them_alone() -> None:
     assert sender_key.slots_name(Core(core[:-1] + bytes([core[-1] ^ 1]))) != named
 
 
-def test_the_leaf_key_of_a_number_opens_that_post_alone() -> None:
-    """Of any number that the chain has not passed, and the chain stays where it was."""
+def test_sender_and_reader_have_the_leaf_key_that_opens_a_post_alone() -> None:
+    """The same on both sides, and of the chain, the hour's clock and the core's salt."""
     own, _ = post()
-    own, core = post(own, b"second", salt=1)
-    chain, head = taken(1).chain, head_of(core)
-    leaf = sender_key.leaf_of(chain, 1, cast.clock, head)
-    assert sender_key.read_part(core, leaf) == b"second"
-    assert leaf == sender_key.leaf_of(taken(1).chain, 1, cast.clock, head)
-    last = sender_key.leaf_of(chain, limits.POSTS - 1, cast.clock, head)
-    for other in (sender_key.leaf_of(chain, 0, cast.clock, head), last):
+    head, coins = cast.head(Kind.GROUP, 1), ScriptedEntropy("leaf")
+    sealed = sender_key.seal_post(own, SENDER, cast.ROSTER, (), b"second", cast.clock, head, coins)
+    assert sealed.leaf == leaf_key(step(own.chain)[1], cast.clock, head)
+    assert opened_post(taken(1), sealed.core, 1).leaf == sealed.leaf
+    assert sender_key.read_part(sealed.core, sealed.leaf) == b"second"
+    for other in (step(GIVEN.own.chain)[1], step(sealed.own.chain)[1]):
         with pytest.raises(AuthenticationError, match="commitment"):
-            sender_key.read_part(core, other)
+            sender_key.read_part(sealed.core, leaf_key(other, cast.clock, head))
 
 
 def test_a_generation_is_of_the_hour_of_its_latest_post() -> None:
@@ -155,7 +161,7 @@ def test_a_generation_is_of_the_hour_of_its_latest_post() -> None:
     for salt, hour in enumerate((cast.HOUR + 2, cast.HOUR + 9)):
         head = cast.head(Kind.GROUP, salt, Hour(hour))
         coins = ScriptedEntropy("hours")
-        own, core = sender_key.seal_post(
+        own, core, _ = sender_key.seal_post(
             own, SENDER, cast.ROSTER, (), b"words", cast.clock, head, coins
         )
         cores.append(core)

@@ -13,11 +13,13 @@ from backchannel.protocol import line, snapshot
 from backchannel.protocol.candidate import CandidateState
 from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import StateError
+from backchannel.protocol.guest import Guest
 from backchannel.protocol.identity import Bundle, BundleKeys, HybridPublic
 from backchannel.protocol.line import Line
+from backchannel.protocol.missing import Pending
 from backchannel.protocol.secret import EpochSecret, MacSeed
 from backchannel.protocol.sender_key import PeerGeneration
-from backchannel.protocol.state import ChannelState, Guest, Pending
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.transcript import Transcript
 from tests.support import cast
 from tests.support.bits import flip

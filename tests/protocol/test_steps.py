@@ -12,14 +12,14 @@ from backchannel.protocol import limits, line, posts, sender_key, steps, whisper
 from backchannel.protocol.content import Ask
 from backchannel.protocol.core import Kind, content_hash, head_of
 from backchannel.protocol.errors import UnknownError
+from backchannel.protocol.missing import Pending
 from backchannel.protocol.outcome import Arrival
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.secret import ExportKey, MaskKey
-from backchannel.protocol.state import Pending
 from backchannel.protocol.types import Core, Slot, Step, hour_of
 from tests.support.filled import secrets_of
 from tests.support.insider import Insider, core_in, owed
-from tests.support.world import Member, World
+from tests.support.world import Member, World, news
 
 ONE, TWO = Slot(1), Slot(2)
 
@@ -205,7 +205,7 @@ def test_attack_an_ask_over_the_line_is_a_line_block_like_others(trio: World) ->
     (ask,) = sent(trio[2])
     assert core_in(trio.founder, ask)[0] == Kind.LINE
     before = trio.founder.snapshot()
-    assert trio.founder.receive(ask) == []
+    assert news(trio.founder.receive(ask)) == []
     state = trio.founder.state
     state.epoch.seen.pop(content_hash(core_in(trio.founder, ask)))
     assert trio.founder.snapshot() == before

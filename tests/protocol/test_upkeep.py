@@ -12,12 +12,12 @@ from backchannel.protocol.command import Command
 from backchannel.protocol.core import Kind
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.epoch import KEPT_BEHIND
+from backchannel.protocol.epochs import Epoch
 from backchannel.protocol.errors import RefusedError, StateError
 from backchannel.protocol.identity import prekey_id
 from backchannel.protocol.outcome import Append, Arrival, Lost
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.roster import Policy
-from backchannel.protocol.state import Epoch
 from backchannel.protocol.types import Hour, Slot, hour_of
 from tests.support.insider import Insider, core_in, owed, refuses
 from tests.support.world import LIFETIME, RELAY, Member, World

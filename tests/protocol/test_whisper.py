@@ -22,6 +22,7 @@ from backchannel.protocol.whisper import (
     Nothing,
     Objection,
     Private,
+    ReplyAgain,
     Whisper,
     read_note,
     read_whisper,
@@ -45,6 +46,7 @@ WHISPERS = st.one_of(
         Note, IDS, st.just(0), st.integers(1, 8), st.binary(min_size=1, max_size=whisper.PIECE)
     ),
     st.builds(Objection, HASHES),
+    st.builds(ReplyAgain, st.binary(min_size=1088, max_size=1088)),
     st.builds(LostSteps, st.lists(STEPS, min_size=1, max_size=limits.WANTED).map(tuple)),
 )
 
@@ -105,6 +107,8 @@ REFUSED: dict[str, Record] = {
     "a piece of nothing": replace(NOTE, piece=b""),
     "a piece too long": replace(NOTE, piece=bytes(whisper.PIECE + 1)),
     "an objection to nobody": Objection(b""),
+    "a reply too short": ReplyAgain(bytes(1087)),
+    "a reply too long": ReplyAgain(bytes(1089)),
     "nothing that is lost": LostSteps(()),
     "33 steps that are lost": LostSteps(tuple(range(limits.WANTED + 1))),
     "a step below none": LostSteps((-1,)),

@@ -20,10 +20,10 @@ commonName = supplied
 """
 
 
-def make_certificate(folder: Path, days: int = 90) -> tuple[Path, Path]:
-    """Self-signed for localhost, with its key."""
+def make_certificate(folder: Path, days: int = 90, name: str = "localhost") -> tuple[Path, Path]:
+    """Self-signed for a name and for 127.0.0.1, with its key."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
-    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+    names = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1")
     made = ("-newkey", "rsa:2048", "-nodes", "-keyout", key.name, "-out", certificate.name)
     _openssl(folder, "req", "-x509", "-days", str(days), *names, *made)
     return certificate, key

@@ -7,12 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Self, TypeVar, cast, final
 
 import httpx
-from fastapi import FastAPI
 
 from backchannel.protocol.drop import read_voucher
-from backchannel.server import setup
 from backchannel.server.app import build
 from backchannel.server.home import Home
+from backchannel.server.operate import vouchers
 from backchannel.server.relay import Relay
 from backchannel.server.settings import Settings
 from backchannel.server.writer import Job
@@ -53,8 +52,8 @@ class _Pieces(httpx.AsyncByteStream):
             yield piece
 
 
-class _Transport(httpx.BaseTransport):
-    def __init__(self, loop: Loop, app: FastAPI) -> None:
+class Transport(httpx.BaseTransport):
+    def __init__(self, loop: Loop, app: Any) -> None:
         self._loop = loop
         self._asgi = httpx.ASGITransport(
             app
@@ -79,12 +78,10 @@ class Inside:
         self.home = home
         self.relay = Relay.open(home, settings, accept_clock=accept_clock)
         self.app = build(self.relay)
-        self._loop = Loop()
+        self.loop = Loop()
         self._life: AbstractAsyncContextManager[Any] = self.app.router.lifespan_context(self.app)
-        self._loop.run(self._enter())
-        self.http = httpx.Client(
-            transport=_Transport(self._loop, self.app), base_url="http://relay"
-        )
+        self.loop.run(self._enter())
+        self.http = httpx.Client(transport=Transport(self.loop, self.app), base_url="http://relay")
 
     async def _enter(self) -> None:
         await self._life.__aenter__()
@@ -102,8 +99,8 @@ class Inside:
         """End; a second time does nothing."""
         if not self.http.is_closed:
             self.http.close()
-            self._loop.run(self._leave())
-            self._loop.close()
+            self.loop.run(self._leave())
+            self.loop.close()
 
     def drop(self, keep: int = 2) -> DropClient:
         """A client with a drop of its own."""
@@ -116,7 +113,7 @@ class Inside:
         return DropClient(self.http, self.relay.authorizer.public, "http://relay")
 
     def voucher(self) -> bytes:
-        (text,) = setup.mint(self.home, 1)
+        (text,) = vouchers.mint(self.home, 1)
         return read_voucher(text)
 
     def move_clock(self, hours: int) -> None:
@@ -124,15 +121,21 @@ class Inside:
 
     def sweep(self) -> None:
         """As the sweeper does at the turn of an hour."""
-        self._loop.run(self.relay.sweeper.sweep())
+        self.loop.run(self.relay.sweeper.sweep())
+
+    def forget(self, *clients: DropClient) -> None:
+        """As after a restart: of these drops nothing is in memory."""
+        for client in clients:
+            assert self.relay._newest is not None
+            self.relay._newest.forget(client.drop)
 
     def poke(self) -> None:
         """The sweeper looks at the clock now rather than within a minute."""
-        self._loop.call(self.relay.sweeper.poke)
+        self.loop.call(self.relay.sweeper.poke)
 
     def write(self, job: Job[T]) -> T:
         """Something on the writer's own thread and connection."""
-        return self._loop.run(self.relay.writer.do(job))
+        return self.loop.run(self.relay.writer.do(job))
 
 
 Opener = Callable[..., Inside]

@@ -1,10 +1,12 @@
 """Attack classes 49, 50, 52 and 53 on a relay, by their numbers in the list of classes."""
 
+from typing import Any
+
 import httpx
 import pytest
 
 from backchannel.protocol import drop as protocol_drop
-from backchannel.protocol.drop import Create, Operation, Read
+from backchannel.protocol.drop import Create, DropKeys, Operation, Read
 from backchannel.protocol.primitives import X25519Public, dh, x25519_public
 from backchannel.protocol.secret import X25519Private
 from backchannel.protocol.types import Hour
@@ -17,6 +19,8 @@ from tests.support.relay import (
     RefusedError,
     noise,
 )
+
+pytestmark = pytest.mark.stores
 
 
 def refused(client: DropClient, operation: Operation = Operation.READ) -> httpx.Response:
@@ -183,6 +187,7 @@ def test_attack_52_expired_blocks_make_room(open_inside: Opener) -> None:
     assert client.append(*noise())[0].position == 2
 
 
+@pytest.mark.sqlite
 def test_attack_53_a_full_disk_is_busy_and_nothing_is_lost(inside: Inside) -> None:
     client = inside.drop()
     kept = [noise()[0] for _ in range(4)]
@@ -190,12 +195,56 @@ def test_attack_53_a_full_disk_is_busy_and_nothing_is_lost(inside: Inside) -> No
         client.append(block)
 
     def full(store: Repository, _hour: Hour) -> None:
-        (pages,) = store._driver.execute("PRAGMA page_count").fetchone()
-        store._driver.execute(f"PRAGMA max_page_count = {pages}")
+        pages = store._connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        store._connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
     inside.write(full)
     with pytest.raises(RefusedError, match="503 busy"):
         client.append(*noise(64))
     assert [row.block for row in client.read().rows] == kept
-    inside.write(lambda store, _: store._driver.execute("PRAGMA max_page_count = 1073741823"))
+    inside.write(
+        lambda store, _: store._connection.exec_driver_sql("PRAGMA max_page_count = 1073741823")
+    )
     assert client.append(*noise())[0].position == 5
+
+
+def test_attack_49_a_wrong_key_takes_the_same_way_whether_or_not_the_drop_is_known(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look into the store and one key exchange: for a drop whose door is in memory too."""
+    known = inside.drop()
+    asked: list[object] = []
+    exchanged: list[object] = []
+    known.append(*noise())
+    ask, of_relay = inside.relay.readers.ask, DropKeys.of_relay
+
+    async def counted(question: Any) -> Any:
+        asked.append(question)
+        return await ask(question)
+
+    def exchange(*arguments: Any) -> DropKeys:
+        exchanged.append(arguments)
+        return of_relay(*arguments)
+
+    monkeypatch.setattr(inside.relay.readers, "ask", counted)
+    monkeypatch.setattr(DropKeys, "of_relay", exchange)
+    for client in (known.with_wrong_key(), inside.stranger()):
+        asked.clear()
+        exchanged.clear()
+        with pytest.raises(RefusedError, match="404"):
+            client.read()
+        assert (len(asked), len(exchanged)) == (1, 1)
+
+
+def test_attack_a_drop_that_another_worker_made_anew_opens_to_its_new_key(inside: Inside) -> None:
+    """This one still knows the former door."""
+    former = inside.drop()
+    old = inside.relay.authorizer._known[former.drop]
+    former.delete()
+    anew = inside.stranger()
+    anew.drop = former.drop
+    anew.create(inside.voucher())
+    inside.relay.authorizer.keep(old)
+    anew.append(*noise())
+    with pytest.raises(RefusedError, match="404"):
+        former.read()

@@ -1,25 +1,32 @@
 """The operator's commands: what they print, how they end, and what each failure says to do next."""
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
+import click
 import pytest
 
 from backchannel.protocol.drop import read_voucher
-from backchannel.server import cli, doctor, exits, settings
-from backchannel.server.doctor import Finding, examine
+from backchannel.server import cli, exits, settings
 from backchannel.server.errors import OperatorError
 from backchannel.server.home import Home
+from backchannel.server.operate import doctor
+from backchannel.server.operate.doctor import Finding, examine
 from backchannel.server.settings import Settings, load, template
 from tests.server.certificates import make_certificate
 from tests.server.inside import Opener
@@ -46,6 +53,30 @@ def failed(*arguments: str | Path) -> tuple[int, str]:
     assert code != 0
     assert any(line.startswith("next: ") for line in said.splitlines()), said
     return code, said
+
+
+def document(*arguments: str | Path) -> dict[str, Any]:
+    """What a command that went well says with `--json`."""
+    code, said, errors = invoke(*arguments, "--json")
+    assert code == 0, errors
+    found: dict[str, Any] = json.loads(said)
+    assert found.pop("schema_version") == 1
+    return found
+
+
+def test_attack_112_a_directory_of_somebody_else_gets_no_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever made it before root did could put a relay.toml of its own there, and read keys."""
+    data = tmp_path / "relay"
+    data.mkdir(mode=0o755)
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    code, said = failed("init", "--data", data)
+    assert code == exits.REFUSED
+    assert "belongs to somebody else" in said
+    assert list(data.iterdir()) == []
+    assert stat.S_IMODE(data.stat().st_mode) == 0o755
 
 
 def test_init_makes_a_private_directory(tmp_path: Path) -> None:
@@ -116,8 +147,94 @@ def test_a_directory_without_a_relay_is_told(tmp_path: Path, command: list[str])
     assert "init" in said or "serve" in said
 
 
+@pytest.mark.parametrize("command", ["doctor", "health"])
+def test_who_looks_where_no_relay_is_is_told_to_make_one(tmp_path: Path, command: str) -> None:
+    """And not that a key is to be put back which never was."""
+    said = failed(command, "--data", tmp_path)[1]
+    assert "there is no relay in" in said
+    assert f"next: backchannel-relay init --data {tmp_path}" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("make", [Home.check_made, Home.make])
+def test_another_users_relay_is_called_so(home: Home, make: Callable[[Home], None]) -> None:
+    child = os.fork()
+    if not child:
+        os.setuid(65_534)
+        try:
+            make(home)
+        except OperatorError as error:
+            os._exit(error.code)
+        finally:
+            os._exit(99)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code == (exits.REFUSED if make is Home.check_made else exits.FAILED)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_behind_standard_output_is_called_so(home: Home) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "check", "--data", str(home.path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == exits.FAILED
+    assert done.stderr == "error: No space left on device\nnext: make room on the disk\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["relay.toml", "relay.key", "expiry.keys", "store.key", "relay.db"]
+)
+def test_half_a_relay_is_not_sent_to_init_which_refuses_it(home: Home, name: str) -> None:
+    (home.path / name).unlink()
+    code, said = failed("serve", "--data", home.path)
+    assert code == exits.NOT_FOUND
+    assert f"{name} is missing" in said
+    assert "restore" in said
+    assert "init" not in said
+
+
+def test_on_a_narrow_screen_lines_break_between_words(home: Home) -> None:
+    (home.path / "relay.db").unlink()
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [*PROGRAM, "doctor", "--data", str(home.path)],
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"COLUMNS": "60"},
+        timeout=60,
+        check=False,
+    )
+    os.close(theirs)
+    told = b""
+    with contextlib.suppress(OSError):  # Linux says so when the other end is gone
+        while piece := os.read(ours, 4096):
+            told += piece
+    os.close(ours)
+    lines = told.decode().splitlines()
+    long = [line for line in lines if len(line) > 60 and str(home.path) not in line]
+    assert not long
+    first = next(at for at, line in enumerate(lines) if line.startswith("ok   to be open"))
+    assert lines[first + 1].startswith("     ")
+
+
+def test_a_guide_and_the_retention_fit_a_narrow_screen_too(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for arguments in (["guide", "second"], ["retention", "--data", str(home.path)]):
+        prose = [line for line in invoke(*arguments)[1].splitlines() if line.startswith("  ")]
+        assert 40 < max(map(len, prose)) <= 60
+
+
 def test_without_data_it_is_a_usage_error() -> None:
-    assert failed("check")[0] == exits.USAGE
+    code, said = failed("check")
+    assert code == exits.USAGE
+    assert "BACKCHANNEL_RELAY_DATA" in said
 
 
 def test_data_may_come_from_the_environment(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,9 +273,22 @@ def test_a_bad_configuration_is_refused_by_check_and_serve(
 
 def test_unknown_keys_are_warned_about(home: Home) -> None:
     home.config.write_text("prot = 1\n")
-    assert invoke("check", "--data", home.path)[1].startswith("unknown key: prot")
+    meant = "unknown key: prot (did you mean port?)"
+    said = invoke("check", "--data", home.path)[1]
+    assert said == f"{meant}\nthe rest of the configuration is right\n"
     _, said, _ = invoke("check", "--data", home.path, "--json")
-    assert json.loads(said) == {"schema_version": 1, "ok": True, "warnings": ["unknown key: prot"]}
+    assert json.loads(said) == {"schema_version": 1, "ok": True, "warnings": [meant]}
+
+
+def test_a_bad_value_is_corrected_where_it_stands(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKCHANNEL_RELAY_PORT", "x")
+    said = failed("check", "--data", home.path)[1]
+    assert "next: correct BACKCHANNEL_RELAY_PORT in the environment" in said
+    monkeypatch.delenv("BACKCHANNEL_RELAY_PORT")
+    home.config.write_text("port = 'x'\n")
+    assert f"next: correct {home.config}" in failed("check", "--data", home.path)[1]
 
 
 def test_the_command_line_comes_before_the_environment_before_the_file(
@@ -319,10 +449,27 @@ def test_the_version_is_the_packages() -> None:
     assert invoke("--version")[1].startswith("backchannel-relay, version ")
 
 
-def test_help_needs_no_web_server() -> None:
-    code = "import sys; from backchannel.server import cli; print('fastapi' in sys.modules)"
+def test_help_loads_no_verb_and_nothing_heavy() -> None:
+    code = (
+        "import sys; from backchannel.server import cli\n"
+        "try: cli.commands.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'fastapi', 'sqlalchemy', 'pydantic', 'nacl'} & set(sys.modules)\n"
+        "print(sorted(heavy), [m for m in sys.modules if 'server.commands' in m])"
+    )
     done = subprocess.run([PROGRAM[0], "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout.splitlines()[-1] == "[] []"
+
+
+def test_every_verb_of_the_table_is_there() -> None:
+    for name in cli.commands.list_commands(click.Context(cli.commands)):
+        assert invoke(name, "--help")[0] == 0
+
+
+def test_a_verb_mistyped_is_told_the_nearest() -> None:
+    code, said = failed("docter")
+    assert code == exits.USAGE
+    assert "Did you mean doctor?" in said
 
 
 @pytest.fixture(scope="module")
@@ -346,6 +493,15 @@ def test_a_second_relay_in_one_directory_is_refused(served: RelayProcess) -> Non
     assert code == exits.REFUSED
     assert "running" in said
     assert invoke("health", "--data", served.data)[0] == 0, "and the first still answers"
+
+
+def test_the_same_relay_begun_twice_is_told_so_and_not_to_take_another_port(
+    served: RelayProcess,
+) -> None:
+    port = str(urlsplit(served.url).port)
+    code, said = failed("serve", "--data", served.data, "--port", port)
+    assert code == exits.REFUSED
+    assert "running" in said
 
 
 def test_health_of_a_relay_that_was_killed_is_bad(tmp_path: Path) -> None:
@@ -374,6 +530,27 @@ def test_quickstart_is_all_that_one_machine_needs(tmp_path: Path) -> None:
         assert process.returncode == 0
         assert all(read_voucher(line) for line in lines[:2])
         assert lines[2].startswith("listening on http://127.0.0.1:")
+
+
+def test_quickstart_mints_once_and_never_for_a_relay_that_cannot_be_reached(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "relay"
+    command = [*PROGRAM, "quickstart", "--data", str(data), "--port"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = [*command, str(other.getsockname()[1])]
+        refused = subprocess.run(taken, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == exits.NETWORK
+    assert refused.stdout == ""
+    with subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert all(read_voucher(process.stdout.readline().strip()) for _ in range(10))
+        process.terminate()
+    with subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("listening on ")
+        process.terminate()
+    assert process.returncode == 0
 
 
 def test_an_interrupted_relay_ends_with_its_code(tmp_path: Path) -> None:

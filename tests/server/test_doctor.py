@@ -3,21 +3,22 @@
 import http.server
 import json
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from backchannel.protocol.primitives import x25519_public
-from backchannel.server import doctor, machine
-from backchannel.server.doctor import Finding, examine
 from backchannel.server.errors import Doubt, OperatorError
 from backchannel.server.home import Home
-from backchannel.server.reach import reach
+from backchannel.server.operate import doctor, machine
+from backchannel.server.operate.doctor import Finding, examine
+from backchannel.server.operate.reach import reach
 from tests.server.certificates import make_certificate, make_expired_certificate
 from tests.support.relay import RelayProcess, run
 
@@ -69,7 +70,32 @@ def test_a_certificate_of_another_key_is_found(home: Home, tmp_path: Path) -> No
 
 def test_a_certificate_that_is_not_there_is_found(home: Home, tmp_path: Path) -> None:
     configure(home, tmp_path / "cert.pem", tmp_path / "key.pem")
-    assert not finding(home, "certificate").ok
+    found = finding(home, "certificate")
+    assert not found.ok
+    assert "cert.pem cannot be read" in found.detail
+    assert "tls_cert" in found.next
+
+
+def test_expiry_that_is_late_is_found(home: Home) -> None:
+    assert finding(home, "expiry").ok
+    RelayProcess(home.path).move_clock(3)
+    assert "is off" in finding(home, "expiry").detail
+    home.address.write_text("http://127.0.0.1:9\n")  # of a relay that runs, and hangs
+    found = finding(home, "expiry")
+    assert (found.ok, found.detail) == (
+        False,
+        "keys of what has ended were last destroyed 3 hours ago",
+    )
+    assert "restart" in found.next
+
+
+def test_a_store_of_a_newer_program_is_found(home: Home) -> None:
+    assert finding(home, "database").detail == "sound"
+    with closing(sqlite3.connect(home.database)) as store, store:
+        store.execute("UPDATE alembic_version SET version_num = '9999'")
+    found = finding(home, "database")
+    assert not found.ok
+    assert "newer" in found.detail
 
 
 def test_without_tls_nothing_is_missing(home: Home) -> None:
@@ -356,3 +382,36 @@ def test_what_is_no_web_server_is_named(home: Home, scheme: str, says: str) -> N
         thread.join()
     assert says in found.detail
     assert found.next
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ("", ["TCP 8440 for proxy or tor on this machine", "time service"]),
+        ("host = '0.0.0.0'\nport = 443", ["TCP 443 for clients, by a name"]),
+        ("metrics_port = 9441", ["on this machine, TCP 9441 for monitoring"]),
+        ("database = 'postgresql://r@h/d'", ["out, the port of the database server"]),
+    ],
+)
+def test_u13_what_must_be_open_is_one_list(home: Home, settings: str, says: list[str]) -> None:
+    home.config.write_text(settings)
+    found = finding(home, "to be open")
+    assert found.ok
+    assert all(each in found.detail for each in says)
+
+
+def test_closed_to_new_drops_it_works_and_is_told(home: Home) -> None:
+    assert not finding(home, "new drops").next
+    home.config.write_text("new_drops = false")
+    found = finding(home, "new drops")
+    assert found.ok
+    assert "new_drops = true" in found.next
+
+
+def test_a_damaged_database_is_found(home: Home) -> None:
+    with home.database.open("r+b") as file:
+        file.seek(4096 + 8)
+        file.write(bytes([255]) * 2048)
+    found = finding(home, "database")
+    assert not found.ok
+    assert (found.detail, "restore FILE" in found.next) == ("the database is damaged", True)

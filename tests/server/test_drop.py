@@ -10,6 +10,8 @@ from backchannel.protocol.types import hour_of
 from backchannel.server.clock import Clock
 from tests.support.relay import HTTP, DropClient, RefusedError, RelayProcess, noise
 
+pytestmark = pytest.mark.stores
+
 
 def test_the_relay_describes_itself(process: RelayProcess) -> None:
     said = HTTP.get(f"{process.url}/v1/relay")

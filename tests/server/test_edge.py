@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backchannel.protocol import limits
-from backchannel.protocol.drop import REQUEST_HEAD, Create, Operation, Read, Request
+from backchannel.protocol.drop import NEWEST, REQUEST_HEAD, Create, Operation, Read, Request
 from backchannel.protocol.primitives import X25519Public, x25519_public
 from backchannel.protocol.types import Hour
 from backchannel.server.errors import answer_to
@@ -39,6 +39,16 @@ def test_the_largest_append_is_taken(inside: Inside) -> None:
 def test_one_more_is_too_large(inside: Inside, extra: int) -> None:
     with pytest.raises(RefusedError, match="413 too-large"):
         inside.drop().append(*noise(64), bytes(extra))
+
+
+def test_a_refusal_leaves_nothing_in_the_answers_after_it(inside: Inside) -> None:
+    """What one answer's headers say is for one client."""
+    operation = Operation.APPEND
+    assert post(inside, operation, bytes(BODY[operation] + 1)) == (413, "too-large")
+    answer = inside.http.get("/v1/relay")
+    assert set(answer.headers) == {"cache-control", "content-length", "content-type"}
+    answer = inside.http.post("/v1/read", content=b"x")
+    assert set(answer.headers) == {"cache-control", "content-length", "content-type"}
 
 
 @pytest.mark.parametrize("operation", Operation)
@@ -131,7 +141,7 @@ def test_positions_beyond_the_end_are_empty(inside: Inside) -> None:
     client.append(*noise())
     page = client.read(position=2**63 - 1)
     assert (page.rows, page.following) == ((), 2)
-    assert client.read(position=2**64 - 1).rows == ()
+    assert client.read(position=NEWEST - 1).rows == ()
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/docs", "/openapi.json", "/v1/relay/"])
@@ -185,7 +195,7 @@ def test_an_error_that_nobody_foresaw_is_busy_outside(
     def broken(*_arguments: object) -> None:
         raise KeyError
 
-    monkeypatch.setattr(inside.relay.authorizer, "of_drop", broken)
+    monkeypatch.setattr(inside.relay.authorizer, "known", broken)
     with pytest.raises(RefusedError, match="503 busy"):
         client.read()
     monkeypatch.setattr(inside.relay.retention, "hour", broken)

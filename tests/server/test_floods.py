@@ -1,6 +1,8 @@
 """Attack classes 51 and 52: what one stranger or one member can make a relay hold or do."""
 
 import asyncio
+import re
+import resource
 import socket
 import ssl
 import time
@@ -15,8 +17,8 @@ from uvicorn.server import ServerState
 
 from backchannel.protocol.drop import Operation, Read
 from backchannel.protocol.types import DropId, Hour
-from backchannel.server import relay as relay_module
-from backchannel.server import wakeup
+from backchannel.server import connection as connections
+from backchannel.server import room, wakeup
 from backchannel.server.connection import patient
 from backchannel.server.limits import HEADERS
 from backchannel.server.repository import Repository
@@ -125,6 +127,48 @@ def test_attack_51_a_handshake_that_does_not_come_ends_the_connection(tmp_path: 
     assert relay.stop() == 0
 
 
+def resident(relay: RelayProcess) -> int:
+    """Bytes of memory that its process holds."""
+    assert relay.process is not None
+    status = Path(f"/proc/{relay.process.pid}/status").read_text("ascii")
+    return int(re.findall(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[0]) * 1024
+
+
+BEGINNINGS = [
+    b"",
+    b"POST /v1/append HTTP/1.1\r\nhost: x\r\nx-many: " + b"a" * 8000,
+    b"POST /v1/append HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n" + b"a" * 2000,
+    b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: 84\r\n\r\n" + b"a" * 84,
+]
+
+
+@pytest.mark.slow
+def test_attack_51_ten_thousand_strangers_take_little_memory_and_no_more_the_next_time(
+    tmp_path: Path,
+) -> None:
+    """Silent, in the middle of a header or a body, or refused: and members are served."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(10_000, hard - 500)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    relay = RelayProcess.make(tmp_path / "relay")
+    (relay.data / "relay.toml").write_text("header_seconds = 300\nbody_seconds = 300\n")
+    client = DropClient.connect(relay.start().url)
+    client.create(relay.voucher())
+    before, peaks = resident(relay), []
+    for _ in range(2):
+        with ExitStack() as many:
+            for number in range(count):
+                stranger = many.enter_context(connection(relay))
+                stranger.sendall(BEGINNINGS[number % len(BEGINNINGS)])
+            client.append(*noise(64))
+            assert len(client.read().rows) == 64
+            peaks.append(resident(relay) - before)
+    assert peaks[0] < count * 16_384
+    assert peaks[1] < peaks[0] * 1.2 + (16 << 20)
+    assert relay.stop() == 0
+    assert "ERROR" not in relay.log.read_text()
+
+
 class Unread(asyncio.Transport):
     """A connection whose other end reads nothing, so that it never closes by itself."""
 
@@ -135,6 +179,12 @@ class Unread(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         pass
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 1
 
     def is_closing(self) -> bool:
         return self.closing
@@ -163,10 +213,40 @@ async def test_attack_51_closing_does_not_wait_for_who_does_not_read(said: bytes
     if said:
         spoken.data_received(said)
     else:
-        spoken.timeout_keep_alive_handler()
+        spoken.shutdown()
     await asyncio.wait_for(transport.aborted.wait(), 10)
     assert transport.closing
     spoken.connection_lost(None)
+
+
+@pytest.mark.asyncio
+async def test_attack_51_answers_that_are_not_read_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is up to 262 kB, where the system does not take it: who is slow for longest makes room,
+    and who reads on counts no more.
+    """
+    monkeypatch.setattr(connections, "UNREAD", 3)
+
+    async def app(_scope: object, _receive: object, _send: object) -> None: ...
+
+    config = uvicorn.Config(app, log_config=None, lifespan="off")
+    config.load()
+    kind, state, transports = patient(60, 100), ServerState(), [Unread() for _ in range(6)]
+    made = [kind(config, state, {}) for _ in transports]
+    for each, transport in zip(made, transports, strict=True):
+        each.connection_made(transport)
+    for each in made[:4]:
+        each.pause_writing()
+    assert [transport.aborted.is_set() for transport in transports] == [True] + [False] * 5
+    made[1].resume_writing()
+    made[4].pause_writing()
+    assert not any(transport.aborted.is_set() for transport in transports[1:])
+    made[5].pause_writing()
+    assert [transport.aborted.is_set() for transport in transports] == [
+        True, False, True, False, False, False,
+    ]  # fmt: skip
+    for each in made:
+        each.connection_lost(None)
+    assert not kind.unread
 
 
 @pytest.mark.asyncio
@@ -195,9 +275,9 @@ def test_attack_52_a_read_of_late_hours_looks_at_few_rows(
     looks: list[int] = []
     came = Repository._came
 
-    def counted(self: Repository, drop: DropId, first: int, since: Hour) -> bool:
+    def counted(self: Repository, number: int, first: int, since: Hour) -> bool:
         looks.append(first)
-        return came(self, drop, first, since)
+        return came(self, number, first, since)
 
     monkeypatch.setattr(Repository, "_came", counted)
     assert client.read(hour=2**32 - 1).rows == ()
@@ -221,10 +301,11 @@ def test_attack_53_blocks_leave_room_for_forgetting(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows are deleted by writing to the log first: on a full disk they could not go."""
+    monkeypatch.setattr(room, "LOOK_EVERY", 0)
     client = inside.drop()
     client.append(*noise())
     with monkeypatch.context() as patch:
-        patch.setattr(relay_module, "RESERVED", 1 << 62)
+        patch.setattr(room, "RESERVED", 1 << 62)
         with pytest.raises(RefusedError, match="503 busy"):
             client.append(*noise())
         assert len(client.read().rows) == 1

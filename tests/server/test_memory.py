@@ -24,7 +24,7 @@ def test_attack_35_a_running_relay_dumps_no_core(process: RelayProcess) -> None:
 def test_attack_35_nobody_else_looks_into_it() -> None:
     if not hasattr(ctypes.CDLL(None), "prctl"):
         pytest.skip("needs prctl")
-    code = "import ctypes; from backchannel.server.memory import harden; harden(); "
+    code = "import ctypes; from backchannel.server.process.memory import harden; harden(); "
     code += f"print(ctypes.CDLL(None).prctl({_PR_GET_DUMPABLE}, 0, 0, 0, 0))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "0\n"

@@ -8,15 +8,15 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
-from backchannel.server import database
 from backchannel.server.errors import OperatorError
 from backchannel.server.migrate import migrate, revision, scripts
 from backchannel.server.models import SCHEMA, Base
+from backchannel.server.sqlite.file import open_writer
 
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[Engine]:
-    engine = database.open_writer(tmp_path / "a.db")
+    engine = open_writer(tmp_path / "a.db")
     yield engine
     engine.dispose()
 
@@ -30,7 +30,7 @@ def schema(engine: Engine) -> dict[str, str]:
 
 def test_the_migrations_make_exactly_the_models_schema(empty: Engine, tmp_path: Path) -> None:
     migrate(empty)
-    other = database.open_writer(tmp_path / "b.db")
+    other = open_writer(tmp_path / "b.db")
     Base.metadata.create_all(other)
     assert schema(empty) == schema(other)
     other.dispose()

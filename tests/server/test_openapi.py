@@ -1,9 +1,12 @@
 """The relay's description of its bytes is true; what is generated from it finds no fault."""
 
+from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
+from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -15,8 +18,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from backchannel.protocol import limits
-from backchannel.protocol.drop import MAC, REQUEST_HEAD
-from tests.server.inside import Inside
+from backchannel.protocol.drop import MAC, REQUEST_HEAD, Operation, Read
+from backchannel.protocol.types import Hour
+from tests.server.inside import Inside, Transport
+from tests.support.relay import noise
 
 CHECKS = [
     not_a_server_error,
@@ -49,8 +54,9 @@ def test_every_refusal_of_the_specification_is_described(inside: Inside) -> None
     told = {path: set(operation["responses"]) for path, operation in operations.items()}
     always = {"200", "404", "409", "413", "422", "503"}
     assert told["/v1/create"] == always | {"403"}
-    assert told["/v1/append"] == always | {"507"}
-    assert told["/v1/read"] == told["/v1/seal"] == told["/v1/delete"] == always
+    assert told["/v1/append"] == always | {"429", "507"}
+    assert told["/v1/read"] == always | {"429"}
+    assert told["/v1/seal"] == told["/v1/delete"] == always
 
 
 @pytest.mark.parametrize(
@@ -94,3 +100,25 @@ def answers_as_described(inside: Inside, operation: APIOperation[Any, Any, Any, 
         case.validate_response(answer, checks=CHECKS)
 
     answers()
+
+
+def test_the_short_way_to_a_route_answers_as_the_long_way(inside: Inside) -> None:
+    """Requests in bytes pass FastAPI by; what it would have answered is the same."""
+    client = inside.drop()
+    client.append(*noise(3))
+    wrong = client.with_wrong_key()
+    asked = [
+        client.request(Operation.READ, Read(1, Hour(0), 2, 0).pack()),
+        client.request(Operation.APPEND, b"no block"),
+        wrong.request(Operation.READ, Read(1, Hour(0), 2, 0).pack()),
+    ]
+    long = httpx.Client(
+        transport=Transport(inside.loop, partial(FastAPI.__call__, inside.app)),
+        base_url="http://relay",
+    )
+    with long:
+        for request in asked:
+            path = f"/v1/{request.operation.name.lower()}"
+            one, two = (http.post(path, content=request.pack()) for http in (inside.http, long))
+            assert (one.status_code, one.content) == (two.status_code, two.content)
+            assert one.headers == two.headers

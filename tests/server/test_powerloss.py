@@ -12,9 +12,9 @@ from collections import Counter
 import pytest
 
 from backchannel.protocol.expiry import Write
-from backchannel.server import database
 from backchannel.server.home import Home
 from backchannel.server.places import PlacesFile
+from backchannel.server.sqlite import file as sqlite_file
 from tests.support.powerloss.disk import Crash, Dice, crashes
 from tests.support.powerloss.recorder import put, recording
 from tests.support.powerloss.relay import (
@@ -73,9 +73,9 @@ def second(home: Home, first: Crash, count: int) -> Counter[str]:
 def test_control_a_lazy_log_loses_blocks_and_brings_deleted_ones_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lazy = tuple(each.replace("= FULL", "= NORMAL") for each in database._PRAGMAS)
-    assert lazy != database._PRAGMAS
-    monkeypatch.setattr(database, "_PRAGMAS", lazy)
+    lazy = tuple(each.replace("= FULL", "= NORMAL") for each in sqlite_file._PRAGMAS)
+    assert lazy != sqlite_file._PRAGMAS
+    monkeypatch.setattr(sqlite_file, "_PRAGMAS", lazy)
     broken = faults(CONTROL)
     assert broken["an acknowledged block is lost"]
     assert broken["a deleted drop is back"]

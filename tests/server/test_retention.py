@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,30 +16,36 @@ from backchannel.protocol.expiry import (
     PlaceKind,
     Write,
     item_key,
-    open_item,
+    open_block,
 )
 from backchannel.protocol.limits import CLASSES
 from backchannel.protocol.secret import ExpiryKey
 from backchannel.protocol.types import Hour
-from backchannel.server import database, exits
+from backchannel.server import exits, stores
 from backchannel.server.errors import BusyError, OperatorError
 from backchannel.server.home import Home
 from backchannel.server.places import PlacesFile
-from backchannel.server.repository import Repository
+from backchannel.server.repository import Added, Repository, Swept
+from backchannel.server.sqlite.repository import SqliteRepository
 from tests.server.inside import Inside, Opener
 from tests.support.relay import DropClient, RefusedError, RelayProcess, noise, until
 
+pytestmark = pytest.mark.stores
+
+_SEALED_ROWS = (
+    "SELECT id, place & 4294967295, digest, noise.sealed FROM blocks{}"
+    " JOIN drops ON number = place >> 32 ORDER BY place"
+)
+_APART = " LEFT JOIN bodies AS noise USING (place, expires)"
 DAY = 0  # index of the class of 24 hours
 
 
 def sealed_rows(home: Home) -> list[tuple[bytes, int, bytes, bytes]]:
     """What stands on the disk of every block: drop, position, digest, sealed."""
-    engine = database.open_readers(home.database)
-    with engine.begin() as connection:
-        rows = connection.execute(text("SELECT drop_id, position, digest, sealed FROM blocks"))
-        found = [tuple(row) for row in rows]
-    engine.dispose()
-    return found
+    with stores.snapshot(home) as engine, engine.begin() as connection:
+        noise = _APART if connection.dialect.name == "postgresql" else " AS noise"
+        rows = connection.execute(text(_SEALED_ROWS.format(noise)))
+        return [tuple(row) for row in rows]
 
 
 def keys_on_disk(home: Home) -> list[Place]:
@@ -96,6 +102,7 @@ def test_the_highest_hour_survives_a_restart(open_inside: Opener) -> None:
     assert open_inside().stranger().hour() == hour + 5
 
 
+@pytest.mark.sqlite
 def test_attack_29_a_restored_database_does_not_revive_blocks(open_inside: Opener) -> None:
     inside = open_inside()
     client = inside.drop(DAY)
@@ -133,7 +140,7 @@ def openable(home: Home, rows: Sequence[tuple[bytes, int, bytes, bytes]]) -> int
     for drop, position, _, sealed in rows:
         for key in keys:
             try:
-                open_item(key, sealed, drop + position.to_bytes(8))
+                open_block(key, sealed, drop + position.to_bytes(8))
             except AuthenticationError:
                 continue
             count += 1
@@ -170,37 +177,41 @@ def test_no_block_stands_on_the_disk_as_it_came(inside: Inside) -> None:
     assert not any(block[100:132] in file for file in files)
 
 
+@pytest.mark.sqlite
 def test_a_key_is_on_the_disk_before_it_is_used(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    put, add = PlacesFile.put, Repository.add_blocks
+    put, write = PlacesFile.put, SqliteRepository._write
 
     def watched_put(self: PlacesFile, writes: list[Write]) -> None:
         put(self, writes)
         steps.append("key synced")
 
-    def watched_add(self: Repository, drop: object, rows: object) -> None:
+    def watched_write(
+        self: SqliteRepository, added: Sequence[Added], moved: Mapping[int, int]
+    ) -> None:
         steps.append("row written")
-        add(self, drop, rows)  # type: ignore[arg-type]
+        write(self, added, moved)
 
     monkeypatch.setattr(PlacesFile, "put", watched_put)
-    monkeypatch.setattr(Repository, "add_blocks", watched_add)
+    monkeypatch.setattr(SqliteRepository, "_write", watched_write)
     inside.drop().append(*noise())
     assert steps == ["key synced", "row written"]
 
 
+@pytest.mark.sqlite
 def test_keys_go_before_rows(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     client = inside.drop(DAY)
     client.append(*noise())
     keys: list[int] = []
-    delete = Repository.delete_expired
+    sweep = SqliteRepository.sweep
 
-    def watched(self: Repository, now: Hour, most: int) -> int:
+    def watched(self: SqliteRepository, now: Hour, most: int, after: int) -> Swept:
         keys.append(len(keys_on_disk(inside.home)))
-        return delete(self, now, most)
+        return sweep(self, now, most, after)
 
-    monkeypatch.setattr(Repository, "delete_expired", watched)
+    monkeypatch.setattr(SqliteRepository, "sweep", watched)
     inside.move_clock(24)
     inside.sweep()
     assert keys[-1] == 0
@@ -303,6 +314,7 @@ def test_a_day_off_is_no_leap(open_inside: Opener) -> None:
     assert open_inside().stranger().hour()
 
 
+@pytest.mark.sqlite
 def test_one_directory_one_relay(inside: Inside) -> None:
     with pytest.raises(OperatorError, match="running"):
         Inside(inside.home, inside.relay.settings)
@@ -314,15 +326,19 @@ def test_a_file_that_holds_no_keys_is_told(home: Home, open_inside: Opener) -> N
         open_inside()
 
 
+@pytest.mark.sqlite
 def test_a_damaged_row_hides_no_other(inside: Inside) -> None:
     client = inside.drop()
     blocks = noise(3)
     client.append(*blocks)
 
     def damage(store: Repository, _hour: Hour) -> None:
-        store._driver.execute("UPDATE blocks SET sealed = zeroblob(4136) WHERE position = 2")
+        store._connection.exec_driver_sql(
+            "UPDATE blocks SET sealed = zeroblob(4124) WHERE place & 0xFFFFFFFF = 2"
+        )
 
     inside.write(damage)
+    inside.forget(client)
     assert [row.block for row in client.read().rows] == [blocks[0], blocks[2]]
 
 
@@ -354,6 +370,7 @@ def test_a_real_relay_forgets_over_a_restart(tmp_path: Path) -> None:
     assert sealed_rows(Home(relay.data)) == []
 
 
+@pytest.mark.sqlite
 def test_no_row_goes_before_a_key_whose_end_is_in_doubt(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,6 +394,7 @@ def test_no_row_goes_before_a_key_whose_end_is_in_doubt(
     assert client.read().rows == ()
 
 
+@pytest.mark.sqlite
 def test_a_damaged_database_is_told_at_the_start(home: Home, open_inside: Opener) -> None:
     home.database.write_bytes(b"not a database" * 1000)
     with pytest.raises(OperatorError, match="cannot be used") as caught:

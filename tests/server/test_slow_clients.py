@@ -1,6 +1,7 @@
 """Attack class 51: clients that send or read slowly, or without end, hold nothing for long."""
 
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,8 +11,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from backchannel.client.wire.relay import PATIENCE
 from backchannel.protocol.drop import Operation, Read
 from backchannel.protocol.types import Hour
+from backchannel.server.settings import Settings
+from tests.server.certificates import make_certificate
 from tests.server.plain import connection, received
 from tests.support.relay import (
     HTTP,
@@ -112,10 +116,36 @@ def test_attack_51_slow_bodies_make_room_for_others(tmp_path: Path) -> None:
         slow = [many.enter_context(connection(relay)) for _ in range(8)]
         for plain in slow:
             plain.sendall(b"POST /v1/append HTTP/1.1\r\nhost: x\r\ncontent-length: 4164\r\n\r\nx")
+            assert HTTP.get(f"{relay.url}/v1/relay").status_code == 200  # so they come in order
         for plain in slow[:4]:
             assert plain.recv(65_536).startswith(b"HTTP/1.1 503"), "the first to come go first"
         client.append(*noise())
     assert len(client.read().rows) == 1
+    assert relay.stop() == 0
+
+
+def test_attack_51_who_comes_slowly_is_not_pushed_out_by_who_hardly_comes(tmp_path: Path) -> None:
+    """A stranger who began bodies all the time, a byte of each, had all others come again."""
+    relay = RelayProcess.make(tmp_path / "relay")
+    (relay.data / "relay.toml").write_text("most_requests = 4\n")
+    relay.start()
+    client = DropClient.connect(relay.url)
+    client.create(relay.voucher())
+    body = client.request(Operation.APPEND, b"".join(noise(64))).pack()
+    with ExitStack() as many:
+        honest = many.enter_context(connection(relay))
+        honest.sendall(
+            b"POST /v1/append HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+        )
+        pieces = [body[at : at + 32_768] for at in range(0, len(body), 32_768)]
+        for piece in pieces:
+            honest.sendall(piece)
+            for _ in range(5):
+                plain = many.enter_context(connection(relay))
+                plain.sendall(b"POST /v1/append HTTP/1.1\r\ncontent-length: 4164\r\n\r\nx")
+                assert HTTP.get(f"{relay.url}/v1/relay").status_code == 200
+        assert honest.recv(65_536).startswith(b"HTTP/1.1 200")
+    assert len(client.read().rows) == 64
     assert relay.stop() == 0
 
 
@@ -136,6 +166,77 @@ def test_attack_51_past_the_most_connections_the_next_is_closed(tmp_path: Path) 
             continue
         break
     assert relay.stop() == 0
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /v1/read HTTP/1.1\r\nhost: x\r\n"])
+def test_attack_51_who_asks_for_nothing_makes_room_for_who_does(
+    tmp_path: Path, said: bytes
+) -> None:
+    """Connections cost a stranger little, and are let wait for long: lines are bad."""
+    command = ["sh", "-c", 'ulimit -n 80; exec "$@"', "sh", *PROGRAM]
+    relay = RelayProcess.make(tmp_path / "relay")
+    relay.start(program=command)
+    with ExitStack() as many:
+        kept = many.enter_context(httpx.Client(trust_env=False))
+        assert kept.get(f"{relay.url}/v1/relay").status_code == 200
+        for _ in range(40):
+            many.enter_context(connection(relay)).sendall(said)
+        assert HTTP.get(f"{relay.url}/v1/relay").status_code == 200, "the next is let in"
+        assert kept.get(f"{relay.url}/v1/relay").status_code == 200, "who was served stays"
+    assert relay.stop() == 0
+
+
+def test_attack_171_who_asked_once_and_rests_makes_room_for_who_comes(tmp_path: Path) -> None:
+    """And who is slow to say something is not pushed out for it."""
+    command = ["sh", "-c", 'ulimit -n 80; exec "$@"', "sh", *PROGRAM]
+    relay = RelayProcess.make(tmp_path / "relay")
+    relay.start(program=command)
+    with ExitStack() as many:
+        slow = many.enter_context(connection(relay))
+        slow.sendall(b"GET /v1/relay HTTP/1.1\r\n")
+        for _ in range(40):
+            plain = many.enter_context(connection(relay))
+            plain.sendall(b"GET /v1/relay HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert plain.recv(65_536).startswith(b"HTTP/1.1 200")
+        slow.sendall(b"host: x\r\nconnection: close\r\n\r\n")
+        assert received(slow).startswith(b"HTTP/1.1 200")
+    assert relay.stop() == 0
+
+
+def test_attack_171_who_begins_no_handshake_makes_room_for_who_does(tmp_path: Path) -> None:
+    command = ["sh", "-c", 'ulimit -n 80; exec "$@"', "sh", *PROGRAM]
+    certificate, key = make_certificate(tmp_path)
+    relay = RelayProcess.make(tmp_path / "relay")
+    (relay.data / "relay.toml").write_text(f"tls_cert = '{certificate}'\ntls_key = '{key}'\n")
+    relay.start(program=command)
+    tls = ssl.create_default_context(cafile=str(certificate))
+    with ExitStack() as many:
+        for _ in range(100):
+            many.enter_context(connection(relay))
+        with httpx.Client(verify=tls, trust_env=False) as client:
+            url = relay.url.replace("127.0.0.1", "localhost")
+            assert client.get(f"{url}/v1/relay").status_code == 200
+    assert relay.stop() == 0
+
+
+def test_who_is_far_away_has_time_to_say_something(tmp_path: Path) -> None:
+    """Time goes by ten times as fast: after 24 seconds comes what was lost once and again."""
+    faster = 10
+    relay = RelayProcess.make(tmp_path / "relay")
+    patience = Settings().header_seconds / faster
+    (relay.data / "relay.toml").write_text(f"header_seconds = {patience}\n")
+    relay.start()
+    with connection(relay) as plain:
+        time.sleep(24 / faster)
+        plain.sendall(b"GET /v1/relay HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert received(plain).startswith(b"HTTP/1.1 200")
+    assert relay.stop() == 0
+
+
+def test_a_relay_waits_no_shorter_than_a_client_does() -> None:
+    """With a body it has as long as it does for a relay that has answered before."""
+    assert Settings().header_seconds >= PATIENCE
+    assert Settings().body_seconds >= 2 * PATIENCE
 
 
 def ended(plain: socket.socket) -> bool:

@@ -6,16 +6,20 @@ from contextlib import closing
 
 import pytest
 
-from backchannel.protocol.drop import Read, voucher_hash
+from backchannel.protocol.drop import Page, Read, voucher_hash
 from backchannel.protocol.types import DropId, Hour
-from backchannel.server import database, logs, service, sweeper
-from backchannel.server.errors import BusyError
+from backchannel.server import logs, service, sweeper
+from backchannel.server.errors import BusyError, OperatorError
 from backchannel.server.limits import SWEPT_WHEN_FULL
 from backchannel.server.readers import Readers
-from backchannel.server.repository import Repository
+from backchannel.server.repository import Repository, Swept
 from backchannel.server.retention import Retention
-from tests.server.inside import Inside
-from tests.support.relay import RefusedError, noise, until
+from backchannel.server.sqlite import file as sqlite_file
+from backchannel.server.sqlite.repository import SqliteRepository
+from tests.server.inside import Inside, Opener
+from tests.support.relay import RefusedError, door_of, noise, until
+
+pytestmark = pytest.mark.stores
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +87,7 @@ def test_a_complaint_is_made_once_a_minute(caplog: pytest.LogCaptureFixture) -> 
     assert "next: " in record.getMessage()
 
 
+@pytest.mark.sqlite
 def test_a_store_that_cannot_be_read_is_busy(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +99,20 @@ def test_a_store_that_cannot_be_read_is_busy(
     monkeypatch.setattr(Repository, "drop", unreadable)
     with pytest.raises(RefusedError, match="503 busy"):
         client.read()
+
+
+@pytest.mark.sqlite
+def test_attack_179_a_row_whose_end_is_no_number_stops_the_start_with_a_word(
+    open_inside: Opener,
+) -> None:
+    """A torn page may pass for a row, and SQLite notice nothing."""
+    inside = open_inside()
+    inside.drop().append(*noise())
+    with closing(sqlite3.connect(inside.home.database)) as driver, driver:
+        driver.execute("UPDATE blocks SET expires = 'soon'")
+    with pytest.raises(OperatorError, match="a row of the blocks is damaged") as caught:
+        open_inside()
+    assert "restore FILE" in caught.value.next
 
 
 def test_a_block_that_dies_while_it_is_read_is_left_out(inside: Inside) -> None:
@@ -110,10 +129,15 @@ def test_a_block_that_dies_while_it_is_read_is_left_out(inside: Inside) -> None:
 
 def _page(readers: Readers, retention: Retention, drop: DropId, hour: Hour) -> list[int]:
     asked = Read(1, Hour(0), 64, 0)
-    page = readers._ask(lambda store: service.page(store, retention, drop, asked, hour))
+
+    def question(store: Repository) -> Page:
+        return service.page(store, retention, door_of(store, drop), asked, hour)
+
+    page = readers._ask(question)
     return [row.position for row in page.rows]
 
 
+@pytest.mark.sqlite
 def test_attack_31_rows_deleted_before_a_failure_leave_the_log_later(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +150,7 @@ def test_attack_31_rows_deleted_before_a_failure_leave_the_log_later(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(database, "checkpoint", full)
+        patch.setattr(sqlite_file, "checkpoint", full)
         with pytest.raises(sqlite3.OperationalError):
             inside.sweep()
     assert log_size(inside) > 0
@@ -134,6 +158,7 @@ def test_attack_31_rows_deleted_before_a_failure_leave_the_log_later(
     assert log_size(inside) == 0
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("count", [2, 3])
 def test_attack_31_the_log_is_emptied_whoever_turned_the_hour(
     inside: Inside, monkeypatch: pytest.MonkeyPatch, count: int
@@ -150,6 +175,7 @@ def test_attack_31_the_log_is_emptied_whoever_turned_the_hour(
     assert log_size(inside) == 0
 
 
+@pytest.mark.sqlite
 def test_attack_31_the_log_does_not_keep_voucher_and_drop_side_by_side(inside: Inside) -> None:
     inside.sweep()
     voucher = inside.voucher()
@@ -166,31 +192,34 @@ def log_size(inside: Inside) -> int:
     return inside.home.database.with_name("relay.db-wal").stat().st_size
 
 
+@pytest.mark.sqlite
 def test_attack_53_a_full_disk_is_swept_in_small_steps(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = inside.drop(keep=0)
     client.append(*noise(64))
     inside.move_clock(24)
-    delete = Repository.delete_expired
+    sweep = SqliteRepository.sweep
 
-    def little_room(self: Repository, now: Hour, most: int) -> int:
+    def little_room(self: SqliteRepository, now: Hour, most: int, after: int) -> Swept:
         if most > SWEPT_WHEN_FULL:
             raise sqlite3.OperationalError("database or disk is full")
-        return delete(self, now, most)
+        return sweep(self, now, most, after)
 
-    monkeypatch.setattr(Repository, "delete_expired", little_room)
+    monkeypatch.setattr(SqliteRepository, "sweep", little_room)
     inside.sweep()
     with closing(sqlite3.connect(inside.home.database)) as store:
         assert store.execute("SELECT count(*) FROM blocks").fetchone() == (0,)
 
 
+@pytest.mark.sqlite
 def test_a_damaged_store_is_told_and_is_no_bug(
     inside: Inside, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = inside.drop()
     client.append(*noise(20))
     inside.sweep()
+    inside.forget(client)
     inside.relay.readers._engine.dispose()
     with inside.home.database.open("r+b") as file:
         file.seek(4096)
@@ -202,13 +231,17 @@ def test_a_damaged_store_is_told_and_is_no_bug(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.sqlite
 def test_a_page_of_damaged_rows_only_is_answered_at_once(inside: Inside) -> None:
     client = inside.drop()
     client.append(*noise(3))
 
     def damage(store: Repository, _hour: Hour) -> None:
-        store._driver.execute("UPDATE blocks SET sealed = zeroblob(4136) WHERE position < 3")
+        store._connection.exec_driver_sql(
+            "UPDATE blocks SET sealed = zeroblob(4124) WHERE place & 0xFFFFFFFF < 3"
+        )
 
     inside.write(damage)
+    inside.forget(client)
     page = client.read(most=2, wait=60)
     assert (page.rows, page.following, page.more) == ((), 3, True)

@@ -3,16 +3,17 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
 
 from backchannel.protocol.types import Hour
-from backchannel.server import database
 from backchannel.server.errors import BusyError, ClockLeapError, VoucherRefusedError
 from backchannel.server.migrate import migrate
 from backchannel.server.repository import Repository
-from backchannel.server.writer import Job, commit
+from backchannel.server.sqlite.file import open_writer
+from backchannel.server.writer import Job, Order, commit
 from tests.server.inside import Inside
 
 HOUR = Hour(500_000)
@@ -20,7 +21,7 @@ HOUR = Hour(500_000)
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[Connection]:
-    engine = database.open_writer(tmp_path / "store.db")
+    engine = open_writer(tmp_path / "store.db")
     migrate(engine)
     with engine.connect() as opened:
         yield opened
@@ -35,6 +36,10 @@ def adding(digest: bytes) -> Job[bytes]:
     return job
 
 
+def orders(*jobs: Job[Any]) -> list[Order]:
+    return [Order(job) for job in jobs]
+
+
 def kept(connection: Connection) -> set[bytes]:
     with connection.begin():
         rows = connection.exec_driver_sql("SELECT digest FROM vouchers").all()
@@ -44,7 +49,7 @@ def kept(connection: Connection) -> set[bytes]:
 def test_a_group_is_one_commit(connection: Connection) -> None:
     commits: list[object] = []
     event.listen(connection, "commit", commits.append)
-    done = commit(connection, lambda: HOUR, [adding(b"a"), adding(b"b"), adding(b"c")])
+    done = commit(connection, lambda: HOUR, orders(adding(b"a"), adding(b"b"), adding(b"c")))
     assert [outcome.value for outcome in done] == [b"a", b"b", b"c"]
     assert len(commits) == 1
 
@@ -55,7 +60,7 @@ def test_a_refusal_spoils_no_other_and_no_commit(connection: Connection) -> None
 
     commits: list[object] = []
     event.listen(connection, "commit", commits.append)
-    done = commit(connection, lambda: HOUR, [adding(b"a"), refuse, adding(b"c")])
+    done = commit(connection, lambda: HOUR, orders(adding(b"a"), refuse, adding(b"c")))
     assert isinstance(done[1].error, VoucherRefusedError)
     assert kept(connection) == {b"a", b"c"}
     assert len(commits) == 2  # one of the group, one of `kept`
@@ -72,7 +77,7 @@ def test_a_failure_spoils_no_other(
         store.add_vouchers([b"half"])
         raise raised
 
-    done = commit(connection, lambda: HOUR, [adding(b"a"), fail, adding(b"c")])
+    done = commit(connection, lambda: HOUR, orders(adding(b"a"), fail, adding(b"c")))
     assert [type(outcome.error) for outcome in done] == [type(None), told, type(None)]
     assert kept(connection) == {b"a", b"c"}
 
@@ -81,7 +86,7 @@ def test_an_hour_that_does_not_turn_stops_all(connection: Connection) -> None:
     def leap() -> Hour:
         raise ClockLeapError
 
-    done = commit(connection, leap, [adding(b"a"), adding(b"b")])
+    done = commit(connection, leap, orders(adding(b"a"), adding(b"b")))
     assert [type(outcome.error) for outcome in done] == [ClockLeapError] * 2
     assert kept(connection) == set()
 
@@ -96,7 +101,7 @@ def test_a_store_that_another_holds_is_busy(
     driver = connection.connection.driver_connection
     assert driver is not None
     driver.execute("PRAGMA busy_timeout = 0")
-    (done,) = commit(connection, lambda: HOUR, [adding(b"a")])
+    (done,) = commit(connection, lambda: HOUR, orders(adding(b"a")))
     assert isinstance(done.error, BusyError)
     other.close()
 

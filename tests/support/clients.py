@@ -8,19 +8,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import cast
 
-from backchannel.client import founding, joining
 from backchannel.client.app import App
-from backchannel.client.charter import Charter
+from backchannel.client.convening import founding
+from backchannel.client.convening.charter import Charter
 from backchannel.client.errors import ClockApart
-from backchannel.client.relay import Relay, describe
-from backchannel.client.session import Session, look
-from backchannel.client.sync import Sync
+from backchannel.client.rounds import joining
+from backchannel.client.rounds.session import Session, look
+from backchannel.client.rounds.sync import Sync
+from backchannel.client.ui import Ui
 from backchannel.client.vault.channels import ChannelRow
 from backchannel.client.vault.vault import Vault
+from backchannel.client.wire.budget import Budget
+from backchannel.client.wire.pace import Paces
+from backchannel.client.wire.relay import Relay, describe
 from backchannel.protocol import command
+from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.outcome import Invited
 from backchannel.protocol.primitives import X25519Public
 from backchannel.protocol.roster import Disclosure, Policy
@@ -38,8 +45,12 @@ class Hours:
     """How far ahead of the system's clock everybody is."""
 
     ahead: int = 0
+    still: int | None = None
+    """A moment at which the clock of everybody but the relay stands."""
 
     def now(self) -> Timestamp:
+        if self.still is not None:
+            return Timestamp(self.still)
         system = int(time.time())  # noqa: TID251 - the relay beside us reads the same clock
         return Timestamp(system + 3600 * self.ahead)
 
@@ -49,15 +60,27 @@ class Tools:
     """What `App` gives, without a screen."""
 
     hours: Hours
-    entropy = ENTROPY
+    at_once: bool = False
+    entropy: Entropy = ENTROPY
     opened: list[Relay] = field(default_factory=list)
     """Every connection to a relay."""
+    budget: Budget = field(default_factory=Budget)
+    paces: Paces = field(default_factory=Paces)
+
+    @cached_property
+    def ui(self) -> Ui:
+        """Where nobody looks."""
+        return Ui(out=StringIO(), err=StringIO())
 
     def now(self) -> Timestamp:
         return self.hours.now()
 
+    def awake(self) -> int:
+        return 3600
+
     def relay(self, url: str, key: X25519Public) -> Relay:
-        made = Relay(url, key, self.now, ENTROPY, proxy=None, allow_http=True)
+        shared = (self.budget, self.paces)
+        made = Relay(url, key, self.now, ENTROPY, *shared, proxy=None, allow_http=True)
         self.opened.append(made)
         return made
 
@@ -78,7 +101,7 @@ class Client:
     def sync(self) -> None:
         """A round of its own, as a command makes it."""
         with Sync(self.app, self.vault) as rounds:
-            rounds.joins()
+            rounds.lobbies.ask_all()
             if self.vault.channels.list():
                 rounds.channel(NAME)
 
@@ -135,7 +158,8 @@ class Party:
 
     def _write(self, client: Client) -> None:
         """A relay turns its hour when it is written to; one that leaps asks its operator."""
-        poll = client.look().channel.polls()[-1]
+        polls = client.look().channel.polls()
+        poll = [each for each in polls if each.relay == self.relay.url][-1]
         for _ in until(10):
             with suppress(ClockApart), client.tools.relay(poll.relay, poll.drop.relay) as relay:
                 relay.append(poll.drop, noise())
@@ -173,6 +197,7 @@ def party(
     lifetime: int = 168,
     vouchers: int = 8,
     quota: int = 65_536,
+    rate: int = 0,
     through: Callable[[str], str] = str,
 ) -> Iterator[Party]:
     """A channel on a relay of its own, with Fox and some guests in it. `through` gives the address
@@ -184,17 +209,18 @@ def party(
         contextlib.ExitStack() as stack,
     ):
         with (relay.data / "relay.toml").open("a") as settings:
-            settings.write(f"quota = {quota}\n")
+            settings.write(f"quota = {quota}\nrate_blocks = {rate}\n")
         relay.start()
         relay.url = through(relay.url)
         made = Party(relay, Path(name), Hours(), {})
         fox = made.client("Fox")
         key = describe(relay.url, allow_http=True).key
         plan = founding.Plan(
-            *(NAME, "Fox", "Bridge", Named(relay.url, key.value), Policy(lifetime)),
+            *(NAME, "Fox", "Bridge", (Named(relay.url, key.value),), Policy(lifetime)),
             Charter("We talk.", Disclosure("Fox", "nobody", "nobody")),
         )
-        founding.keep(fox.app, fox.vault, founding.draw_up(fox.app, plan), relay.mint(vouchers))
+        bought = {relay.url: relay.mint(vouchers)}
+        founding.keep(fox.app, fox.vault, founding.draw_up(fox.app, plan), bought)
         fox.sync()
         for guest in guests:
             made.admit(guest)

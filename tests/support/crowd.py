@@ -10,27 +10,31 @@ import msgspec
 from backchannel.protocol.channel import Channel
 from backchannel.protocol.core import content_hash, head_of
 from backchannel.protocol.epoch import EpochClock
+from backchannel.protocol.epochs import Epoch
 from backchannel.protocol.identity import BundleKeys, identity_hash
 from backchannel.protocol.outcome import Keep
+from backchannel.protocol.peer import Peer
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.reading import read
 from backchannel.protocol.reception import Reception
-from backchannel.protocol.roster import Entry, Roster
+from backchannel.protocol.roster import Entry, Format, Roster
 from backchannel.protocol.snapshot import FORMAT
-from backchannel.protocol.state import ChannelState, Epoch, Peer
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.transcript import Transcript
 from backchannel.protocol.types import Core, Slot, hour_of
 from tests.support.entropy import ScriptedEntropy
 from tests.support.world import Member, World
 
 
-def crowd(count: int) -> World:
-    """A settled channel of `count` members; its drop holds none of what settled it."""
-    world = World()
+def crowd(count: int, sides: tuple[str, ...] = ("North",), kind: Format = "plenary") -> World:
+    """A settled channel of `count` members, of each side in turn; its drop holds none of what
+    settled it.
+    """
+    world = World(24, kind=kind) if kind != "plenary" else World()
     keys = {
         Slot(slot): BundleKeys.draw(ScriptedEntropy(f"keys {slot}")) for slot in range(1, count)
     }
-    roster = _roster(world.founder.state, keys)
+    roster = _roster(world.founder.state, keys, sides)
     for slot, own in keys.items():
         state = _state(world.founder.state, roster, slot, own)
         clock = EpochClock(world.founder.member.clock.hour, world.founder.member.clock.value)
@@ -40,13 +44,21 @@ def crowd(count: int) -> World:
         _greet(b, a)
     for member in world.members:
         _renew(member, world)
+    for member in world.members:
+        member.state.record.sent.clear()  # as if the drop had shown it before it forgot
     return world
 
 
-def _roster(founder: ChannelState, keys: dict[Slot, BundleKeys]) -> Roster:
+def _roster(founder: ChannelState, keys: dict[Slot, BundleKeys], sides: tuple[str, ...]) -> Roster:
     before = founder.current()
     entries = [
-        Entry(slot, f"Guest {slot}", "North", "participant", identity_hash(own.identity.public()))
+        Entry(
+            slot,
+            f"Guest {slot}",
+            sides[(slot - 1) % len(sides)],
+            "participant",
+            identity_hash(own.identity.public()),
+        )
         for slot, own in keys.items()
     ]
     return msgspec.structs.replace(

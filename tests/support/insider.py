@@ -15,7 +15,7 @@ from backchannel.protocol.sender_key import Parent
 from backchannel.protocol.snapshot import load, save
 from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import Block, Core, Hour, MessageId, RosterHash, Slot, hour_of
-from tests.support.world import RELAY, Member
+from tests.support.world import RELAY, Member, news
 
 Kinds = type[RemoteProtocolError] | tuple[type[RemoteProtocolError], ...]
 
@@ -43,7 +43,7 @@ def forbids(member: Member, arrival: Arrival, match: str) -> None:
     changes.
     """
     before = _unjudged(member)
-    (alarm,) = member.member.receive(arrival, member.now)
+    (alarm,) = news(member.member.receive(arrival, member.now))
     assert isinstance(alarm, Alarm)
     assert re.search(match, alarm.reason), alarm
     assert _unjudged(member) == before
@@ -147,7 +147,7 @@ class Insider:
     ) -> Core:
         """A post of any part under any roster; its slots are right."""
         posting, state = self.posting(), self.state
-        state.own, core = sender_key.seal_post(
+        state.own, core, _ = sender_key.seal_post(
             posting.generation(),
             state.me,
             roster or state.expected,

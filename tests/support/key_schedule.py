@@ -196,11 +196,11 @@ def _write(
     )
     contents["epoch core"] = following.expose()
     file_key = hashlib.sha256(b"file").digest()
-    _, post = sender_key.seal_post(
+    _, post, leaf = sender_key.seal_post(
         own, Slot(0), cast.ROSTER, (), file_key, clock, _of(Kind.GROUP, LATER), ScriptedEntropy()
     )
     cores["post"], contents["post"] = post, file_key
-    secrets["post's leaf key"] = leaf_key(step(own.chain)[1], clock, head_of(post))
+    secrets["post's leaf key"] = leaf
 
 
 def _rest(

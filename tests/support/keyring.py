@@ -5,8 +5,8 @@ could, and decides nothing.
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from backchannel.client.entropy import SystemEntropy
-from backchannel.client.session import Session, look
+from backchannel.client.machine.entropy import SystemEntropy
+from backchannel.client.rounds.session import Session, look
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol.block import outer_key
 from backchannel.protocol.candidate import Candidate

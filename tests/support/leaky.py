@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backchannel.client import unlocked
+from backchannel.client.unlocking import unlocked
 from backchannel.protocol.drop import show_voucher
 from tests.support import relay as relays
 from tests.support.keyring import Keyring

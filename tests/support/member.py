@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from backchannel.client.entropy import SystemEntropy
-from backchannel.client.profile import Profile
+from backchannel.client.machine.entropy import SystemEntropy
+from backchannel.client.machine.profile import Profile
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol.drop import show_voucher
 from backchannel.protocol.types import Timestamp
+from tests.support import forks
 from tests.support import relay as relays
 from tests.support.people import CHEAP, PASSPHRASE, PROGRAM, passphrase_file
 from tests.support.relay import RelayProcess
@@ -28,6 +29,7 @@ LATER = (
     "time_machine.travel(datetime.datetime.now(datetime.UTC) + ahead, tick=True).start()\n"
 )
 """Before a program's own lines: its system clock is some hours ahead."""
+_PLAIN = {PROGRAM[2], LATER + PROGRAM[2]}
 _PATIENCE = 60
 
 
@@ -39,6 +41,8 @@ class Member:
     home: Path
     ahead: int = 0
     """Hours by which this person's system clock is ahead."""
+    whole: ClassVar[bool] = False
+    """Whether each command starts an interpreter of its own: see `tests.support.forks`."""
 
     @classmethod
     def make(cls, name: str, folder: Path) -> "Member":
@@ -64,8 +68,11 @@ class Member:
 
     def run(self, *arguments: str, give: str = "") -> subprocess.CompletedProcess[str]:
         """One command, to its end, whatever that is; no terminal to ask at."""
+        command = [*self.command, *arguments]
+        if not self.whole and command[2] in _PLAIN:
+            return forks.run(command, env=self.env, give=give, timeout=_PATIENCE)
         return subprocess.run(
-            [*self.command, *arguments], capture_output=True, text=True, timeout=_PATIENCE,
+            command, capture_output=True, text=True, timeout=_PATIENCE,
             check=False, input=give, env=self.env, start_new_session=True,
         )  # fmt: skip
 

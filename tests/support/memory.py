@@ -34,7 +34,7 @@ def core_of(pid: int) -> list[Region]:
 
 def may_look() -> bool:
     """Whether this machine lets us look even into processes that hardened themselves."""
-    code = "import sys; from backchannel.server.memory import harden; harden(); "
+    code = "import sys; from backchannel.server.process.memory import harden; harden(); "
     code += "print(flush=True); sys.stdin.read()"
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as hardened:

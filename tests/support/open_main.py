@@ -10,16 +10,17 @@ from backchannel.protocol import (
     codec,
     content,
     epoch,
+    epoch_core,
     exhibit,
     expiry,
     files,
     intro,
     invite,
+    limits,
     pieces,
     primitives,
     roster,
     sender_key,
-    turn,
     unattributed,
     whisper,
     words,
@@ -28,7 +29,7 @@ from backchannel.protocol import line as lines
 from backchannel.protocol.alias import _folded, check_alias
 from backchannel.protocol.block import unwrap
 from backchannel.protocol.chain import Chain
-from backchannel.protocol.core import Clock, Head, Kind, content_hash, head_of
+from backchannel.protocol.core import Clock, Head, Kind, content_hash, head_of, leaf_key
 from backchannel.protocol.drop import (
     Create,
     Drop,
@@ -62,6 +63,7 @@ from backchannel.protocol.identity import (
 from backchannel.protocol.labels import Label
 from backchannel.protocol.outcome import Offered
 from backchannel.protocol.primitives import KemPublic, X25519Public, x25519_public
+from backchannel.protocol.proposal import Proposed
 from backchannel.protocol.ratchet import Header
 from backchannel.protocol.secret import (
     AnswerKey,
@@ -91,7 +93,7 @@ from backchannel.protocol.secret import (
     ThreadKey,
     X25519Private,
 )
-from backchannel.protocol.state import Announced, Proposed
+from backchannel.protocol.successor import Announced
 from backchannel.protocol.types import (
     MAIN_THREAD,
     ChannelId,
@@ -176,7 +178,7 @@ def _xaead(given: Input) -> bytes:
 
 def _epoch(given: Input) -> dict[str, bytes]:
     secret, clock = epoch.begin(EpochSeed(given.hex("seed")))
-    name = turn.seed_id(EpochSeed(given.hex("seed")))
+    name = epoch_core.seed_id(EpochSeed(given.hex("seed")))
     return {"secret": secret.expose(), "clock": clock.expose(), "seed_id": name}
 
 
@@ -254,6 +256,9 @@ def _successor(given: Input) -> None:
     state = SimpleNamespace(
         me=0,
         former=[],
+        lost={},
+        before=0,
+        tightened=0,
         proposals={content.policy_hash(new.policy): agreed},
         current=lambda: current,
     )
@@ -489,7 +494,7 @@ def _epoch_core(given: Input) -> dict[str, Any]:
     mask = MaskKey(given.hex("mask_key"))
     reader, step, use, header = _wrapped(core, given["reader"], mask, lambda _: clock)
     _, secret = _redeemed(_line_of(ExportKey(given.hex("export"))), Step(0), use)
-    seed = turn.open_turn(core, header, reader, secret, lambda _: clock, head)
+    seed = epoch_core.open_epoch(core, header, reader, secret, lambda _: clock, head)
     begun = [each.expose() for each in epoch.begin(seed)]
     return {"step": step, "use": use, "secret": begun[0], "clock": begun[1]}
 
@@ -532,15 +537,15 @@ def _group(given: Input) -> dict[str, Any]:
     seed = MacSeed(given.hex("mac_seed"))
     held = sender_key.PeerGeneration(header.generation, seed, chain, head.hour)
     reader = Slot(given["reader"])
-    _, part = sender_key.open_post(held, header, core, reader, lambda _: clock, head)
-    return {"content_hash": content_hash(core), "part": list(content.Part.parse(part))}
+    opened = sender_key.open_post(held, header, core, reader, lambda _: clock, head)
+    return {"content_hash": content_hash(core), "part": list(content.Part.parse(opened.part))}
 
 
 def _leaf(given: Input) -> dict[str, bytes]:
     core, head = _core(given, Kind.GROUP)
     chain, clock = Chain(ChainKey(given.hex("chain_key"))), ClockValue(given.hex("clock"))
     number = sender_key.GroupHeader.read(core).number
-    leaf = sender_key.leaf_of(chain, number, lambda _: clock, head)
+    leaf = leaf_key(chain.take(number, limits.POSTS)[1], lambda _: clock, head)
     return {"leaf_key": leaf.expose(), "part": sender_key.read_part(core, leaf)}
 
 

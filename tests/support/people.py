@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from backchannel.client.entropy import SystemEntropy
-from backchannel.client.profile import Profile
+from backchannel.client.machine.entropy import SystemEntropy
+from backchannel.client.machine.profile import Profile
 from backchannel.client.vault.database import Database
 from backchannel.client.vault.folder import KEYS
 from backchannel.client.vault.head import Cost, VaultKey, database_key

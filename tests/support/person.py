@@ -3,9 +3,10 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from backchannel.client.entropy import SystemEntropy
-from backchannel.client.profile import Profile
+from backchannel.client.machine.entropy import SystemEntropy
+from backchannel.client.machine.profile import Profile
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol.types import Timestamp
 from tests.support.member import Member
@@ -25,6 +26,8 @@ def now() -> Timestamp:
 class Person(Member):
     """Somebody whose programs are watched; at home in a folder, or wherever XDG says."""
 
+    whole: ClassVar[bool] = True
+    """What is watched is what a process has from its start."""
     watch: Watch | None = None
     xdg: bool = False
     soft: bool = False

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -30,14 +31,16 @@ from backchannel.protocol.drop import (
     read_voucher,
 )
 from backchannel.protocol.primitives import X25519Public, x25519_public
-from backchannel.protocol.secret import X25519Private
+from backchannel.protocol.secret import AnswerKey, RequestKey, X25519Private
 from backchannel.protocol.types import Block, DropId, Hour
-from backchannel.server import setup
+from backchannel.server.authorize import Door
 from backchannel.server.home import Home
+from backchannel.server.operate import setup, vouchers
+from backchannel.server.repository import Repository
 
 PROGRAM = (sys.executable, "-c", "from backchannel.server.cli import main; main()")
 _READY = 60.0  # seconds; a machine may be busy
-_AUTHENTIC = {200, 403, 409, 507}
+_AUTHENTIC = {200, 403, 409, 429, 507}
 
 
 # One for all: making one reads the system's certificates, which takes longer than most tests.
@@ -48,10 +51,12 @@ atexit.register(HTTP.close)
 class RefusedError(Exception):
     """What a relay said instead of 200."""
 
-    def __init__(self, status: int, code: str) -> None:
+    def __init__(self, status: int, code: str, after: str | None = None) -> None:
         super().__init__(f"{status} {code}")
         self.status = status
         self.code = code
+        self.retry_after = None if after is None else int(after)
+        """As the header says it."""
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -74,6 +79,7 @@ class RelayProcess:
     options: tuple[str, ...] = ()
     process: subprocess.Popen[str] | None = None
     url: str = ""
+    port: tuple[str, ...] = ("--port", "0")
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,16 +92,18 @@ class RelayProcess:
         setup.make(Home(data))
         return cls(data, options)
 
-    def start(self, *more: str, program: Sequence[str] = PROGRAM) -> "RelayProcess":
-        """Serve on a free port; returns when it listens."""
-        command = [*program, "serve", "--data", str(self.data), "--port", "0", *self.options, *more]
+    def start(self, *more: str, program: Sequence[str] = PROGRAM, **popen: Any) -> "RelayProcess":
+        """Serve on a free port; returns when it listens. `popen` is how the process begins."""
+        command = [*program, "serve", "--data", str(self.data), *self.port, *self.options, *more]
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            popen = {"stdout": subprocess.PIPE, "stderr": log, "text": True, **popen}
+            self.process = subprocess.Popen(command, **popen)
         atexit.register(self.process.kill)  # a test that fails leaves none behind
-        self.url = self._listening()
+        self.url = self.listening()
         return self
 
-    def _listening(self) -> str:
+    def listening(self) -> str:
+        """The address that it says next."""
         assert self.process is not None
         assert self.process.stdout is not None
         with selectors.DefaultSelector() as selector:
@@ -107,6 +115,12 @@ class RelayProcess:
             self.kill()
             raise AssertionError(f"the relay does not start: {self.log.read_text()}")
         return line.removeprefix("listening on ").strip()
+
+    def begin_anew(self) -> None:
+        """HUP; returns when it listens again."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+        self.url = self.listening()
 
     def stop(self) -> int:
         """Ask it to end, and wait; its exit code."""
@@ -142,7 +156,7 @@ class RelayProcess:
 
     def mint(self, count: int) -> list[bytes]:
         """Vouchers, whether or not it runs."""
-        return [read_voucher(line) for line in setup.mint(Home(self.data), count)]
+        return [read_voucher(line) for line in vouchers.mint(Home(self.data), count)]
 
     def voucher(self) -> bytes:
         """One of them."""
@@ -205,13 +219,14 @@ class DropClient:
         """
         url = f"{self.url}/v1/{request.operation.name.lower()}"
         answer = self.http.post(url, content=request.pack())
+        after = answer.headers.get("retry-after")
         if answer.status_code not in _AUTHENTIC:
-            raise RefusedError(answer.status_code, answer.json()["code"])
+            raise RefusedError(answer.status_code, answer.json()["code"], after)
         assert len(answer.content) >= MAC
         keys = self.keys(request.operation)
         payload = request.read_answer(answer.status_code, answer.content, keys)
         if answer.status_code != 200:
-            raise RefusedError(answer.status_code, payload.decode("ascii"))
+            raise RefusedError(answer.status_code, payload.decode("ascii"), after)
         return payload
 
     def create(self, voucher: bytes, keep: int = 2) -> None:
@@ -231,6 +246,14 @@ class DropClient:
 
     def delete(self) -> None:
         assert self.send(self.request(Operation.DELETE, b"")) == b""
+
+
+def door_of(repository: Repository, drop: DropId) -> Door:
+    """A member's door to a drop that stands, as if a request had been found authentic."""
+    row = repository.drop(drop)
+    assert row is not None
+    nothing = DropKeys(RequestKey(bytes(32)), AnswerKey(bytes(32)))
+    return Door(drop, X25519Public(row.access), nothing)
 
 
 def noise(count: int = 1) -> list[Block]:

@@ -23,7 +23,7 @@ from backchannel.protocol.errors import (
     RemoteProtocolError,
     StaleError,
 )
-from backchannel.protocol.expiry import PLACE, Place, PlaceKind, item_key, open_item
+from backchannel.protocol.expiry import PLACE, Place, PlaceKind, item_key, open_block, open_item
 from backchannel.protocol.outcome import Arrival, Offered, Said
 from backchannel.protocol.secret import ClockValue, ExpiryKey, StoreKey, ThreadKey
 from backchannel.protocol.snapshot import load
@@ -155,11 +155,14 @@ def kept_by_relay(database: Path, keys: Path) -> set[bytes]:
     found = (Place.read(file[at : at + PLACE]) for at in range(0, len(file), PLACE))
     own = [item_key(store, ExpiryKey(e.value)) for e in found if e.kind is PlaceKind.EXPIRY]
     with closing(sqlite3.connect(database)) as connection:
-        rows = connection.execute("SELECT drop_id, position, sealed FROM blocks").fetchall()
-    opened = set()
+        rows = connection.execute(
+            "SELECT id, place & 0xFFFFFFFF, blocks.sealed "
+            "FROM blocks JOIN drops ON number = place >> 32"
+        ).fetchall()
+    opened: set[bytes] = set()
     for (drop, position, sealed), key in product(rows, own):
         with suppress(BackchannelError):
-            opened.add(open_item(key, sealed, drop + position.to_bytes(8)))
+            opened.add(open_block(key, sealed, drop + position.to_bytes(8)))
     return opened
 
 

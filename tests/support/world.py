@@ -21,7 +21,6 @@ from backchannel.protocol.outcome import (
     Append,
     Arrival,
     DeleteDrop,
-    Effect,
     Event,
     Expired,
     Invited,
@@ -33,7 +32,7 @@ from backchannel.protocol.outcome import (
     SealDrop,
 )
 from backchannel.protocol.primitives import x25519_public
-from backchannel.protocol.roster import Disclosure, Entry, Policy, Relay, Role
+from backchannel.protocol.roster import Disclosure, Entry, Format, Policy, Relay, Role
 from backchannel.protocol.secret import ClockValue, X25519Private
 from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import (
@@ -54,6 +53,13 @@ from tests.support.entropy import ScriptedEntropy
 START = Timestamp(500_000 * 3600 + 60)
 RELAY_PRIVATE = X25519Private(hashlib.sha256(b"a relay of a test").digest())
 RELAY = Relay("https://relay.example", x25519_public(RELAY_PRIVATE).value)
+RELAYS = (
+    RELAY,
+    *(
+        Relay(f"https://{name}.example", hashlib.sha256(name.encode()).digest()[:31] + b"\1")
+        for name in ("second", "third", "fourth")
+    ),
+)
 DISCLOSURE = Disclosure("The Bridge", "Nobody", "The Bridge")
 CHARTER = "We speak for ourselves."
 LIFETIME = 168
@@ -86,8 +92,25 @@ class Drops:
     def delete(self, drop: DropId) -> None:
         self.rows.pop(drop, None)
 
+    def take(self, request: "Request", hour: Hour) -> None:
+        """What a member asks of it."""
+        match request:
+            case OpenDrop():
+                self.open(request.drop.id)
+            case Append() | Alone():
+                self.append(request.drop.id, request.block, hour)
+            case SealDrop():
+                self.seal(request.drop.id, request.blocks, hour)
+            case DeleteDrop():
+                self.delete(request.drop.id)
+
     def count(self) -> int:
         return sum(map(len, self.rows.values()))
+
+
+def news(events: Iterable[Event]) -> list[Event]:
+    """All but what is kept of every core alike."""
+    return [each for each in events if not isinstance(each, Keep)]
 
 
 @dataclass
@@ -117,6 +140,9 @@ class Weather:
 CALM = Weather()
 
 
+Request = OpenDrop | Append | Alone | SealDrop | DeleteDrop
+
+
 @dataclass(frozen=True)
 class Disk:
     """What a shell has saved of one member."""
@@ -126,7 +152,7 @@ class Disk:
     cores: dict[ContentHash, tuple[Core, Hour]] = field(default_factory=dict)
     said: tuple[Said, ...] = ()
     expired: int = 0
-    outbox: tuple[Effect, ...] = ()
+    outbox: tuple[Request, ...] = ()
 
 
 Hear = Callable[["Member", Said], None]
@@ -145,6 +171,8 @@ class Member:
     skew: int = 0
     """Seconds by which its clock is ahead."""
     online: bool = True
+    cut: set[str] = field(default_factory=set)
+    """Addresses of relays that it cannot reach."""
     disk: Disk = field(default_factory=Disk)
     read: dict[DropId, int] = field(default_factory=dict)
     late: list[Arrival] = field(default_factory=list)
@@ -220,8 +248,16 @@ class Member:
             return
         self.listen(weather)
         if self.channel is not None:
+            self.level()
             self.tick()
         self.flush()
+
+    def level(self) -> None:
+        """Bring to each relay that was read to its end what it lacks."""
+        if len(self.state.relays) > 1 or any(over.lacking for over in self.state.epochs):
+            for poll in self.member.polls():
+                if poll.relay not in self.cut:
+                    self.act(commands.Level(poll.drop.id))
 
     def listen(self, weather: Weather = CALM) -> None:
         """Read what is new, and say nothing."""
@@ -251,6 +287,8 @@ class Member:
         )
         fresh: list[Arrival] = []
         for poll in door.polls():
+            if poll.relay in self.cut:
+                continue
             rows = self.drops.rows.get(poll.drop.id, [])
             fresh += rows[self.read.get(poll.drop.id, 0) :]
             if (
@@ -268,7 +306,7 @@ class Member:
             if isinstance(effect, Repost):
                 core, expires = self.disk.cores.get(effect.hash, (None, 0))
                 if core is not None and expires > hour_of(self.now):
-                    self.act(commands.Repost(core))
+                    self.act(commands.Repost(core, effect.drop))
         return events
 
     def _save(self, outcome: Outcome) -> list[Event]:
@@ -294,21 +332,14 @@ class Member:
 
     def flush(self, most: int | None = None) -> None:
         """Send what is owed, in order; `most` of it, when the line breaks then."""
-        for effect in self.disk.outbox[:most] if self.online else ():
-            match effect:
-                case OpenDrop():
-                    self.drops.open(effect.drop.id)
-                case Append():
-                    self.drops.append(effect.drop.id, effect.block, hour_of(self.time()))
-                case Alone():
-                    self.drops.append(effect.drop.id, effect.block, hour_of(self.time()))
-                case SealDrop():
-                    hour = hour_of(self.time())
-                    self.drops.seal(effect.drop.id, effect.blocks, hour)
-                case DeleteDrop():
-                    self.drops.delete(effect.drop.id)
+        owed = self.disk.outbox
+        left = [effect for effect in owed if effect.relay in self.cut]
+        for effect in owed[:most] if self.online else ():
+            if effect.relay in self.cut:
+                continue
+            self.drops.take(effect, hour_of(self.time()))
         if most is None and self.online:
-            self.disk = replace(self.disk, outbox=())
+            self.disk = replace(self.disk, outbox=tuple(left))
 
     def restart(self, disk: Disk | None = None) -> None:
         """Everything in memory is gone; what was saved is opened again."""
@@ -332,7 +363,15 @@ class Member:
 class World:
     """A relay, a clock, and the members in the order in which they came, the founder first."""
 
-    def __init__(self, lifetime: int = LIFETIME, hear: Hear = lambda _member, _said: None) -> None:
+    person: type[Member] = Member
+
+    def __init__(
+        self,
+        lifetime: int = LIFETIME,
+        hear: Hear = lambda _member, _said: None,
+        kind: Format = "plenary",
+        relays: tuple[Relay, ...] = (RELAY,),
+    ) -> None:
         self.now = START
         self.drops = Drops()
         self.members: list[Member] = []
@@ -340,14 +379,16 @@ class World:
         channel, outcome = Channel.create(
             Entry(0, "Founder", "Bridge", "facilitator", bytes(32)),
             "North",
-            (RELAY,),
-            Policy(lifetime),
+            relays,
+            Policy(lifetime, kind),
             CHARTER,
             DISCLOSURE,
             self.now,
             ScriptedEntropy("founder"),
         )
-        self.founder = self._add(Member("Founder", self.drops, self.time, hear, channel=channel))
+        self.founder = self._add(
+            self.person("Founder", self.drops, self.time, hear, channel=channel)
+        )
         self.founder.carry(outcome)
         self.founder.flush()
 
@@ -363,7 +404,7 @@ class World:
 
     def join(self, name: str, channel: Channel) -> Member:
         """Somebody who is a member already."""
-        return self._add(Member(name, self.drops, self.time, self._hear, channel=channel))
+        return self._add(self.person(name, self.drops, self.time, self._hear, channel=channel))
 
     def __getitem__(self, place: int) -> Member:
         return self.members[place]
@@ -373,26 +414,31 @@ class World:
         """Those who are members already."""
         return [each for each in self.members if each.channel is not None]
 
-    def invite(self, alias: str, role: Role = "participant", valid: int = 24) -> Member:
+    def invite(
+        self, alias: str, role: Role = "participant", valid: int = 24, party: str = "North"
+    ) -> Member:
         """Somebody with words, and the card still unread."""
-        events = self.founder.act(commands.Invite(alias, "North", role, valid))
+        events = self.founder.act(commands.Invite(alias, party, role, valid))
         self.founder.flush()
-        words = next(each.words for each in events if isinstance(each, Invited))
-        candidate = Candidate.begin(" ".join(words), RELAY.url, RELAY.key)
-        return self._add(Member(alias, self.drops, self.time, self._hear, candidate=candidate))
+        invited = next(each for each in events if isinstance(each, Invited))
+        relay = next(each for each in RELAYS if each.url == invited.relay)
+        candidate = Candidate.begin(" ".join(invited.words), relay.url, relay.key)
+        return self._add(self.person(alias, self.drops, self.time, self._hear, candidate=candidate))
 
-    def knock(self, alias: str, role: Role = "participant", valid: int = 24) -> Member:
+    def knock(
+        self, alias: str, role: Role = "participant", valid: int = 24, party: str = "North"
+    ) -> Member:
         """Somebody who has answered, and waits; the founder knows."""
-        guest = self.invite(alias, role, valid)
+        guest = self.invite(alias, role, valid, party)
         guest.sync()
         guest.accept(alias)
         guest.flush()
         self.founder.sync()
         return guest
 
-    def admit(self, alias: str, role: Role = "participant") -> Member:
+    def admit(self, alias: str, role: Role = "participant", party: str = "North") -> Member:
         """A newcomer who has read the admission and nothing else; others know nothing yet."""
-        guest = self.knock(alias, role)
+        guest = self.knock(alias, role, party=party)
         self.founder.act(commands.Admit(alias))
         self.founder.flush()
         if self.founder.state.draft is not None:  # another facilitator might have been first
@@ -417,9 +463,11 @@ class World:
             self.settle(rounds=1)
 
     @classmethod
-    def of(cls, count: int, lifetime: int = LIFETIME) -> "World":
+    def of(
+        cls, count: int, lifetime: int = LIFETIME, relays: tuple[Relay, ...] = (RELAY,)
+    ) -> "World":
         """A settled channel of `count` members."""
-        world = cls(lifetime)
+        world = cls(lifetime, relays=relays)
         for number in range(1, count):
             world.admit(f"Guest {number}")
             world.settle()

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from backchannel.client import clock, unlocked
-from backchannel.client.profile import Profile
+from backchannel.client.machine import clock
+from backchannel.client.machine.profile import Profile
+from backchannel.client.unlocking import unlocked
 from backchannel.client.vault.vault import Vault
 from tests.support.member import Channel, channel
 from tests.support.people import ENTROPY, PASSPHRASE

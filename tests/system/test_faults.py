@@ -96,8 +96,8 @@ def test_a_client_killed_at_any_moment_loses_and_doubles_nothing(north: Channel,
 
 FATAL = """
 import os, signal, sys
-from backchannel.client import transport
 from backchannel.client.vault import database, expiry_file
+from backchannel.client.wire import transport
 left = int(sys.argv.pop(1))
 
 def fatal(kind, name, is_a_write=lambda *_: True):
@@ -135,6 +135,7 @@ def test_a_client_killed_at_each_write_loses_and_doubles_nothing(north: Channel)
         told[text] = done.returncode == 0
         codes["say"].append(done.returncode)
         codes["sync"].append(fatally(osprey, number, "sync").returncode)
+        assert {codes["say"][-1], codes["sync"][-1]} <= {0, -signal.SIGKILL}, done.stderr
         if codes["say"][-1] == codes["sync"][-1] == 0:
             break
     assert min(codes["say"].count(-9), codes["sync"].count(-9)) >= 10

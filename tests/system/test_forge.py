@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from backchannel.client import clock
-from backchannel.client.entropy import SystemEntropy
-from backchannel.client.profile import Profile
-from backchannel.client.session import change
+from backchannel.client.machine import clock
+from backchannel.client.machine.entropy import SystemEntropy
+from backchannel.client.machine.profile import Profile
+from backchannel.client.rounds.session import change
 from backchannel.protocol import exhibit
 from backchannel.protocol.block import wrap
 from backchannel.protocol.drop import Drop

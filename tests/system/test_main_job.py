@@ -59,6 +59,10 @@ def check_joining(north: Channel, alias: str, party: str) -> None:
     assert len(waiting["check_words"].split(" ")) == 6
     assert north.facilitator.json("status", "--offline")["next"] == "backchannel lobby"
     assert north.facilitator.json("admit", alias)["state"] == "admitted"
+    told = guest.do("sync")
+    assert f"You are in North, as {alias}: " in told
+    assert "next: backchannel read, then: backchannel say TEXT" in told
+    assert guest.json("sync")["joined"] == []
     north.people[alias] = guest
 
 
@@ -104,7 +108,7 @@ def test_the_relay_has_seen_only_noise(talked: Channel) -> None:
 def test_every_stored_block_has_one_size(talked: Channel) -> None:
     with closing(database(talked.relay)) as connection:
         sizes = connection.execute("SELECT DISTINCT length(sealed) FROM blocks").fetchall()
-    assert sizes == [(24 + 4096 + 16,)]
+    assert sizes == [(12 + 4096 + 16,)]
 
 
 def database(relay: RelayProcess) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from backchannel.client.session import change
+from backchannel.client.rounds.session import change
 from backchannel.protocol import command
 from backchannel.protocol.drop import Operation
 from backchannel.protocol.types import MAIN_THREAD

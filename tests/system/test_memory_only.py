@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from backchannel.client import memory_home
 from backchannel.client.cli import _VERBS
+from backchannel.client.machine import memory_home
 from backchannel.protocol.drop import show_voucher
 from tests.support import landlock
 from tests.support.member import Member
@@ -182,11 +182,16 @@ TRIED = (
     "admit Wren", "refuse Wren", "remove Wren --yes", "compromised Wren --yes",
     "handover Wren Robin --yes", "role Heron observer", "floor Heron", "carry 1 --to Other",
     "paraphrase 1 words", "unlock", "tick", "tick --install", "duress set --yes", "backup FILE",
+    "relay list", "relay add http://127.0.0.1:9 --vouchers -", "relay remove http://127.0.0.1:9",
+    "relay move http://127.0.0.1:9 --vouchers -", "watch --unit", "incident open", "incident list",
+    "convene list", "convene call here soon", "duty show", "duty check", "hotline status",
+    "hotline test", "status --check", "doctor --bundle", "tick --sync",
     "retention", "passphrase practise", "doctor", "paths", "purge --all --yes", "lock",
 )  # fmt: skip
 WRITES = {
     "say": "tried in the conversation",
     "join": "tried in the conversation",
+    "courier": "writes the file that was named",
     "transcript": "writes the file that was named",
     "forge": "writes the file that was named",
     "restore": "reads one",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backchannel.client import unlocked
-from backchannel.client.profile import Profile
+from backchannel.client.machine.profile import Profile
+from backchannel.client.unlocking import unlocked
 from backchannel.protocol.types import Timestamp, start_of
 from tests.support import relay as relays
 from tests.support.canaries import Hunt, told

@@ -20,16 +20,18 @@ from backchannel.client.vault.folder import KEYS
 from backchannel.client.vault.vault import Vault
 from backchannel.protocol.secret import ClockValue
 from backchannel.protocol.types import DropId, EpochId, Hour, Timestamp, hour_of
-from backchannel.server import service, setup
+from backchannel.server import service
 from backchannel.server.home import Home
+from backchannel.server.operate import setup
 from backchannel.server.relay import Relay
 from backchannel.server.repository import DropRow, Repository
+from backchannel.server.service import Brought
 from backchannel.server.settings import Settings
 from backchannel.server.sweeper import sweep_now
-from backchannel.server.writer import commit
+from backchannel.server.writer import Order, commit
 from tests.support.people import ENTROPY, NOON, NORTH, add_channel, make_vault, message
 from tests.support.powerloss.vault import keys_in
-from tests.support.relay import RelayProcess, noise
+from tests.support.relay import RelayProcess, door_of, noise
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -133,7 +135,7 @@ def test_attack_33_no_erased_key_of_a_relay_is_on_the_disk(raw: Raw) -> None:
                 RelayProcess(home.path).move_clock(hour)
                 sealed.add(append(relay, first=not hour))
                 seen |= keys_in(home.places.read_bytes())
-            sweep_now(relay._write_engine, relay.retention.highest)
+            sweep_now(relay._store, relay._write_engine, relay.retention.highest)
         kept.update(keys_in(home.places.read_bytes()))
         erased.update(seen - kept)
 
@@ -150,14 +152,19 @@ def append(relay: Relay, *, first: bool) -> bytes:
 
     def job(store: Repository, hour: Hour) -> bytes:
         if first:
-            new = DropRow(bytes(32), bytes(32), keep=0, sealed=False, following=1)
+            key = bytes(range(32))
+            new = DropRow(1, key, key, keep=0, sealed=False, following=1)
             store.add_drop(drop, new)
-        (taken,) = service.append(store, relay.retention, drop, noise(), 1000, hour)
-        (row,) = store.page(drop, taken.position, Hour(0), hour, 1)
+        (block,) = noise()
+        brought = [Brought(relay.retention.digest(drop, block), block)]
+        door = door_of(store, drop)
+        (taken,) = service.append(store, relay.retention, door, brought, 1000, hour)
+        store.flush()
+        (row,) = store.page(1, taken.position, Hour(0), hour, 1)
         return row.sealed[:64]
 
     with relay._write_engine.connect() as connection:
-        (done,) = commit(connection, lambda: relay.retention.turn(relay.clock.now()), [job])
+        (done,) = commit(connection, lambda: relay.retention.turn(relay.clock.now()), [Order(job)])
     assert isinstance(done.value, bytes), done.error
     return done.value
 

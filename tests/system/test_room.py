@@ -53,7 +53,7 @@ def test_a_reply_a_quote_and_a_label_stand_beside_the_words(north: Channel) -> N
     answered = number_of(fox, "A longer truce might be accepted.")
     fox.do("say", "--reply", answered, "--quote", "might be accepted", "By whom?")
     shown = heron.do("read")
-    assert "[sounding]" in shown
+    assert "[sounding, seen]" in shown
     assert "Heron: “A longer truce might be accepted.”" in shown
     assert "quotes: “might be accepted”" in shown
     (found,) = (each for each in heron.lines("read") if each["text"] == "By whom?")
@@ -288,6 +288,8 @@ def test_nobody_in_particular_speaks_within_hours_and_can_take_it_back(north: Ch
     assert "An unattributed message goes by" in heron.do("status")
     assert "I doubt it." not in heron.texts()
     (draft,) = heron.json("drafts")["drafts"]
+    assert draft["text"] == "I doubt it."
+    assert "    “I doubt it.”" in heron.do("drafts").splitlines()
     assert heron.json("drafts", "--drop", str(draft["number"]))["drafts"] == []
     assert heron.fails("drafts", "--drop", "7")[0] == 9
     done = heron.run("say", "--unattributed", "And again.", give="n\n")

@@ -15,10 +15,10 @@ import msgspec
 import pytest
 
 from backchannel.client.app import App
-from backchannel.client.relay import Relay
-from backchannel.client.session import look
-from backchannel.client.sync import Sync
-from backchannel.protocol.drop import Drop, show_voucher
+from backchannel.client.rounds.session import look
+from backchannel.client.rounds.sync import Sync
+from backchannel.client.wire.relay import Relay
+from backchannel.protocol.drop import Drop, Page, show_voucher
 from backchannel.protocol.snapshot import save
 from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import Slot, Timestamp
@@ -290,13 +290,18 @@ def test_one_command_speaks_for_two_channels_over_two_connections(
     app = App()
     app.flags |= {"home": str(legs.fox.home)}
     spoken: dict[Relay, set[bytes]] = {}
-    exchange = Relay.exchange
+    exchange, read = Relay.exchange, Relay.read
 
     def heard(self: Relay, operation: Any, drop: Any, *more: Any) -> bytes:
         spoken.setdefault(self, set()).add(bytes(drop))
         return exchange(self, operation, drop, *more)
 
+    def heard_reading(self: Relay, drop: Drop, *more: Any, **named: Any) -> Page:
+        spoken.setdefault(self, set()).add(bytes(drop.id))
+        return read(self, drop, *more, **named)
+
     monkeypatch.setattr(Relay, "exchange", heard)
+    monkeypatch.setattr(Relay, "read", heard_reading)
     with legs.fox.vault() as vault, Sync(app, vault) as sync:
         for leg in (NORTH, SOUTH, NORTH):
             sync.channel(leg)

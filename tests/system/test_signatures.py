@@ -28,30 +28,31 @@ _LOADED = {
 }
 """What goes with loading the libraries."""
 _BOTH = {
+    "cryptography.hazmat.bindings._rust.openssl.aead.ChaCha20Poly1305.decrypt",
+    "cryptography.hazmat.bindings._rust.openssl.aead.ChaCha20Poly1305.encrypt",
     "cryptography.hazmat.primitives.kdf.hkdf.HKDF.derive",
-    "lib.crypto_aead_xchacha20poly1305_ietf_decrypt",
-    "lib.crypto_aead_xchacha20poly1305_ietf_encrypt",
     "lib.crypto_scalarmult",
     "lib.crypto_scalarmult_base",
-    "nacl.bindings.crypto_aead.crypto_aead_xchacha20poly1305_ietf_decrypt",
-    "nacl.bindings.crypto_aead.crypto_aead_xchacha20poly1305_ietf_encrypt",
     "nacl.bindings.crypto_scalarmult.crypto_scalarmult",
     "nacl.bindings.crypto_scalarmult.crypto_scalarmult_base",
 }
-"""Key derivation, the outer layer and what lies on a disk, X25519."""
+"""Key derivation, X25519; of clients the inner layer, of relays what lies on the disk."""
 _OF_CLIENTS = {
-    "cryptography.hazmat.bindings._rust.openssl.aead.ChaCha20Poly1305.decrypt",
-    "cryptography.hazmat.bindings._rust.openssl.aead.ChaCha20Poly1305.encrypt",
     "cryptography.hazmat.bindings._rust.openssl.mlkem.MLKEM768PrivateKey.decapsulate",
     "cryptography.hazmat.bindings._rust.openssl.mlkem.MLKEM768PrivateKey.public_key",
     "cryptography.hazmat.bindings._rust.openssl.mlkem.MLKEM768PublicKey.encapsulate",
     "cryptography.hazmat.bindings._rust.openssl.mlkem.MLKEM768PublicKey.public_bytes_raw",
     "cryptography.hazmat.primitives.asymmetric.mlkem.MLKEM768PrivateKey.from_seed_bytes",
     "cryptography.hazmat.primitives.asymmetric.mlkem.MLKEM768PublicKey.from_public_bytes",
+    "cryptography.hazmat.primitives.kdf.hkdf.HKDFExpand.derive",
+    "lib.crypto_aead_xchacha20poly1305_ietf_decrypt",
+    "lib.crypto_aead_xchacha20poly1305_ietf_encrypt",
     "lib.crypto_pwhash",
+    "nacl.bindings.crypto_aead.crypto_aead_xchacha20poly1305_ietf_decrypt",
+    "nacl.bindings.crypto_aead.crypto_aead_xchacha20poly1305_ietf_encrypt",
     "nacl.bindings.crypto_pwhash.crypto_pwhash_alg",
 }
-"""The inner layer, ML-KEM, and words and passphrases through Argon2id."""
+"""The outer layer and what lies on a disk, ML-KEM, and words and passphrases through Argon2id."""
 SERVER = relay.PROGRAM[2]
 CLIENT = people.PROGRAM[2]
 

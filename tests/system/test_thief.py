@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from backchannel.client.profile import Profile
-from backchannel.client.session import look
+from backchannel.client.machine.profile import Profile
+from backchannel.client.rounds.session import look
 from backchannel.client.vault.folder import KEYS
 from backchannel.client.vault.vault import Vault, expire
 from backchannel.protocol import command

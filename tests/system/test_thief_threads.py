@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backchannel.client.purging import purge_thread
+from backchannel.client.keeping.purging import purge_thread
 from backchannel.client.vault.folder import KEYS
 from backchannel.protocol import command
 from backchannel.protocol.expiry import PlaceKind

@@ -7,20 +7,23 @@ memory only, the agent alone.
 from functools import cached_property
 from typing import TYPE_CHECKING, final
 
-from backchannel.client import clock, memory_only, unlocked
 from backchannel.client.errors import Locked, NoVault, Refused
-from backchannel.client.passphrases import Passphrases
-from backchannel.client.profile import Profile
+from backchannel.client.machine import clock
+from backchannel.client.machine.profile import Profile
 from backchannel.client.settings import Settings
 from backchannel.client.ui import Ui
+from backchannel.client.unlocking import memory_only, unlocked
+from backchannel.client.unlocking.passphrases import Passphrases
 from backchannel.protocol.types import Timestamp
 
 if TYPE_CHECKING:
-    from backchannel.client.entropy import SystemEntropy
-    from backchannel.client.relay import Description, Relay, Way
+    from backchannel.client.machine.entropy import SystemEntropy
     from backchannel.client.vault.head import VaultKey
     from backchannel.client.vault.vault import Vault
     from backchannel.client.vault.volatile import Volatile
+    from backchannel.client.wire.budget import Budget
+    from backchannel.client.wire.pace import Paces
+    from backchannel.client.wire.relay import Description, Relay, Way
     from backchannel.protocol.primitives import X25519Public
 
 _LONG = 24 * 3600  # seconds
@@ -34,6 +37,8 @@ class App:
         self.flags: dict[str, str] = {}
         """Options seen on the command line, before or after the verb."""
         self.json = False
+        self.channel: str | None = None
+        """Named on the command line."""
         self._lent = False
         """Whether the key came from an agent."""
 
@@ -54,7 +59,7 @@ class App:
     @cached_property
     def ui(self) -> Ui:
         """Screen and questions."""
-        return Ui(json_output=self.json)
+        return Ui(json_output=self.json, channel=self.channel)
 
     @cached_property
     def passphrases(self) -> Passphrases:
@@ -64,9 +69,28 @@ class App:
     @cached_property
     def entropy(self) -> "SystemEntropy":
         """Randomness. Loads the cryptographic libraries."""
-        from backchannel.client.entropy import SystemEntropy
+        from backchannel.client.machine.entropy import SystemEntropy
 
         return SystemEntropy()
+
+    @cached_property
+    def budget(self) -> "Budget":
+        """What this run may move; without end, unless a verb says otherwise."""
+        from backchannel.client.wire.budget import Budget
+
+        return Budget()
+
+    @cached_property
+    def paces(self) -> "Paces":
+        """How much the links to relays carry."""
+        from backchannel.client.wire.pace import Paces
+
+        return Paces()
+
+    @property
+    def at_once(self) -> bool:
+        """Whether cover is broken for what a person does now."""
+        return "now" in self.flags
 
     def now(self) -> Timestamp:
         """The time; ask again in whatever runs on."""
@@ -87,7 +111,7 @@ class App:
         return vault
 
     def _settle_clock(self, vault: "Vault") -> None:
-        from backchannel.client.doubt import settle
+        from backchannel.client.rounds.doubt import settle
 
         try:
             settle(self, vault)
@@ -110,6 +134,12 @@ class App:
         self._lent = held is not None
         return held or self.typed_key()
 
+    def unlocked_vault(self) -> "Vault | None":
+        """The vault for a timer, if an agent holds its key; asks nobody, and keeps no agent."""
+        held = unlocked.ask(self.profile, aside=True) if self.profile.has_vault else None
+        self._lent = held is not None
+        return None if held is None else self.opened(held)
+
     def awake(self) -> int:
         """For how many seconds whoever runs on may do so; `Locked` once the agent that lent the
         key has ended.
@@ -117,10 +147,10 @@ class App:
         if not self._lent and not self.settings.memory_only:
             return _LONG
         left = unlocked.seconds_left(self.profile)
-        if left is None:
+        if left is None and unlocked.gone(self.profile):  # else one takes over from another
             msg = "The vault was locked meanwhile, so this ends."
             raise Locked(msg)
-        return max(1, left)
+        return max(1, left or 0)
 
     @property
     def outlives(self) -> bool:
@@ -172,16 +202,22 @@ class App:
 
     def relay(self, url: str, key: "X25519Public") -> "Relay":
         """A pinned relay, for a `with`."""
-        from backchannel.client.relay import Relay
+        from backchannel.client.wire.relay import Relay
 
-        return Relay(url, key, self.now, self.entropy, **self._way())
+        shared = (self.budget, self.paces)
+        return Relay(url, key, self.now, self.entropy, *shared, **self._way(url))
 
     def describe(self, url: str) -> "Description":
         """Who answers at an address that is not pinned yet."""
-        from backchannel.client.relay import describe
+        from backchannel.client.wire.relay import describe
 
-        return describe(url, **self._way())
+        return describe(url, **self._way(url))
 
-    def _way(self) -> "Way":
-        way: Way = {"proxy": self.settings.proxy, "allow_http": self.settings.allow_http}
+    def _way(self, url: str) -> "Way":
+        from backchannel.client.wire.address import Address
+        from backchannel.client.wire.route import chosen
+
+        loopback = Address.parse(url, allow_http=True).loopback
+        proxy = chosen(self.profile, self.settings.proxy, loopback=loopback)
+        way: Way = {"proxy": proxy, "allow_http": self.settings.allow_http}
         return way

@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import NamedTuple, NoReturn, final
 
 import click
-from click.exceptions import NoArgsIsHelpError
+from click.exceptions import NoArgsIsHelpError, NoSuchOption
 
 from backchannel.client.app import App
 from backchannel.client.errors import Problem, explain
 from backchannel.client.exits import Exit
-from backchannel.client.memory import harden
+from backchannel.client.machine.memory import harden
 from backchannel.client.options import common
 from backchannel.protocol.errors import BackchannelError
 
@@ -31,6 +31,7 @@ class _Verb(NamedTuple):
 
 
 _TALK, _ROOM, _LEAD, _HERE = "Talk", "Join, and know the room", "Convene", "This machine"
+_LINE = "Hotline"
 _VERBS = {
     "say": _Verb("talk:say", "Send a message; returns when a relay has it.", _TALK),
     "read": _Verb("talk:read", "Show the messages that have not expired.", _TALK),
@@ -40,9 +41,16 @@ _VERBS = {
     "release": _Verb("carry:release", "Let words of yours be carried elsewhere.", _TALK),
     "drafts": _Verb("drafts:drafts", "Show what waits to be said unattributed.", _TALK),
     "sync": _Verb("sync:sync", "Fetch and deliver without showing anything.", _TALK),
-    "status": _Verb("sync:status", "Show where things stand and what to do next.", _TALK),
+    "status": _Verb("status:status", "Show where things stand and what to do next.", _TALK),
+    "watch": _Verb("watch:watch", "Stay, keep the line going, tell what changes.", _TALK),
+    "courier": _Verb("courier:courier", "Carry a channel by hand, in a file.", _TALK),
+    "incident": _Verb("incident:incident", "Report an incident, and see it through.", _LINE),
+    "convene": _Verb("convene:convene", "Call everybody together at once; answer.", _LINE),
+    "hotline": _Verb("hotline:hotline", "Test whether the line carries.", _LINE),
+    "duty": _Verb("duty:duty", "Say who is on duty and when; check it.", _LINE),
     "join": _Verb("join:join", "Join a channel with twelve words.", _ROOM),
     "channel": _Verb("channel:channel", "Open a channel, list, show or leave them.", _ROOM),
+    "relay": _Verb("relay:relay", "Show or change on which relays it stands.", _ROOM),
     "members": _Verb("members:members", "Show who can read, and ten words.", _ROOM),
     "verify": _Verb("verify:verify", "Compare words, and mark who was compared.", _ROOM),
     "whoami": _Verb("members:whoami", "Show who you are here, and what you may do.", _ROOM),
@@ -125,7 +133,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The verbs under their headings."""
         del ctx
-        for heading in (_TALK, _ROOM, _LEAD, _HERE):
+        for heading in (_TALK, _LINE, _ROOM, _LEAD, _HERE):
             rows = [(name, verb.text) for name, verb in _VERBS.items() if verb.section == heading]
             with formatter.section(heading):
                 formatter.write_dl(rows)
@@ -159,7 +167,7 @@ def backchannel(context: click.Context) -> None:
 
 def _welcome(context: click.Context, app: App) -> None:
     """`backchannel` alone: where things stand, and the next useful command. Asks for nothing."""
-    from backchannel.client import unlocked
+    from backchannel.client.unlocking import unlocked
 
     if not app.profile.has_vault:
         app.ui.show(
@@ -175,7 +183,7 @@ def _welcome(context: click.Context, app: App) -> None:
             "next: backchannel unlock",
         )
     else:
-        from backchannel.client.commands.sync import status
+        from backchannel.client.commands.status import status
 
         context.invoke(status, offline=True)
 
@@ -219,6 +227,9 @@ def _usage(error: click.ClickException) -> Problem:
         and isinstance(context.command, click.Group)
     ):
         message = f"{path} is followed by one of: {', '.join(context.command.commands)}."
+    group = context and isinstance(context.command, click.Group)
+    if group and isinstance(error, NoSuchOption) and error.option_name == "--channel":
+        message = "--channel NAME stands after the verb, as in: backchannel read --channel NAME"
     return Problem("usage", message, f"{path} --help", Exit.USAGE)
 
 

@@ -4,19 +4,17 @@ Owns what is the same for every verb, and how a change of the roster ends. Print
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from backchannel.client.app import App
+from backchannel.client.convening.places import for_invite
 from backchannel.client.errors import ClientError, caught
-from backchannel.client.session import allowed, look
-from backchannel.client.sync import Sync
-from backchannel.client.verdict import queued
-from backchannel.protocol.command import Command
+from backchannel.client.rounds.session import allowed
+from backchannel.client.rounds.sync import Sync
+from backchannel.client.rounds.verdict import queued
+from backchannel.protocol.command import Command, Invite
 from backchannel.protocol.outcome import Event, RosterAdopted
 from backchannel.protocol.state import ChannelState
-
-if TYPE_CHECKING:
-    from backchannel.client.vault.vault import Vault
 
 T = TypeVar("T", bound=Event)
 Make = Callable[[ChannelState], Command]
@@ -53,10 +51,13 @@ def perform(app: App, channel: str | None, make: Make, kind: type[T] | None = No
     with app.vault() as vault, Sync(app, vault) as sync:
         row, _ = sync.fresh(channel)
         with allowed():
-            command = make(look(vault, row.name, app.now(), app.entropy).state)
+            state = sync.state(row.name)
+            command = make(state)
+        if isinstance(command, Invite):
+            command = command._replace(relay=for_invite(vault, state, None))
         event = sync.act(row.name, command, kind or RosterAdopted)
         problem = sync.send(row.name)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        state = sync.state(row.name)
     return Done(row.name, state, event, problem)
 
 
@@ -72,23 +73,32 @@ def change(app: App, channel: str | None, make: Make) -> Changed:
     """A change of the roster; where several facilitate it is read back before it holds."""
     with app.vault() as vault, Sync(app, vault) as sync:
         row, _ = sync.fresh(channel)
-        before = look(vault, row.name, app.now(), app.entropy).state
-        with allowed():
-            command = make(before)
-        sync.act(row.name, command, RosterAdopted)
-        state, problem = read_back(app, vault, sync, row.name)
-    return Changed(Done(row.name, state, None, problem), before, _end(before, state, problem))
+        return change_in(sync, row.name, make)
 
 
-def read_back(
-    app: App, vault: "Vault", sync: Sync, name: str
-) -> tuple[ChannelState, ClientError | None]:
+def change_in(sync: Sync, name: str, make: Make) -> Changed:
+    """The same, of a channel that is fresh."""
+    before = sync.state(name)
+    with allowed():
+        command = make(before)
+    sync.act(name, command, RosterAdopted)
+    state, problem = read_back(sync, name)
+    return Changed(Done(name, state, None, problem), before, _end(before, state, problem))
+
+
+def again(changed: Changed, state: ChannelState) -> Changed:
+    """How it ended by now."""
+    done = changed.done._replace(state=state)
+    return Changed(done, changed.before, _end(changed.before, state, done.problem))
+
+
+def read_back(sync: Sync, name: str) -> tuple[ChannelState, ClientError | None]:
     """Deliver, and look whether a change holds; why something is still owed."""
     problem = sync.send(name)
-    state = look(vault, name, app.now(), app.entropy).state
+    state = sync.state(name)
     if problem is None and state.draft is not None:
         problem = caught(lambda: sync.channel(name))
-        state = look(vault, name, app.now(), app.entropy).state
+        state = sync.state(name)
     return state, problem
 
 

@@ -4,7 +4,7 @@ Owns the tree below `ClientError`, and the table that gives the protocol's error
 Prints nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 from backchannel.client.exits import Exit
@@ -26,6 +26,8 @@ class ClientError(BackchannelError):
     code: ClassVar[str] = "failed"
     status: ClassVar[Exit] = Exit.UNEXPECTED
     usual_next: ClassVar[str] = "backchannel doctor"
+    retry_after: int | None = None
+    """Seconds before which the relay need not be asked again, where it said so."""
 
     def __init__(self, message: str, next_step: str | None = None) -> None:
         super().__init__(message)
@@ -61,6 +63,13 @@ class RelayDown(RelayError):
     code = "relay-down"
 
 
+class ProxyDown(RelayDown):
+    """No proxy, or none that can do what is needed: it says nothing about any relay."""
+
+    code = "proxy-down"
+    usual_next = "start Tor (systemctl start tor, or the Tor Browser) or your proxy, then try again"
+
+
 class RelaySlow(RelayError):
     """A connection, and no whole answer in time."""
 
@@ -71,6 +80,12 @@ class RelayGarbage(RelayError):
     """An answer that is not this protocol, or is not authentic."""
 
     code = "relay-garbage"
+
+
+class RelayBroke(RelayGarbage):
+    """A connection that ended in the middle: by the link, or by what speaks otherwise."""
+
+    code = "relay-broke"
 
 
 class ClockApart(RelayError):
@@ -106,7 +121,11 @@ class RelayKeyChanged(ClientError):
 
     code = "relay-key-changed"
     status = Exit.KEY_CHANGED
-    usual_next = "ask the facilitator, by voice, whether the relay was replaced"
+    usual_next = (
+        "ask the facilitator, by voice, whether the relay was replaced; who facilitates asks its "
+        "operator, and if it was: backchannel relay move URL --vouchers FILE; or, where the "
+        "channel stands on others, too: relay remove URL, then relay add URL --vouchers FILE"
+    )
 
 
 class RateLimited(ClientError):
@@ -114,10 +133,46 @@ class RateLimited(ClientError):
 
     code = "rate-limited"
     status = Exit.RATE_LIMITED
+    retry_after: int
 
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message, f"try again in {retry_after} s")
-        self.retry_after = retry_after
+    def __init__(self, why: str, retry_after: int) -> None:
+        """`why` is a sentence without its end."""
+        self.retry_after, self.span = retry_after, span(retry_after)
+        super().__init__(f"{why} asks to wait {self.span}.", f"try again in {self.span}")
+
+
+class TooFast(RateLimited):
+    """More, in a while, than the relay takes for one drop: it proves that it says so."""
+
+
+class NotYet(RateLimited):
+    """It said so before, and was not asked again."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("The relay was asked a moment ago, and still", retry_after)
+
+
+def span(seconds: int) -> str:
+    """`1 second`, `90 seconds`, `15 minutes`."""
+    if seconds < 120:
+        return f"{seconds} second{'s' if seconds != 1 else ''}"
+    return f"{-(-seconds // 60)} minutes"
+
+
+class Enough(ClientError):
+    """What this run may move is used up. Nobody's fault, and no failure of any relay."""
+
+    code = "budget-spent"
+    status = Exit.RATE_LIMITED
+    usual_next = "backchannel sync"
+
+
+class Covered(ClientError):
+    """It waits in the outbox for a turn of cover. Nobody's fault, and what was asked for."""
+
+    code = "waits-for-turn"
+    status = Exit.DONE
+    usual_next = "backchannel watch"
 
 
 class Refused(ClientError):
@@ -125,6 +180,12 @@ class Refused(ClientError):
 
     code = "refused"
     status = Exit.REFUSED
+
+
+class ProxyWanted(Refused):
+    """No proxy is set, where there was one before."""
+
+    code = "proxy-wanted"
 
 
 class VoucherRefused(Refused):
@@ -153,6 +214,12 @@ class DropFull(Refused):
 
     code = "drop-full"
     usual_next = "wait until older blocks expire, then: backchannel sync"
+
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        """`retry_after`: none of them expires before."""
+        self.retry_after = retry_after or None
+        soonest = f"in {span(retry_after)}, not sooner: backchannel sync" if retry_after else None
+        super().__init__(message, soonest)
 
 
 class Gone(ClientError):
@@ -201,6 +268,23 @@ class UnsafeFile(Locked):
     """Somebody else could read, or owns, what must be private."""
 
     code = "unsafe-file"
+
+
+class AwayTooLong(Gone):
+    """The keys of a channel were renewed while one was away, and what tells of that has expired."""
+
+    code = "away-too-long"
+    usual_next = "ask a facilitator for a new invite"
+
+    @classmethod
+    def of(cls, channel: str, facilitators: Sequence[str], join: str) -> Self:
+        """For one channel; who can let one in again."""
+        who = f"a facilitator ({', '.join(facilitators)})" if facilitators else "a facilitator"
+        message = (
+            f"{channel}: you were away too long. There are new keys by now, and what would give "
+            f"them to this machine has expired. What you have here can be read until it expires."
+        )
+        return cls(message, f"ask {who} for a new invite, then: {join}")
 
 
 class VaultBusy(Locked):
@@ -277,6 +361,7 @@ class Problem(NamedTuple):
     message: str
     next_step: str
     status: Exit
+    retry_after: int | None = None
 
 
 _PROTOCOL: tuple[tuple[type[BackchannelError], str, Exit, str], ...] = (
@@ -294,6 +379,6 @@ _PROTOCOL: tuple[tuple[type[BackchannelError], str, Exit, str], ...] = (
 def explain(error: BackchannelError) -> Problem:
     """Code, sentence, next step and exit code for anything that the project raises on purpose."""
     if isinstance(error, ClientError):
-        return Problem(error.code, error.message, error.next_step, error.status)
+        return Problem(error.code, error.message, error.next_step, error.status, error.retry_after)
     code, status, next_step = next(row[1:] for row in _PROTOCOL if isinstance(error, row[0]))
     return Problem(code, str(error), next_step, status)

@@ -19,4 +19,7 @@ class Exit(IntEnum):
     PARTLY_SENT = 10
     NOTHING_NEW = 11
     OVERDUE = 12
+    ALARM = 13
+    EXPIRED_UNREAD = 14
+    UNSENT = 15
     INTERRUPTED = 130

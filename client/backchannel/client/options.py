@@ -1,4 +1,4 @@
-"""What all verbs share: `@verb` and `@verbs`, options before or after them, durations."""
+"""What verbs share: `@verb` and `@verbs`, their common options, which channel, durations."""
 
 from collections.abc import Callable
 from typing import Any, final
@@ -40,8 +40,24 @@ _COMMON = (
     _option("--passphrase-file", "Read the vault's passphrase from this file.", "FILE"),
     _option("--proxy", "Reach relays through it: socks5h://HOST:PORT.", "URL"),
     click.option(
+        "--tor",
+        help="Reach relays through Tor on this machine.",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_flag,
+    ),
+    click.option(
         "--memory-only",
         help="Write nothing to a disk: all of it ends with `lock`.",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_flag,
+    ),
+    click.option(
+        "--now",
+        help="Break cover: send at once, for the relay to see.",
         is_flag=True,
         expose_value=False,
         is_eager=True,
@@ -83,6 +99,25 @@ def verbs(name: str, **more: Any) -> Callable[[Command], click.Group]:
         return click.command(name, click.Group, context_settings=_SETTINGS, **more)(shared)
 
     return make
+
+
+def remember_channel(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
+    """For what is said next: it names the same one."""
+    app = context.find_object(App)
+    if app is not None and name:
+        app.channel = name
+    return name
+
+
+channel_option: Callable[[Command], Command] = click.option(
+    "--channel",
+    metavar="NAME",
+    callback=remember_channel,
+    help="Which channel; needed only where there are several.",
+)
+thread_option: Callable[[Command], Command] = click.option(
+    "--thread", metavar="TOPIC", help="Which thread: the start of its topic, or its id.  [main]"
+)
 
 
 @final

@@ -2,27 +2,21 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import (
-    AUTHORITY,
-    RELEASE,
-    Chosen,
-    pick_message,
-    pick_thread,
-    topic_of,
-)
-from backchannel.client.errors import Declined, Refused, UsageMistake
-from backchannel.client.session import look, wait_unattributed
-from backchannel.client.sync import Sync
+from backchannel.client.errors import Covered, Declined, Refused, UsageMistake
+from backchannel.client.rounds import drafts
+from backchannel.client.rounds.sync import Sync
+from backchannel.client.rounds.verdict import queued
+from backchannel.client.telling import phrases
+from backchannel.client.telling.choosing import Chosen, pick_message, pick_thread
+from backchannel.client.telling.terms import AUTHORITY, RELEASE, topic_of
 from backchannel.client.ui import iso
-from backchannel.client.verdict import queued
 from backchannel.protocol.command import Say, Whisper
 from backchannel.protocol.outcome import Said
 from backchannel.protocol.types import MAIN_THREAD
 
 if TYPE_CHECKING:
-    from backchannel.client.shown import Opened
+    from backchannel.client.telling.shown import Opened
     from backchannel.client.vault.channels import ChannelRow
     from backchannel.client.vault.vault import Vault
     from backchannel.protocol.state import ChannelState
@@ -43,6 +37,8 @@ class How(NamedTuple):
     release: str = "no"
     unattributed: bool = False
     yes: bool = False
+    queue: bool = False
+    """Whether it waits for the next `sync`."""
 
 
 def refuse_mixture(how: How) -> None:
@@ -63,21 +59,24 @@ def refuse_mixture(how: How) -> None:
 def say_to_channel(app: App, channel: str | None, text: str, how: How) -> None:
     """To everybody, or to one member alone."""
     with app.vault() as vault, Sync(app, vault) as sync:
-        row, _ = sync.fresh(channel)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        row, _ = sync.fresh(channel, offline=how.queue)
+        state = sync.state(row.name)
         command, chosen = _command(app, vault, row, state, text, how)
         try:
             said = sync.act(row.name, command, Said)
         except UsageMistake as error:
             raise UsageMistake(error.message, "say it in several messages") from None
         assert said is not None  # noqa: S101 - what was said comes back as an event
-        problem = sync.send(row.name)
+        problem = sync.waits(row.name) if how.queue else sync.send(row.name)
+        if isinstance(problem, Covered) and not how.queue:
+            problem = sync.turns.linger(row.name)
+    at_relay = not (how.queue or problem)
     document = {
         "id": said.id.hex(),
         "channel": row.name,
         "thread": chosen.topic,
         "to": how.alias,
-        "state": "queued" if problem else "at-relay",
+        "state": "at-relay" if at_relay else "queued",
         "expires_at": phrases.stamp(said.expires),
         "off_record": said.off,
         "burns_hours": said.burn or None,
@@ -85,7 +84,8 @@ def say_to_channel(app: App, channel: str | None, text: str, how: How) -> None:
     alone = f" for {how.alias} alone" if how.alias else ""
     alone += ", off the record" if said.off else ""
     burns = f", and {phrases.lifetime(said.burn)} after reading" if said.burn else ""
-    done = f"At the relay{alone}; expires {phrases.hour_of_day(said.expires)}{burns}."
+    where = "At the relay" if at_relay else "Queued; it goes with the next sync"
+    done = f"{where}{alone}; expires {phrases.hour_of_day(said.expires)}{burns}."
     app.ui.show(document, *([] if problem else [done]))
     if said.off and not app.outlives:
         app.ui.note(
@@ -132,8 +132,8 @@ def say_unattributed(app: App, channel: str | None, text: str, how: How) -> None
     from backchannel.protocol.unattributed import NOT_PROTECTED
 
     with app.vault() as vault, Sync(app, vault) as sync:
-        row, _ = sync.fresh(channel)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        row, _ = sync.fresh(channel, offline=how.queue)
+        state = sync.state(row.name)
         if not state.policy.unattributed:  # before anybody is frightened and asked
             msg = f"The rules of {row.name} allow no unattributed messages. It was not said."
             raise Refused(msg, "backchannel policy")
@@ -144,7 +144,7 @@ def say_unattributed(app: App, channel: str | None, text: str, how: How) -> None
         if not how.yes and not app.ui.confirm("Say it all the same?"):
             msg = "It was not said, and not kept."
             raise Declined(msg)
-        window = wait_unattributed(vault, row.name, chosen.id, text, app.now(), app.entropy)
+        window = drafts.wait(vault, row.name, chosen.id, text, app.now(), app.entropy)
     start, end = phrases.clock_time(window.start), phrases.clock_time(window.end)
     app.ui.show(
         {

@@ -4,16 +4,17 @@ Owns that order and the names. Reads no passphrase, only the name of the file th
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
 from backchannel.client.errors import UsageMistake
-from backchannel.client.profile import Profile, refuse_unless_private
+from backchannel.client.machine.profile import Profile, refuse_unless_private
+from backchannel.client.wire.route import TOR
 
 _PREFIX = "BACKCHANNEL_"
-_IN_FILE = {"passphrase-file", "proxy", "unlock-for", "idle", "allow-http", "memory-only"}
+_IN_FILE = {"passphrase-file", "proxy", "tor", "unlock-for", "idle", "allow-http", "memory-only"}
 _YES = {"1", "yes", "true"}
 
 
@@ -33,7 +34,7 @@ class Settings:
         """The folders to use."""
         if not self.memory_only:
             return self._own
-        from backchannel.client import memory_home
+        from backchannel.client.machine import memory_home
 
         return memory_home.profile(self._own)
 
@@ -50,8 +51,23 @@ class Settings:
 
     @property
     def proxy(self) -> str | None:
-        """`socks5h://host:port` for every connection to a relay."""
-        return self._find("proxy")
+        """What relays are reached through: `socks5h://host:port`, `tor`, or `none`; nothing where
+        it was not said. Of the command line, the environment and the file the first that says
+        anything decides.
+        """
+        for source in self._sources:
+            proxy, tor = source("proxy"), (source("tor") or "").lower() in _YES
+            if proxy and tor:
+                msg = "Tor and a proxy are both asked for."
+                raise UsageMistake(msg, "give one of them: --tor, or --proxy URL")
+            if proxy or tor:
+                return TOR if tor else proxy
+        return None
+
+    @property
+    def way(self) -> list[str]:
+        """The options that say to another run of the program what `proxy` says to this one."""
+        return ["--proxy", self.proxy] if self.proxy else []
 
     @property
     def unlock_for(self) -> str:
@@ -74,14 +90,22 @@ class Settings:
         return (self._find(name) or "").lower() in _YES
 
     def _find(self, name: str) -> str | None:
-        variable = _PREFIX + name.upper().replace("-", "_")
-        return self._flags.get(name) or os.environ.get(variable) or self._from_file(name)
+        return next((found for source in self._sources if (found := source(name))), None)
+
+    @property
+    def _sources(self) -> tuple[Callable[[str], str | None], ...]:
+        """Whoever may say what holds, in their order."""
+        return self._flags.get, _from_environment, self._from_file
 
     def _from_file(self, name: str) -> str | None:
         if self._file is None:
             self._file = _read(self._own.settings_file)
         value = self._file.get(name)
         return None if value is None else str(value)
+
+
+def _from_environment(name: str) -> str | None:
+    return os.environ.get(_PREFIX + name.upper().replace("-", "_"))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,12 +7,14 @@ whoever wrote it, and in documents too: what a script takes out of them often en
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO, final
 
+from backchannel.client.aim import aimed
 from backchannel.client.errors import Locked, Problem, UsageMistake
 from backchannel.client.filter import clean, one_line
 from backchannel.protocol.types import Timestamp
@@ -24,6 +26,9 @@ _BOLD, _PLAIN = "\033[1m", "\033[0m"
 _INK = "\033[30;107m"
 _LABEL = 14  # columns
 _BAR = 40
+_HEAD = re.compile(r"(?:note )?(?: *\S+ {2,}){0,2} *(?:- )?")
+"""Labels and indentation, below whose end the rest of a long line is put."""
+_ADVICE = re.compile(r"(?:^|\W)(?:next|Next|See): ")
 
 
 def iso(moment: Timestamp) -> str:
@@ -41,8 +46,11 @@ class Ui:
         json_output: bool = False,
         out: TextIO | None = None,
         err: TextIO | None = None,
+        channel: str | None = None,
     ) -> None:
+        """`channel`: as a person named it; what they are told to type next names it, too."""
         self.json = json_output
+        self._channel = channel
         self._out = out or sys.stdout
         self._err = err or sys.stderr
 
@@ -56,6 +64,9 @@ class Ui:
 
     def say(self, text: str = "") -> None:
         """A sentence on standard output; not with `--json`."""
+        self._print(aimed(text, self._channel) if _ADVICE.search(text) else text)
+
+    def _print(self, text: str) -> None:
         if not self.json:
             print(_flowed(_printable(text, self._out), self._out), file=self._out, flush=True)
 
@@ -70,7 +81,7 @@ class Ui:
     def quote(self, text: str, indent: str = "    ") -> None:
         """What somebody wrote, wrapped and indented, so that it cannot pose as a line of ours."""
         for line in wrapped(text, indent):
-            self.say(line)
+            self._print(line)
 
     def field(self, label: str, text: str) -> None:
         """A label and what belongs to it, wrapped beside it."""
@@ -100,6 +111,8 @@ class Ui:
         """Something worth knowing beside the answer: on standard error; `more` for programs, and
         of it `next` for people too.
         """
+        if more.get("next"):
+            more["next"] = aimed(more["next"], self._channel)
         if self.json:
             print(_document({"note": text, **more}), file=self._err, flush=True)
             return
@@ -108,17 +121,21 @@ class Ui:
 
     def fail(self, problem: Problem) -> None:
         """An error and its next step: on standard error."""
+        step = aimed(problem.next_step, self._channel)
         if self.json:
-            error = {
+            error: dict[str, str | int] = {
                 "code": problem.code,
                 "message": problem.message,
-                "next": problem.next_step,
+                "next": step,
             }
+            if problem.retry_after is not None:
+                error["retry_after"] = problem.retry_after
             print(_document({"error": error}), file=self._err, flush=True)
             return
-        self.note(one_line(f"error: {problem.message}"))
-        if problem.next_step:
-            self.note(one_line(f"next: {problem.next_step}"))
+        called = "error: " if problem.status else ""  # what only waits for its turn is none
+        self.note(one_line(f"{called}{problem.message}"))
+        if step:
+            self.note(one_line(f"next: {step}"))
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
@@ -137,6 +154,28 @@ class Ui:
         finally:
             if shown:
                 print(file=self._err, flush=True)
+
+    @contextmanager
+    def countdown(self, text: str, seconds: int) -> Iterator[Callable[[int], None]]:
+        """A wait of `seconds`: what is waited for, and where somebody looks how long still."""
+        shown = self._err.isatty() and not self.json
+        self.note(text, retry_after=seconds)
+
+        def told(left: int) -> None:
+            if shown:
+                print(f"\r{left:>4} s ", end="", file=self._err, flush=True)
+
+        try:
+            yield told
+        finally:
+            if shown:
+                print("\r", " " * 8, end="\r", file=self._err, flush=True)
+
+    def pasted(self, what: str, most: int) -> str:
+        """Standard input to its end, at most so many characters; who sits there is told so."""
+        if self.can_ask:
+            self.note(f"Type or paste {what}, then press Enter and Ctrl-D.")
+        return sys.stdin.read(most)
 
     def ask_secret(self, question: str) -> str:
         """Something typed unseen at the terminal; `Locked` where there is none."""
@@ -206,7 +245,8 @@ def _flowed(text: str, stream: TextIO) -> str:
         return text
     columns, lines = shutil.get_terminal_size((WIDTH, 24)).columns, []
     for line in text.split("\n"):
-        indent = " " * (len(line) - len(line.lstrip()))
+        head = _HEAD.match(line)
+        indent = " " * (head.end() if head and head.end() < columns // 2 else 0)
         broken = len(line) > columns and textwrap.wrap(
             line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from backchannel.protocol import epoch, limits, steps, turn
+from backchannel.protocol import epoch, epoch_core, limits, standing, steps
 from backchannel.protocol.content import Announcement, policy_hash
 from backchannel.protocol.errors import (
     ForbiddenError,
@@ -18,10 +18,20 @@ from backchannel.protocol.errors import (
 from backchannel.protocol.format import check_format
 from backchannel.protocol.outcome import Ended, Event, Lost
 from backchannel.protocol.reception import Reception
-from backchannel.protocol.roster import Package, Roster, charter_hash, open_piece, succeeds
+from backchannel.protocol.record import strange
+from backchannel.protocol.roster import (
+    Package,
+    Policy,
+    Roster,
+    charter_hash,
+    follows,
+    open_piece,
+    succeeds,
+)
 from backchannel.protocol.sender_key import KeyHeader
-from backchannel.protocol.state import Announced, ChannelState, Draft, Rival
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.succession import Succession, succeed
+from backchannel.protocol.successor import Announced, Draft
 from backchannel.protocol.types import ContentHash, EpochId, Hour, RosterHash, Slot, hour_of
 
 
@@ -30,20 +40,16 @@ def announced(reception: Reception, sender: Slot, announcement: Announcement) ->
     state = reception.state
     if announcement.roster in state.versions:
         return []
-    if state.roster is not None and announcement.version < state.roster.version:
-        return []  # it lost long ago: said, and of no effect
-    if state.roster is not None and announcement.version == state.roster.version:
+    if state.roster is not None and announcement.version <= state.roster.version:
         _rival(reception, sender, announcement)
         return []
     if any(each.announcement.roster == announcement.roster for each in state.announced):
         return []
-    mine = [each for each in state.announced if each.by == sender]
-    for earlier in mine:
+    for earlier in [each for each in state.announced if _gives_way(each, sender, announcement)]:
         _forget(state, earlier)
     waiting = Announced(sender, announcement, reception.epoch.id)
-    others = [each for each in state.announced if each.by != sender]
-    state.announced = sorted([*others, waiting], key=lambda each: each.by)
-    for core in _cores(announcement):
+    state.announced = sorted([*state.announced, waiting], key=lambda each: each.by)
+    for core in cores_of(announcement):
         state.want("core", sender, core, reception.now)
     for each in announcement.gone:
         if each.slot == state.me:
@@ -53,29 +59,58 @@ def announced(reception: Reception, sender: Slot, announcement: Announcement) ->
 
 
 def _rival(reception: Reception, sender: Slot, announcement: Announcement) -> None:
-    """Another roster after the same one; it does not stand if its issuer has come over since."""
+    """Of another branch than mine; it does not stand if its issuer has come over since."""
     state = reception.state
     current = state.current()
-    beyond = state.come.get(sender, 0) >= current.version
+    beyond = state.come.get(sender, 0) >= announcement.version
     if announcement.roster in (*state.rivals, *current.merged):
         return
-    rivals = state.record.conceded if beyond else state.rivals
+    name = RosterHash(announcement.roster)
+    rival = state.rival(announcement.version, name, sender, reception.epoch.id, announcement.gone)
+    rivals = state.record.conceded if beyond and not rival.backed else state.rivals
     if sum(each.by == sender for each in rivals.values()) >= limits.MERGED:
         return  # who has announced so many is found out already
-    rivals[RosterHash(announcement.roster)] = Rival(sender, reception.epoch.id, announcement.gone)
+    rivals[name] = rival
 
 
-def _cores(announcement: Announcement) -> tuple[ContentHash, ...]:
+def cores_of(announcement: Announcement) -> tuple[ContentHash, ...]:
+    """What makes it whole, the epoch core first."""
     begins = (announcement.epoch,) if announcement.epoch else ()
     return tuple(ContentHash(core) for core in (*begins, *announcement.pieces))
 
 
+def _gives_way(waiting: Announced, sender: Slot, announcement: Announcement) -> bool:
+    """Nobody announces two of one version."""
+    return waiting.by == sender and waiting.announcement.version == announcement.version
+
+
 def _forget(state: ChannelState, waiting: Announced) -> None:
-    for core in _cores(waiting.announcement):
+    state.announced = [each for each in state.announced if each is not waiting]
+    for core in cores_of(waiting.announcement):
         state.got("core", waiting.by, core)
 
 
-def take_turn(reception: Reception) -> list[Event]:
+def came_over(state: ChannelState, sender: Slot, version: int, roster: RosterHash) -> None:
+    """Somebody is at this roster: so another that it announced of this version takes my place away
+    no more, though others may stand behind it.
+    """
+    mine = [each for each in state.announced if _takes_me(state, each)]
+    own = [each for each in mine if (each.by, each.announcement.version) == (sender, version)]
+    lost = [each for each in own if each.announcement.roster != roster]
+    for each in lost:
+        _forget(state, each)
+        name, gone = RosterHash(each.announcement.roster), each.announcement.gone
+        rival = state.rival(version, name, sender, each.where, gone)
+        (state.rivals if rival.backed else state.record.conceded)[name] = rival
+    if lost and lost == mine:
+        state.stays()
+
+
+def _takes_me(state: ChannelState, waiting: Announced) -> bool:
+    return any(gone.slot == state.me for gone in waiting.announcement.gone)
+
+
+def take_epoch(reception: Reception) -> list[Event]:
     """The core with the next epoch's seed, where it was announced."""
     state = reception.state
     waiting = _waiting(reception, lambda each: each.announcement.epoch == reception.hash)
@@ -90,7 +125,7 @@ def take_turn(reception: Reception) -> list[Event]:
     core, clock, head = reception.core, reception.clock, reception.head
     following, seed = steps.opened(
         found,
-        lambda key: turn.open_turn(core, header, state.me, key, clock, head),
+        lambda key: epoch_core.open_epoch(core, header, state.me, key, clock, head),
         "an epoch core",
     )
     secret, value = epoch.begin(seed)
@@ -146,9 +181,13 @@ def _complete(reception: Reception, waiting: Announced) -> list[Event]:
     if not all(name in waiting.pieces for name in names):
         return []
     package = Package.parse(b"".join(waiting.pieces[ContentHash(name)] for name in names))
+    _check_announced(waiting, package.roster)
+    if state.roster is not None and _of_another_branch(state.roster, package.roster, state):
+        _note_branch(reception, waiting, package.roster)
+        return []
     _check(reception, waiting, package)
     first = state.roster is None
-    succession = Succession(package, waiting.secret, None, waiting.announcement.gone)
+    succession = Succession(package, waiting.secret, None, waiting.announcement.gone, waiting.where)
     events = succeed(state, succession, hour_of(reception.now))
     if first:
         state.since = Hour(package.roster.hour)
@@ -158,17 +197,39 @@ def _complete(reception: Reception, waiting: Announced) -> list[Event]:
     return events
 
 
-def _check(reception: Reception, waiting: Announced, package: Package) -> None:
-    roster, state = package.roster, reception.state
-    if _went_before(state, waiting.announcement.version):
-        msg = "a roster after one that took my place away"
-        raise RefusedError(msg)
+def _check_announced(waiting: Announced, roster: Roster) -> None:
     if roster.hash != waiting.announcement.roster or roster.issuer != waiting.by:
         msg = "a package is not of the announced roster"
         raise ForbiddenError(msg, waiting.by)
     if roster.version != waiting.announcement.version:
         msg = "an announcement names another version than its roster"
         raise ForbiddenError(msg, waiting.by)
+
+
+def _of_another_branch(current: Roster, roster: Roster, state: ChannelState) -> bool:
+    """Whether it comes after a rival of mine, and its issuer did not know where I am.
+    `UnknownError` where it may come after one that comes after mine.
+    """
+    if follows(roster, current):
+        return False
+    if roster.version > current.version + 1:
+        msg = "a roster that does not come next"
+        raise UnknownError(msg)
+    known = state.versions.get(RosterHash(roster.previous), current.version)
+    return current.hash != roster.previous and known == current.version
+
+
+def _note_branch(reception: Reception, waiting: Announced, roster: Roster) -> None:
+    """Its issuer is behind what it comes after; it stays announced, and is a rival of my next."""
+    for name in (roster.previous, *roster.merged):
+        strange(reception, waiting.by, RosterHash(name))
+
+
+def _check(reception: Reception, waiting: Announced, package: Package) -> None:
+    roster, state = package.roster, reception.state
+    if _went_before(state, waiting.announcement.version):
+        msg = "a roster after one that took my place away"
+        raise UnknownError(msg)  # whose issuer may still come over
     if state.roster is not None:
         check_succession(state, roster, waiting)
     else:
@@ -186,8 +247,8 @@ def _went_before(state: ChannelState, version: int) -> bool:
     here = {each.hash for each in state.pending}
     return any(
         each.announcement.version == version
-        and any(gone.slot == state.me for gone in each.announcement.gone)
-        and here.issuperset(_cores(each.announcement))
+        and _takes_me(state, each)
+        and here.issuperset(cores_of(each.announcement))
         for each in state.announced
     )
 
@@ -211,11 +272,37 @@ def check_succession(state: ChannelState, roster: Roster, waiting: Announced) ->
     if any(entry.identity in state.former for entry in roster.entries):
         msg = "a roster brings back the keys of somebody who went"
         raise ForbiddenError(msg, waiting.by)
-    if roster.policy.lengthens(current.policy):
+    if roster.policy.closes(current.policy):
+        _check_closing(state, roster, waiting)
+    if roster.policy.lengthens(_agreed(state, roster)):
         agreed = state.proposals.get(policy_hash(roster.policy))
         if agreed is None or state.me not in agreed.yes:
             msg = "a roster lengthens what I did not agree to"
             raise ForbiddenError(msg, waiting.by)
+
+
+def _agreed(state: ChannelState, roster: Roster) -> Policy:
+    """The rules that a roster may not lengthen: my own; from the other half, which may not have
+    tightened what mine did, those from before; but not once all is gone that was said then: nobody
+    who knows it not has anything left to read.
+    """
+    current, policy = state.current(), state.current().policy
+    if roster.previous == current.hash or roster.hour > state.tightened + policy.lifetime:
+        return policy
+    return msgspec.structs.replace(policy, lifetime=max(policy.lifetime, state.before))
+
+
+def _check_closing(state: ChannelState, roster: Roster, waiting: Announced) -> None:
+    """`ForbiddenError` where nobody proposed it or somebody objects; `UnknownError` where a yes may
+    still be on its way.
+    """
+    proposed = state.proposals.get(policy_hash(roster.policy))
+    if proposed is None or standing.objects(state, proposed):
+        msg = "a roster closes the channel though nobody proposed it, or somebody objects"
+        raise ForbiddenError(msg, waiting.by)
+    if not standing.ripe(state, proposed, Hour(roster.hour)):
+        msg = "a roster closes the channel before everybody had the time to answer"
+        raise UnknownError(msg)
 
 
 def _check_seats(roster: Roster, waiting: Announced) -> None:
@@ -245,24 +332,25 @@ def _check_epoch(reception: Reception, roster: Roster, waiting: Announced) -> No
 def _check_identities(state: ChannelState, package: Package) -> None:
     known = {slot: peer.bundle.identity for slot, peer in state.peers.items()}
     known[state.me] = state.keys.public().identity
-    standing = {entry.slot for entry in state.roster.entries} if state.roster else set(known)
-    new = {entry.slot for entry in package.roster.entries} - standing
+    here = {entry.slot for entry in state.roster.entries} if state.roster else set(known)
+    new = {entry.slot for entry in package.roster.entries} - here
     if not package.bundles and (new or state.roster is None):
         msg = "a roster brings somebody without a bundle"
         raise RefusedError(msg)
     for slot, bundle in package.bundles.items():
-        if slot in standing and bundle.identity != known[slot]:
+        if slot in here and bundle.identity != known[slot]:
             msg = "a roster gives somebody another identity"
             raise RefusedError(msg)
 
 
 def _check_first(state: ChannelState, roster: Roster) -> None:
-    """A newcomer's roster is the one of its intro, and says what the card said."""
+    """A newcomer's roster is the one of its intro, and says what the card said; but for the relays,
+    which may be others by now.
+    """
     agrees = (
         roster.hash == state.expected
         and roster.channel == state.id
         and roster.epoch == state.epoch.number
-        and roster.relays == state.relays
         and roster.policy.lifetime <= state.lifetime
         and roster.charter == charter_hash(state.charter)
         and roster.disclosure == state.disclosure.hash
@@ -301,4 +389,6 @@ def hold(state: ChannelState, now: Hour) -> list[Event]:
     draft = state.draft
     assert draft is not None  # noqa: S101 - as the callers saw
     package = Package.parse(draft.package)
-    return succeed(state, Succession(package, draft.secret, draft.close, draft.gone), now)
+    where = state.announced_in(draft).id
+    new = Succession(package, draft.secret, draft.close, draft.gone, where)
+    return succeed(state, new, now)

@@ -32,13 +32,15 @@ from backchannel.protocol.content import (
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.identity import Bundle, HybridPublic, identity_hash
 from backchannel.protocol.labels import Label
+from backchannel.protocol.missing import Partial
 from backchannel.protocol.outcome import NOBODY, Event, Released, Rephrased
 from backchannel.protocol.posting import Posting, tidy
 from backchannel.protocol.primitives import hash_
+from backchannel.protocol.proposal import Answer, Proposed, Vouched
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Roster
-from backchannel.protocol.state import ChannelState, Partial, Proposed, Vouched
-from backchannel.protocol.types import Hour, IdentityHash, MessageId, RosterHash, Slot
+from backchannel.protocol.state import ChannelState
+from backchannel.protocol.types import Hour, IdentityHash, MessageId, RosterHash, Slot, hour_of
 
 
 def told(reception: Reception, sender: Slot, whole: Partial, content: Content) -> list[Event]:
@@ -53,6 +55,8 @@ def told(reception: Reception, sender: Slot, whole: Partial, content: Content) -
             record.compare(reception, sender, content)
         case Prekey():
             _prekey(state, sender, content, whole)
+        case Proposal():
+            return _proposed(reception, sender, content, whole)
         case _:
             return note(state, sender, whole, content)
     return []
@@ -60,16 +64,28 @@ def told(reception: Reception, sender: Slot, whole: Partial, content: Content) -
 
 def note(state: ChannelState, sender: Slot, whole: Partial, content: Content) -> list[Event]:
     """Take in what somebody told, oneself included."""
+    match content:
+        case Proposal():
+            return _propose(state, sender, content, whole, whole.hour)
+        case Consent():
+            return _answer(state, sender, content.policy, whole, yes=bool(content.yes))
+        case _:
+            pass
     noted = _NOTED.get(type(content))
     return noted(state, sender, content, whole.hour) if noted is not None else []
 
 
 def _echo(reception: Reception, sender: Slot, echo: Echo) -> None:
-    """Whoever is at a roster of my version that is not mine was shown another."""
+    """Whoever is at a roster that I do not know was shown another than I was, or one that is still
+    to come; of an earlier version, a rival that all others have left behind.
+    """
     state, roster = reception.state, RosterHash(echo.roster)
     if roster in state.versions:
         record.come(state, sender, roster)
-    elif state.roster is not None and echo.version == state.roster.version:
+    elif state.roster is not None and (
+        echo.version >= state.roster.version
+        or (roster in state.record.conceded and state.come.get(sender, 0) < echo.version)
+    ):
         record.strange(reception, sender, roster)
 
 
@@ -92,21 +108,48 @@ def _compare(state: ChannelState, sender: Slot, content: Compared, _hour: Hour) 
     return []
 
 
-def _propose(state: ChannelState, sender: Slot, proposal: Proposal, hour: Hour) -> list[Event]:
-    """Of one facilitator the newest; who proposes agrees."""
+def _proposed(
+    reception: Reception, sender: Slot, proposal: Proposal, whole: Partial
+) -> list[Event]:
+    """What waits counts from when others could know of it, whatever hour its author put on it."""
+    hour = whole.hour
+    if proposal.policy.standing == "closed":
+        known = max(reception.head.hour, reception.stored)
+        hour = Hour(min(known, hour_of(reception.now)))
+    return _propose(reception.state, sender, proposal, whole, hour)
+
+
+def _propose(
+    state: ChannelState, sender: Slot, proposal: Proposal, whole: Partial, hour: Hour
+) -> list[Event]:
+    """Of one facilitator the newest; who proposes agrees. Answers may have come before."""
     name = policy_hash(proposal.policy)
     if name not in state.proposals:
         others = {n: each for n, each in state.proposals.items() if each.by != sender}
-        state.proposals = {**others, name: Proposed(proposal.policy, sender, hour, (sender,))}
+        state.proposals = {**others, name: Proposed(proposal.policy, sender, hour)}
+    return _answer(state, sender, name, whole, yes=True)
+
+
+def _answer(
+    state: ChannelState, sender: Slot, name: bytes, whole: Partial, *, yes: bool
+) -> list[Event]:
+    """Who thinks again answers again: what was said last counts, in whatever order it comes."""
+    own, told = state.answers.get(sender, {}), (whole.sent, whole.order)
+    if name not in own or own[name].told <= told:
+        own = {**{n: each for n, each in own.items() if n != name}, name: Answer(told, yes)}
+    state.answers[sender] = dict(list(own.items())[-limits.ANSWERS_OF_ONE :])
+    _count(state, name)
     return []
 
 
-def _consent(state: ChannelState, sender: Slot, consent: Consent, _hour: Hour) -> list[Event]:
-    proposed = state.proposals.get(consent.policy)
-    if proposed is not None and sender not in proposed.yes:
-        yes = (*proposed.yes, sender)
-        state.proposals[consent.policy] = msgspec.structs.replace(proposed, yes=yes)
-    return []
+def _count(state: ChannelState, name: bytes) -> None:
+    said = {slot: each[name].yes for slot, each in state.answers.items() if name in each}
+    if name in state.proposals:
+        state.proposals[name] = msgspec.structs.replace(
+            state.proposals[name],
+            yes=tuple(slot for slot, yes in said.items() if yes),
+            no=tuple(slot for slot, yes in said.items() if not yes),
+        )
 
 
 def _floor(state: ChannelState, _sender: Slot, content: Floor, _hour: Hour) -> list[Event]:
@@ -149,8 +192,6 @@ def _release(state: ChannelState, sender: Slot, content: Release, hour: Hour) ->
 _NOTED: Final[dict[type, Callable[[ChannelState, Slot, Any, Hour], list[Event]]]] = {
     Leave: _leave,
     Compared: _compare,
-    Proposal: _propose,
-    Consent: _consent,
     Floor: _floor,
     Hand: _hand,
     Candidate: _present,
@@ -176,11 +217,11 @@ def tell(posting: Posting, content: Content) -> None:
 
 
 def consent(posting: Posting, command: commands.Consent) -> None:
-    """Say yes to what was proposed."""
+    """Say yes or no to what was proposed."""
     if command.policy not in posting.state.proposals:
         msg = "nothing like that was proposed"
         raise LocalProtocolError(msg)
-    tell(posting, Consent(command.policy))
+    tell(posting, Consent(command.policy, int(command.yes)))
 
 
 def compare(posting: Posting, command: commands.Compare) -> None:

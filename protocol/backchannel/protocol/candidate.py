@@ -13,6 +13,7 @@ from backchannel.protocol.core import Head, Kind, content_hash, head_of
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.epoch import EpochClock, epoch_id
+from backchannel.protocol.epochs import Epoch
 from backchannel.protocol.errors import DecodeError, LocalProtocolError, RefusedError, StaleError
 from backchannel.protocol.identity import Bundle, BundleKeys, identity_hash
 from backchannel.protocol.invite import (
@@ -37,11 +38,12 @@ from backchannel.protocol.outcome import (
     Outcome,
     Poll,
 )
+from backchannel.protocol.peer import Peer
 from backchannel.protocol.roster import ROLES, Entry, Policy, Relay, charter_hash, check_data
 from backchannel.protocol.secret import ClockValue, InviteSecret, OnceSecret
 from backchannel.protocol.sender_key import from_seeds
 from backchannel.protocol.snapshot import FORMAT, load, save
-from backchannel.protocol.state import ChannelState, Epoch, Peer
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.transcript import Transcript
 from backchannel.protocol.types import (
     ChannelId,

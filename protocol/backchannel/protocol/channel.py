@@ -6,18 +6,18 @@ person asks;
 effect is carried out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Self, final
 
-from backchannel.protocol import change, limits, lobby, record
+from backchannel.protocol import change, cover, levelling, limits, lobby, record, settlement
 from backchannel.protocol import command as commands
 from backchannel.protocol.adoption import read_back
 from backchannel.protocol.block import unwrap
-from backchannel.protocol.change import open_drops
 from backchannel.protocol.core import HEAD, Kind, content_hash, head_of
 from backchannel.protocol.deeds import do
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.epoch import EpochClock
+from backchannel.protocol.epochs import Epoch
 from backchannel.protocol.errors import (
     DecodeError,
     ForbiddenError,
@@ -26,6 +26,8 @@ from backchannel.protocol.errors import (
     UnknownError,
 )
 from backchannel.protocol.founding import found
+from backchannel.protocol.issuing import open_drops
+from backchannel.protocol.missing import Pending
 from backchannel.protocol.outcome import (
     Alarm,
     Answered,
@@ -36,13 +38,13 @@ from backchannel.protocol.outcome import (
     RosterAdopted,
 )
 from backchannel.protocol.posting import Posting
-from backchannel.protocol.reading import read
+from backchannel.protocol.reading import PASSING, read
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Disclosure, Entry, Policy, Relay
 from backchannel.protocol.secret import ClockValue, OuterSecret
 from backchannel.protocol.sender_key import slots_name
 from backchannel.protocol.snapshot import load, save
-from backchannel.protocol.state import ChannelState, Epoch, Pending
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import (
     ContentHash,
     Core,
@@ -55,6 +57,8 @@ from backchannel.protocol.types import (
 )
 from backchannel.protocol.upkeep import keep_up
 
+_Source = tuple[Epoch, OuterSecret, levelling.Place]
+"""Of a drop: its epoch, what opens its outer layer, and where it stands."""
 _NOBODY = 255
 _NAMING = frozenset({Kind.GROUP, Kind.KEY, Kind.INTRO})
 """Kinds whose first field is the sender."""
@@ -77,7 +81,8 @@ class Channel:
         self.state = state
         self.clocks = clocks
         """Of every epoch that can still be read, or is about to begin."""
-        self._drops: dict[DropId, tuple[Epoch, OuterSecret]] = {}
+        self._drops: dict[DropId, _Source] = {}
+        self._known: list[tuple[EpochId, tuple[Relay, ...]]] = []
 
     @classmethod
     def create(
@@ -120,9 +125,20 @@ class Channel:
 
     def polls(self) -> tuple[Poll, ...]:
         """The drops to read: of every epoch that is not forgotten, the older first, on every relay;
-        and the lobbies of open invites.
+        and the lobbies of open invites. Where another relay stands now, none of before is asked; of
+        very many the first are.
         """
-        own = [Poll(relay.url, drop) for each in self.state.epochs for relay, drop in each.drops()]
+        here = {relay.key for relay in self.state.relays}
+        taken = {relay.url for relay in self.state.relays}
+        own = [
+            Poll(relay.url, drop, relay.key not in here)
+            for each in self.state.epochs
+            for relay, drop in (*each.drops(), *each.left())
+            if relay.key in here or relay.url not in taken
+        ]
+        asked = list(dict.fromkeys(each.relay for each in own if each.former))
+        late = set(asked[limits.RELAYS_READ - len(here) :])
+        own = [each for each in own if each.relay not in late]
         guests = [
             Poll(guest.relay.url, lobby.lobby_of(guest).drop)
             for guest in self.state.guests
@@ -146,7 +162,7 @@ class Channel:
         source = self._source(arrival.drop)
         if source is None:
             return self._of_lobby(arrival, now)
-        epoch, outer = source
+        epoch, outer, place = source
         clock = self.clocks[epoch.id]
         if arrival.hour < clock.hour - limits.CLOCK_SKEW:
             return []  # from before my time, or dead
@@ -155,20 +171,30 @@ class Channel:
         core = unwrap(arrival.block, outer, clock, arrival.hour, window)
         known = content_hash(core)
         if self.state.epoch_of(known):
+            if self._is_mine(core, known):
+                levelling.shown(epoch, known, place)
             self._again(core, known, now)
             return read_back(self.state, known, hour_of(now))
-        return self._take(epoch, core, known, arrival.hour, now)
+        stored = hour_of(now) if place == "courier" else arrival.hour  # nobody else saw it come
+        events = self._take(epoch, core, known, stored, now)
+        if core[0] not in PASSING:
+            levelling.came(epoch, known, place, now)
+        return events
 
     def _take(
         self, epoch: Epoch, core: Core, known: ContentHash, stored: Hour, now: Timestamp
     ) -> list[Event]:
+        announced = self.state.announced
         try:
             events = self._read(epoch, core, known, stored, now)
         except UnknownError:
             self._pend(epoch, core, known, stored)
-            return []
+            fewer = self.state.announced is not announced  # one that nobody stands behind any more
+            return self._retry(_OPENS[Kind.GROUP], now) if fewer else []
         except ForbiddenError as error:
             return [self._alarm(error, epoch, core, known)]
+        waiting = self.state.pending  # a copy of it may, from another relay
+        self.state.pending = [each for each in waiting if each.hash != known]
         return events + self._retry(self._opened(core, events), now)
 
     def _opened(self, core: Core, events: list[Event]) -> frozenset[Kind]:
@@ -185,17 +211,26 @@ class Channel:
         """Whether a post may let something be read that waits."""
         missing = self.state.transcript.missing
         named = any(each.hash in missing for each in self.state.pending)
-        return named or bool(self.state.announced)
+        return named or bool(self.state.announced or self.state.rivals)
 
-    def _source(self, drop: DropId) -> tuple[Epoch, OuterSecret] | None:
+    def _source(self, drop: DropId) -> _Source | None:
         """Of which epoch a drop is, if of one; secrets are kept as long as this object lives."""
-        if drop not in self._drops or self._drops[drop][0].id not in self.clocks:
-            self._drops = {
-                each.id: (epoch, each.outer)
-                for epoch in self.state.epochs
-                for _, each in epoch.drops()
-            }
+        stands = self._stands()
+        if drop not in self._drops or self._known != stands:
+            self._drops, self._known = dict(self._sources()), stands
         return self._drops.get(drop)
+
+    def _stands(self) -> list[tuple[EpochId, tuple[Relay, ...]]]:
+        return [(each.id, each.relays) for each in self.state.epochs]
+
+    def _sources(self) -> Iterator[tuple[DropId, _Source]]:
+        for epoch in self.state.epochs:
+            by_hand = epoch.courier()
+            yield by_hand.id, (epoch, by_hand.outer, "courier")
+            for _, each in epoch.left():
+                yield each.id, (epoch, each.outer, "left")
+            for number, (_, each) in enumerate(epoch.drops()):
+                yield each.id, (epoch, each.outer, number)
 
     def _of_lobby(self, arrival: Arrival, now: Timestamp) -> list[Event]:
         for guest in self.state.guests:
@@ -220,15 +255,19 @@ class Channel:
         """A core that is known came again: it is not owed any more, if its slots are those that I
         accepted; or its author waits for a reply.
         """
-        post = self.state.transcript.posts.get(known)
         over = self.state.epoch_of(known)
         if over is None or over.ending is None or self.state.me not in over.ending.bound:
             record.shown(self.state, known)
-        if post is None or post.slots == slots_name(core):
+        if self._is_mine(core, known):
             self.state.owed.pop(known, None)
         for slot, peer in self.state.peers.items():
             if peer.heard == known and peer.reply is not None:
                 self.state.owe(peer.reply, slot, now)
+
+    def _is_mine(self, core: Core, known: ContentHash) -> bool:
+        """Whether a known core came with the slots that I accepted, which are not in its name."""
+        post = self.state.transcript.posts.get(known)
+        return post is None or post.slots == slots_name(core)
 
     def _pend(self, epoch: Epoch, core: Core, hash_of: ContentHash, stored: Hour) -> None:
         state = self.state
@@ -247,9 +286,8 @@ class Channel:
         """What waits may open now; each success may open the next."""
         events: list[Event] = []
         while kinds:
-            waiting, self.state.pending = self.state.pending, []
             kept, opened = [], frozenset[Kind]()
-            for each in waiting:
+            for each in self.state.pending:
                 if each.core[0] in kinds:
                     found = self._try(each, now)
                     events += found or []
@@ -257,7 +295,7 @@ class Channel:
                     if found is not None:
                         continue
                 kept.append(each)
-            self.state.pending, kinds = kept + self.state.pending, opened
+            self.state.pending, kinds = kept, opened
         return events
 
     def _try(self, waiting: Pending, now: Timestamp) -> list[Event] | None:
@@ -278,24 +316,32 @@ class Channel:
         """Do what somebody asks; `LocalProtocolError` or `DecodeError` where it is not allowed."""
         posting = Posting(self.state, self.clocks, now, entropy)
         if isinstance(command, commands.Repost):
-            self._repost(posting, command.core)
+            self._repost(posting, command)
+        elif isinstance(command, commands.Level):
+            levelling.level(posting, command.drop)
+        elif isinstance(command, commands.Sealed):
+            settlement.sealed(posting, command.drop)
+        elif isinstance(command, commands.Cover):
+            cover.fill(posting)
         else:
             do(posting, command)
         return posting.outcome()
 
-    def _repost(self, posting: Posting, core: Core) -> None:
+    def _repost(self, posting: Posting, command: commands.Repost) -> None:
         """Under a new outer layer, if its hour can be opened still; an admission in its lobby too:
         who has read it there reads there no more.
         """
-        hash_of = content_hash(core)
+        core, hash_of = command.core, content_hash(command.core)
         for guest in self.state.guests:
             peer = self.state.peers.get(guest.slot) if guest.slot is not None else None
             if peer and peer.greeting and peer.greeting.hash == hash_of:
                 lobby.put(posting, guest, core)
         epoch = self.state.epoch_of(hash_of) or self.state.epoch
+        if epoch.ending is not None:
+            posting.reply_again(core)
         dead = head_of(core).hour < self.clocks[epoch.id].hour
         if not dead and (epoch.ending is None or not epoch.ending.sealed):
-            posting.into(epoch).wrap(core, hash_of)
+            posting.into(epoch).wrap(core, hash_of, command.drop)
 
     # The third door.
 

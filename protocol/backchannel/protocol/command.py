@@ -2,8 +2,9 @@
 
 from typing import Literal, NamedTuple
 
-from backchannel.protocol.roster import Policy, Role
-from backchannel.protocol.types import Core, MessageId, ThreadId
+from backchannel.protocol.hotline import Attend, Coming, Convene, Duty, Incident, Test
+from backchannel.protocol.roster import Policy, Relay, Role
+from backchannel.protocol.types import Core, DropId, MessageId, ThreadId
 
 
 class Say(NamedTuple):
@@ -77,6 +78,8 @@ class Invite(NamedTuple):
     valid: int
     successor: str = ""
     """Alias of who goes when this one is admitted."""
+    relay: str = ""
+    """Address of the channel's relay that is to hold the lobby; empty: the first."""
 
 
 class Admit(NamedTuple):
@@ -130,9 +133,10 @@ class SetPolicy(NamedTuple):
 
 
 class Consent(NamedTuple):
-    """Say yes to a proposed policy, by its hash."""
+    """Say yes or no to a proposed policy, by its hash."""
 
     policy: bytes
+    yes: bool = True
 
 
 class Turn(NamedTuple):
@@ -145,6 +149,12 @@ class LastBlocks(NamedTuple):
     cores: tuple[Core, ...]
 
 
+class Sealed(NamedTuple):
+    """A relay says that a drop takes no more."""
+
+    drop: DropId
+
+
 class Leave(NamedTuple):
     """Go of one's own accord."""
 
@@ -153,6 +163,8 @@ class Digest(NamedTuple):
     """Tell what one holds of the closed hours; `asks` others to do the same."""
 
     asks: bool = False
+    beat: bool = False
+    """As this hour's heartbeat."""
 
 
 class Compare(NamedTuple):
@@ -175,6 +187,12 @@ class Release(NamedTuple):
     text: str
 
 
+class Ring(NamedTuple):
+    """Say something on a hotline. An echo is nobody's to ask for: `tick` says it."""
+
+    signal: Test | Duty | Incident | Attend | Convene | Coming
+
+
 class GiveFloor(NamedTuple):
     """Let one member speak, or everybody."""
 
@@ -191,6 +209,24 @@ class Repost(NamedTuple):
     """Post a kept core again under a new outer layer."""
 
     core: Core
+    drop: DropId | None = None
+    """Into this one alone; None: into those of every relay."""
+
+
+class Cover(NamedTuple):
+    """Make a block that says nothing, for each relay."""
+
+
+class SetRelays(NamedTuple):
+    """Let the channel stand on these relays from now on."""
+
+    relays: tuple[Relay, ...]
+
+
+class Level(NamedTuple):
+    """A drop was read to its end just now: what it lacks is brought to it."""
+
+    drop: DropId
 
 
 Command = (
@@ -212,12 +248,17 @@ Command = (
     | Consent
     | Turn
     | LastBlocks
+    | Sealed
     | Leave
     | Digest
     | Compare
     | Rephrase
     | Release
+    | Ring
     | GiveFloor
     | RaiseHand
     | Repost
+    | SetRelays
+    | Level
+    | Cover
 )

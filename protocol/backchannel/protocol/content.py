@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from msgspec import Meta
 
-from backchannel.protocol import limits
+from backchannel.protocol import hotline, limits
 from backchannel.protocol.alias import check_alias
 from backchannel.protocol.codec import Record, decode, encode
 from backchannel.protocol.errors import DecodeError
@@ -162,9 +162,10 @@ class Proposal(Record, frozen=True, tag="proposal"):
 
 
 class Consent(Record, frozen=True, tag="consent"):
-    """The author's yes to a proposed policy, by its hash."""
+    """The author's yes or no to a proposed policy, by its hash."""
 
     policy: Hash
+    yes: Flag = 1
 
 
 class Paraphrase(Record, frozen=True, tag="paraphrase"):
@@ -239,6 +240,13 @@ Content = (
     | File
     | Candidate
     | Vouch
+    | hotline.Test
+    | hotline.Heard
+    | hotline.Duty
+    | hotline.Incident
+    | hotline.Attend
+    | hotline.Convene
+    | hotline.Coming
 )
 
 
@@ -289,7 +297,7 @@ def read_content(data: bytes) -> Content:
     if isinstance(content, Candidate):
         check_alias(content.alias)
         check_alias(content.party)
-    if isinstance(content, Text | File):
+    if isinstance(content, Text | File | hotline.Signal):
         _check_message(content, len(data))
     if isinstance(content, Announcement) and len(content.epoch) not in (0, limits.HASH):
         msg = "an announcement names no epoch"
@@ -305,7 +313,10 @@ def read_content(data: bytes) -> Content:
     return content
 
 
-def _check_message(content: Text | File, size: int) -> None:
+def _check_message(content: Text | File | hotline.Signal, size: int) -> None:
+    if isinstance(content, hotline.Signal):
+        hotline.check(content, size, PIECE)
+        return
     if not _complete(content):
         msg = "a message refers to something that cannot be"
         raise DecodeError(msg)
@@ -339,13 +350,15 @@ def _texts(content: Content) -> list[str]:
             return [content.text]
         case File():
             return [content.name]
+        case hotline.Signal():
+            return hotline.lines(content)
         case _:
             return []
 
 
 def _lines(content: Content) -> list[str]:
     """What stands in one line of a screen."""
-    return _texts(content) if isinstance(content, Threads | File) else []
+    return _texts(content) if isinstance(content, Threads | File | hotline.Signal) else []
 
 
 def _complete(content: Text | File) -> bool:

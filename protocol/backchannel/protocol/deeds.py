@@ -6,11 +6,22 @@ Asks `permission` first, by one's own role; then the noun's own file does it.
 from collections.abc import Callable
 from typing import Any, Final
 
-from backchannel.protocol import assent, change, files, limits, lobby, nobody, notes, record
+from backchannel.protocol import (
+    assent,
+    change,
+    files,
+    limits,
+    lobby,
+    nobody,
+    notes,
+    record,
+    standing,
+    watch,
+)
 from backchannel.protocol import command as c
 from backchannel.protocol.content import AUTHORITY, RELEASE, Candidate, Text, Thread, Threads
 from backchannel.protocol.errors import LocalProtocolError
-from backchannel.protocol.permission import Act, may, refusal
+from backchannel.protocol.permission import Act, act_of, may, refusal
 from backchannel.protocol.posting import Posting, tidy
 from backchannel.protocol.state import ChannelState, ThreadState
 from backchannel.protocol.threads import has_room, heard, learn, out_of_turn, tightened
@@ -23,19 +34,20 @@ def do(posting: Posting, command: c.Command) -> None:
     state = posting.state
     role = state.current().entry(state.me).role
     if state.ended:
-        msg = "you are not a member of this channel any more"
+        closed = "the channel is closed: nobody speaks here any more"
+        msg = closed if state.ended == "closed" else "you are not a member of this channel any more"
         raise LocalProtocolError(msg)
     if isinstance(command, c.Say) and command.carried:
         act = "carry"
+    if isinstance(command, c.Ring):
+        act = act_of(command.signal)
     if not may(role, act):
         raise LocalProtocolError(refusal(role, act))
-    if state.rivals and act in _TALK:
+    standing.refuse_talk(state, act)
+    if state.rivals and act in standing.TALK:
         msg = "two lists of members stand against each other: a facilitator must settle that first"
         raise LocalProtocolError(msg)
     deed(posting, command)
-
-
-_TALK: Final[frozenset[Act]] = frozenset({"text", "note", "file", "unattributed", "carry"})
 
 
 def _say(posting: Posting, command: c.Say) -> None:
@@ -135,6 +147,7 @@ _DEEDS: Final[dict[type, tuple[Act, Callable[[Posting, Any], None]]]] = {
     c.Remove: ("roster", change.remove),
     c.SetRole: ("roster", change.set_role),
     c.SetPolicy: ("roster", lambda posting, command: change.set_policy(posting, command.policy)),
+    c.SetRelays: ("roster", change.set_relays),
     c.Turn: ("roster", lambda posting, _: lobby.turn(posting)),
     c.LastBlocks: ("roster", lambda posting, command: change.last_blocks(posting, command.cores)),
     c.Consent: ("consent", assent.consent),
@@ -145,4 +158,5 @@ _DEEDS: Final[dict[type, tuple[Act, Callable[[Posting, Any], None]]]] = {
     c.Release: ("release", assent.release),
     c.GiveFloor: ("floor", assent.give_floor),
     c.RaiseHand: ("hand", assent.raise_hand),
+    c.Ring: ("incident", watch.ring),
 }

@@ -9,7 +9,7 @@ import base64
 import binascii
 from enum import IntEnum
 from itertools import pairwise
-from typing import NamedTuple, Self, final
+from typing import Final, NamedTuple, Self, final
 
 from backchannel.protocol import limits
 from backchannel.protocol.errors import AuthenticationError, DecodeError
@@ -29,6 +29,8 @@ from backchannel.protocol.types import Block, DropId, Hour
 
 MAC = 32
 REQUEST_HEAD = limits.ID + 4 + 16 + MAC
+BY_HAND = X25519Public(bytes(limits.X25519))
+"""In place of a relay's key for what a courier carries: of low order, so no relay has it."""
 _BLOCK_ROW = 8 + 4 + limits.BLOCK
 
 
@@ -119,7 +121,7 @@ class Request(NamedTuple):
     ) -> Self:
         """Make one; `nonce` is 16 random bytes."""
         head = drop + hour.to_bytes(4) + nonce
-        tag = mac(keys.request, Label.RELAY_REQUEST, bytes([operation]) + head + payload)
+        tag = mac(keys.request, Label.RELAY_REQUEST, bytes([operation]), head, payload)
         return cls(operation, drop, hour, nonce, tag, payload)
 
     @classmethod
@@ -149,8 +151,8 @@ class Request(NamedTuple):
 
     def answer(self, status: int, payload: bytes, keys: DropKeys) -> bytes:
         """The relay's answer to this very request: `mac 32 | payload`."""
-        covered = self.mac + status.to_bytes(2) + payload
-        return mac(keys.answer, Label.RELAY_ANSWER, covered) + payload
+        tag = mac(keys.answer, Label.RELAY_ANSWER, self.mac, status.to_bytes(2), payload)
+        return tag + payload
 
     def read_answer(self, status: int, body: bytes, keys: DropKeys) -> bytes:
         """The payload of the answer to this very request; `AuthenticationError` for other bytes."""
@@ -187,6 +189,10 @@ class Create(NamedTuple):
         return cls(payload[:16], access, close, payload[80])
 
 
+NEWEST: Final = 2**64 - 1
+"""In place of a position: from so far before the end that it makes a whole page."""
+
+
 class Read(NamedTuple):
     """Payload of read: `position 8 | hour 4 | most 2 | wait 2`."""
 
@@ -216,6 +222,12 @@ class Read(NamedTuple):
             raise DecodeError(msg)
         return cls(int.from_bytes(payload[:8]), Hour(int.from_bytes(payload[8:12])), most, wait)
 
+    def of(self, following: int) -> Self:
+        """The same for a drop whose next position this is: `NEWEST` becomes a position."""
+        if self.position != NEWEST:
+            return self
+        return self._replace(position=max(1, following - self.most))
+
 
 class Stored(NamedTuple):
     """Where a block stands: `position 8 | hour 4`, and in answers to a read the block."""
@@ -226,7 +238,11 @@ class Stored(NamedTuple):
 
     def pack(self) -> bytes:
         """12 or 4,108 bytes."""
-        return self.position.to_bytes(8) + self.hour.to_bytes(4) + self.block
+        return self.place() + self.block
+
+    def place(self) -> bytes:
+        """12 bytes."""
+        return self.position.to_bytes(8) + self.hour.to_bytes(4)
 
 
 class Page(NamedTuple):

@@ -15,13 +15,20 @@ from typing import NamedTuple, final
 from backchannel.protocol import limits
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.epoch import KEPT_BEHIND, advance
-from backchannel.protocol.errors import LocalProtocolError, StaleError, StateError
+from backchannel.protocol.errors import (
+    AuthenticationError,
+    LocalProtocolError,
+    StaleError,
+    StateError,
+)
 from backchannel.protocol.labels import Label
-from backchannel.protocol.primitives import hash_, kdf, same, xopen, xseal
+from backchannel.protocol.primitives import hash_, kdf, nopen, nseal, same, xopen, xseal
 from backchannel.protocol.secret import BaseKey, ClockValue, ExpiryKey, ItemKey, StoreKey, ThreadKey
-from backchannel.protocol.types import Hour
+from backchannel.protocol.types import Block, Hour
 
 PLACE = 512
+_SHORT = 12  # bytes of the nonce of a stored block
+STORED_BLOCK = _SHORT + limits.BLOCK + limits.TAG
 _SUMMED = PLACE - limits.HASH
 _MAGIC = b"backchannel/1 expiry".ljust(24, b"\0")
 _TWINS = (0, 1)  # places of the headers: raising one leaves the other
@@ -132,6 +139,20 @@ def seal_item(key: ItemKey, plain: bytes, about: bytes, entropy: Entropy) -> byt
 def open_item(key: ItemKey, item: bytes, about: bytes) -> bytes:
     """The inverse of `seal_item`; `AuthenticationError` where it does not verify."""
     return xopen(key, item[: limits.NONCE], item[limits.NONCE :], about)
+
+
+def seal_block(key: ItemKey, block: Block, about: bytes, entropy: Entropy) -> bytes:
+    """`nonce 12 | ciphertext | tag 16`, 4,124 bytes; `about` is `drop id 16 | position 8`."""
+    nonce = entropy.draw(_SHORT)
+    return nonce + nseal(key, nonce, block, about)
+
+
+def open_block(key: ItemKey, stored: bytes, about: bytes) -> Block:
+    """The inverse of `seal_block`; `AuthenticationError` where it does not verify."""
+    if len(stored) != STORED_BLOCK:
+        msg = "a stored block has 4,124 bytes"
+        raise AuthenticationError(msg)
+    return Block(nopen(key, stored[:_SHORT], memoryview(stored)[_SHORT:], about))
 
 
 @final

@@ -24,12 +24,13 @@ from backchannel.protocol.errors import (
     UnknownError,
 )
 from backchannel.protocol.filename import check_file_name
+from backchannel.protocol.missing import Incoming
 from backchannel.protocol.outcome import Event, Offered
 from backchannel.protocol.posting import Posting, tidy
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import open_piece, seal_piece
 from backchannel.protocol.secret import CoreSecret, FileKey
-from backchannel.protocol.state import ChannelState, Incoming
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.threads import heard
 from backchannel.protocol.types import ContentHash, Core, EpochId, Hour, Timestamp, hour_of
 

@@ -18,9 +18,10 @@ from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.line import Line
 from backchannel.protocol.outcome import Append, Arrival, Keep, Outcome, Said
+from backchannel.protocol.peer import Peer
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.sender_key import OwnGeneration
-from backchannel.protocol.state import ChannelState, Peer
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import ContentHash, Core, Hour, Slot, ThreadId, Timestamp, hour_of
 
 
@@ -120,7 +121,7 @@ def _turn_round(state: ChannelState, author: Slot) -> None:
     state.own = _own(peer, me)
     state.me, state.floor, state.rivals = author, None, {}
     state.peers = {me: _seen_from_there(state, peer, peer.line)}
-    state.renew = state.heal = False
+    state.renew, state.heal = False, set()
 
 
 def _own(peer: Peer, me: Slot) -> OwnGeneration | None:

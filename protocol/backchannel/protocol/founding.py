@@ -8,13 +8,14 @@ from backchannel.protocol import epoch, limits
 from backchannel.protocol.alias import check_alias
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.epoch import EpochClock
+from backchannel.protocol.epochs import Epoch
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.format import check_format
 from backchannel.protocol.identity import BundleKeys, identity_hash
 from backchannel.protocol.roster import Disclosure, Entry, Policy, Relay, Roster, charter_hash
 from backchannel.protocol.secret import CloseSecret, EpochSeed
 from backchannel.protocol.snapshot import FORMAT
-from backchannel.protocol.state import ChannelState, Epoch
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.transcript import Transcript
 from backchannel.protocol.types import ChannelId, Slot, Timestamp, hour_of
 

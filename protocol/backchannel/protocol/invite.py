@@ -39,6 +39,7 @@ from backchannel.protocol.roster import (
     Role,
     SlotNumber,
     charter_hash,
+    check_relays,
     open_piece,
     seal_piece,
 )
@@ -132,8 +133,7 @@ class Card(Record, frozen=True, tag="card"):
             msg = "a text is not in the form NFC"
             raise DecodeError(msg)
         Bundle.parse(self.bundle)
-        for relay in self.relays:
-            relay.check()
+        check_relays(self.relays)
         return self
 
     def _texts(self) -> tuple[str, ...]:

@@ -58,6 +58,9 @@ _REPLY_AT = _BODY_AT + limits.KEM_CIPHERTEXT
 CONTENT = limits.CORE - _BODY_AT - limits.TAG - 1
 REPLY_CONTENT = limits.CORE - _REPLY_AT - limits.TAG - 1
 
+REPLY = Step(1)
+"""Of the reply, and of what it confirms the other way."""
+
 
 class Export(msgspec.Struct, frozen=True, array_like=True):
     """What a line gives to sender keys at one step and way: a chain, a key for each use."""
@@ -137,6 +140,11 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     def ready(self) -> bool:
         """Whether a block may be sent: an initiator waits for the reply."""
         return self.answered or not self.initiator
+
+    @property
+    def unheard(self) -> bool:
+        """Whether one's reply may not have come: nothing was read that rests on it."""
+        return not self.initiator and self.reply_secret is not None
 
 
 class Sent(NamedTuple):
@@ -298,7 +306,7 @@ def _answered_export(line: Line, reply: KemShared, hour: Hour) -> Export:
     """The initiator's step 1: what its intro exported, confirmed by the reply."""
     assert line.first is not None  # noqa: S101 - a line is answered once
     mixed = kdf(line.first.expose() + reply.expose(), b"", Label.ANSWERED)
-    return Export.fresh(Step(1), ExportKey(mixed), hour)
+    return Export.fresh(REPLY, ExportKey(mixed), hour)
 
 
 def _step(count: int, *, initiator: bool) -> Step:
@@ -406,7 +414,7 @@ def _open_at(line: Line, place: int, header: Header, sealed: _Sealed) -> Opened:
     export = Export.fresh(count, key, hour)
     read = msgspec.structs.replace(chain, chain=rest, hour=max(chain.hour, hour))
     following = _took(line, place, read, export)
-    if reply is not None:
+    if reply is not None and not line.answered:
         following = _answered(following, reply, hour)
     return Opened(following, content, count, key, reply is not None)
 
@@ -428,6 +436,16 @@ def _answered(line: Line, reply: KemShared, hour: Hour) -> Line:
         first=None,
         export_out=_answered_export(line, reply, hour),
     )
+
+
+def given_again(core: Core) -> bytes:
+    """The ciphertext of a reply, which may go in a later block where that was lost."""
+    return core[_BODY_AT:_REPLY_AT]
+
+
+def answered_late(line: Line, ciphertext: bytes, identity: KemSeed, hour: Hour) -> Line:
+    """The initiator's line, where a later block brought the ciphertext of a reply that was lost."""
+    return line if line.ready else _answered(line, decapsulate(identity, ciphertext), hour)
 
 
 def _bounded(chains: tuple[Receiving, ...]) -> tuple[Receiving, ...]:

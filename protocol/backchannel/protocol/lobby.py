@@ -4,15 +4,15 @@ refuses, and cleans up.
 
 from typing import NamedTuple
 
-from backchannel.protocol import change, limits
+from backchannel.protocol import change, limits, watch
 from backchannel.protocol.alias import alike, check_alias
 from backchannel.protocol.block import unwrap, wrap
-from backchannel.protocol.change import Change, class_for, issue, office
 from backchannel.protocol.command import Invite
 from backchannel.protocol.content import Gone, Proposal, Thread, Threads
 from backchannel.protocol.core import Kind, content_hash, head_of
 from backchannel.protocol.errors import LocalProtocolError, RefusedError, StaleError
 from backchannel.protocol.format import check_format
+from backchannel.protocol.guest import Guest
 from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate, identity_hash
 from backchannel.protocol.intro import Admission
 from backchannel.protocol.invite import (
@@ -27,6 +27,7 @@ from backchannel.protocol.invite import (
     open_join,
     seal_card,
 )
+from backchannel.protocol.issuing import Change, class_for, issue, office
 from backchannel.protocol.outcome import (
     Append,
     Arrival,
@@ -37,11 +38,12 @@ from backchannel.protocol.outcome import (
     Knocked,
     OpenDrop,
 )
+from backchannel.protocol.peer import Greeting, Peer
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.primitives import x25519_public
-from backchannel.protocol.roster import ROLES, Entry, Role, Roster, check_data
+from backchannel.protocol.roster import ROLES, Entry, Relay, Role, Roster, check_data
 from backchannel.protocol.secret import OnceSecret
-from backchannel.protocol.state import ChannelState, Greeting, Guest, Peer
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import Core, Hour, IdentityHash, Slot
 from backchannel.protocol.words import invite_words
 
@@ -98,7 +100,7 @@ def invite(posting: Posting, command: Invite) -> None:
         msg = "nobody of that name is here to be replaced"
         raise LocalProtocolError(msg)
     words = posting.entropy.draw(limits.ID)
-    relay = state.relays[0]
+    relay = _relay(state, command.relay)
     keys = BundleKeys(state.keys.identity, HybridPrivate.draw(posting.entropy))
     last = Hour(posting.hour + command.valid)
     guest = Guest(
@@ -116,6 +118,14 @@ def invite(posting: Posting, command: Invite) -> None:
     put(posting, guest, *seal_card(guest.card, lobby, posting.hour, posting.entropy))
     state.guests.append(guest)
     posting.events.append(Invited(relay.url, invite_words(words), last))
+
+
+def _relay(state: ChannelState, url: str) -> Relay:
+    found = [relay for relay in state.relays if url in ("", relay.url)]
+    if not found:
+        msg = "the channel does not stand on that relay"
+        raise LocalProtocolError(msg)
+    return found[0]
 
 
 def _check_free(state: ChannelState, alias: str) -> None:
@@ -228,6 +238,7 @@ def admit(posting: Posting, alias: str) -> None:
     if guest.join is None or guest.state != "waiting":
         msg = "that invite was not answered yet"
         raise LocalProtocolError(msg)
+    _check_reach(state, guest)
     _check_vouched(state, guest.join)
     bundle = Bundle.parse(guest.join.bundle)
     entry = _entry(state, guest, guest.join, bundle)
@@ -280,6 +291,13 @@ def open_door(posting: Posting, guest: Guest) -> None:
     guest.state, guest.join, guest.admission = "admitted", None, None
 
 
+def _check_reach(state: ChannelState, guest: Guest) -> None:
+    """It reads the roster on a relay that its card names."""
+    if not {each.key for each in guest.card.relays} & {each.key for each in state.relays}:
+        msg = "the channel has other relays since this invite: refuse it, and invite anew"
+        raise LocalProtocolError(msg)
+
+
 def _check_vouched(state: ChannelState, join: Join) -> None:
     identity = identity_hash(Bundle.parse(join.bundle).identity)
     said = state.candidates.get(identity)
@@ -317,7 +335,7 @@ def _free_slot(state: ChannelState) -> Slot:
 
 
 def _tell_newcomer(posting: Posting) -> None:
-    """What was told before: threads, and rules that wait for everybody's consent."""
+    """What was told before: threads, rules that wait for everybody's consent, who is on duty."""
     threads = posting.state.threads
     known = [
         Thread(name, each.lifetime, each.topic, each.burn, int(each.off))
@@ -327,6 +345,7 @@ def _tell_newcomer(posting: Posting) -> None:
         posting.post(Threads(tuple(known)))
     for proposed in posting.state.proposals.values():
         posting.post(Proposal(proposed.policy))
+    watch.retell(posting)
 
 
 def presented(state: ChannelState, alias: str) -> tuple[str, str, Role, IdentityHash]:

@@ -3,16 +3,17 @@
 Whoever says it keeps nothing of it: it is read back from the relay, by its author as by all.
 """
 
-from backchannel.protocol import limits
+from backchannel.protocol import limits, standing
 from backchannel.protocol.command import SayUnattributed
 from backchannel.protocol.content import Text
 from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import LocalProtocolError, RefusedError, StaleError, UnknownError
+from backchannel.protocol.missing import Partial
 from backchannel.protocol.outcome import NOBODY, Alone, Event, Expired
 from backchannel.protocol.permission import may
 from backchannel.protocol.posting import Posting, tidy
 from backchannel.protocol.reception import Reception
-from backchannel.protocol.state import ChannelState, Partial
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.threads import heard
 from backchannel.protocol.types import Hour, MessageId, Slot, ThreadId, hour_of
 from backchannel.protocol.unattributed import Unattributed, open_unattributed, seal_unattributed
@@ -69,6 +70,8 @@ def take_unattributed(reception: Reception) -> list[Event]:
     if not state.policy.unattributed:
         msg = "this channel takes no unattributed messages"
         raise RefusedError(msg)
+    if standing.hushed(state, head.hour):
+        raise StaleError(standing.SPOKE)
     post = open_unattributed(reception.core, reception.epoch.secret, reception.clock, head)
     whole = Partial(1, head.hour, reception.hour, 0, reception.hash, {})
     text = Text.plain(ThreadId(post.thread), post.lifetime, post.text)

@@ -2,23 +2,26 @@
 SPEC.md sections 13 and 15.
 """
 
+from contextlib import suppress
 from typing import assert_never
 
 import msgspec
 
-from backchannel.protocol import limits
+from backchannel.protocol import limits, standing
 from backchannel.protocol.command import Objection as Object
 from backchannel.protocol.command import Whisper as Say
 from backchannel.protocol.content import AUTHORITY
-from backchannel.protocol.errors import DecodeError, LocalProtocolError
-from backchannel.protocol.outcome import Alarm, Event, Expired, Said
+from backchannel.protocol.errors import DecodeError, LocalProtocolError, UnknownError
+from backchannel.protocol.missing import Partial
+from backchannel.protocol.outcome import Alarm, Event, Expired, Hushed, Said
+from backchannel.protocol.peer import Peer
 from backchannel.protocol.permission import may, refusal
 from backchannel.protocol.pieces import gather
 from backchannel.protocol.posting import Posting, tidy
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Role
 from backchannel.protocol.secret import CloseSecret
-from backchannel.protocol.state import ChannelState, Partial, Peer
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import MAIN_THREAD, Hour, MessageId, RosterHash, Slot, Step, hour_of
 from backchannel.protocol.whisper import (
     GivenClose,
@@ -28,6 +31,7 @@ from backchannel.protocol.whisper import (
     Nothing,
     Objection,
     Private,
+    ReplyAgain,
     Whisper,
     read_note,
     split_note,
@@ -35,7 +39,7 @@ from backchannel.protocol.whisper import (
 
 
 def hear(reception: Reception, sender: Slot, content: Whisper) -> list[Event]:
-    """What a line block says; its ratchet has moved already."""
+    """What a line block says. `UnknownError` changed nothing, and its ratchet must not move."""
     match content:
         case Note():
             return _note(reception, sender, content)
@@ -45,7 +49,7 @@ def hear(reception: Reception, sender: Slot, content: Whisper) -> list[Event]:
             _objection(reception.state, sender, content)
         case LostSteps():
             _hand_again(reception, sender, content)
-        case Nothing() | GivenSeeds():
+        case Nothing() | GivenSeeds() | ReplyAgain():
             pass  # keys are another file's matter
         case _:
             assert_never(content)
@@ -54,10 +58,16 @@ def hear(reception: Reception, sender: Slot, content: Whisper) -> list[Event]:
 
 def _note(reception: Reception, sender: Slot, note: Note) -> list[Event]:
     """A note that its author was not to write is not shown; the line has moved all the same, or
-    the block would be asked for again and again.
+    the block would be asked for again and again. `UnknownError`, before anything changed, where a
+    roster that has not come may have given it the right.
     """
     state = reception.state
-    whole = gather(reception, sender, b"note" + note.id, note.place, note.total, note.piece, 0)
+    name = b"note" + note.id
+
+    def timely(data: bytes) -> None:
+        _wait_for_its_roster(reception, sender, data)
+
+    whole = gather(reception, sender, name, note.place, note.total, note.piece, 0, timely)
     if whole is None:
         return []
     try:
@@ -66,10 +76,25 @@ def _note(reception: Reception, sender: Slot, note: Note) -> list[Event]:
         return []  # of one block or several: whose line it is wrote it, and harms nobody
     role = _role(reception, sender, RosterHash(private.roster))
     if not may(role, "note"):
-        return [Alarm("forbidden", sender, reception.hash, refusal(role, "note"))]
+        late = _came_late(reception, sender, RosterHash(private.roster))
+        alarm = Alarm("forbidden", sender, reception.hash, refusal(role, "note"))
+        return [Expired(sender) if late else alarm]
+    if standing.forbids(state, RosterHash(private.roster), "note"):
+        return [Alarm("forbidden", sender, reception.hash, standing.SPOKE)]
     event = _said(state, sender, state.me, MessageId(note.id), whole.partial, private)
     _follows(state.peers[sender], event)
+    if standing.hushed(state, event.hour):
+        return [Hushed(sender)]
     return [event if event.expires > hour_of(reception.now) else Expired(sender)]
+
+
+def _wait_for_its_roster(reception: Reception, sender: Slot, data: bytes) -> None:
+    with suppress(DecodeError):  # no note, and none to wait for
+        roster = RosterHash(read_note(data).roster)
+        known = roster in reception.state.versions
+        if not known and not may(_role(reception, sender, roster), "note"):
+            msg = "a note under a roster that has not come, by who was not to write it before"
+            raise UnknownError(msg)
 
 
 def _role(reception: Reception, sender: Slot, roster: RosterHash) -> Role:
@@ -83,6 +108,13 @@ def _role(reception: Reception, sender: Slot, roster: RosterHash) -> Role:
     then = state.numbers.get(roster) == reception.epoch.number
     then = then and not reception.after_its_time(sender)
     return state.role(sender, roster if then else state.expected) or "observer"
+
+
+def _came_late(reception: Reception, sender: Slot, roster: RosterHash) -> bool:
+    """Whether it may be honest but for when it came, which is not always its author's doing."""
+    role = reception.state.role(sender, roster) or "observer"
+    then = reception.state.numbers.get(roster) == reception.epoch.number
+    return then and may(role, "note") and reception.after_its_time(sender)
 
 
 def _follows(peer: Peer, said: Said) -> None:
@@ -142,6 +174,8 @@ def _hand_again(reception: Reception, sender: Slot, lost: LostSteps) -> None:
         core = sent.get(Step(step))
         if core is not None:
             reception.state.owe(core, sender, reception.now)
+        else:
+            reception.state.fall_behind(sender, reception.now)
 
 
 def _addressee(state: ChannelState, alias: str) -> tuple[Slot, Peer]:

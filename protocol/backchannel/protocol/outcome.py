@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from backchannel.protocol.drop import Drop
+from backchannel.protocol.hotline import Signal
 from backchannel.protocol.primitives import X25519Public
 from backchannel.protocol.secret import FileKey, LeafKey, X25519Private
 from backchannel.protocol.types import (
@@ -87,6 +88,18 @@ class Offered(NamedTuple):
     """As of a text."""
 
 
+class Rang(NamedTuple):
+    """Something was said on a hotline, by oneself included."""
+
+    id: MessageId
+    author: Slot
+    signal: Signal
+    hour: Hour
+    order: int
+    hash: ContentHash
+    expires: Hour
+
+
 class Rephrased(NamedTuple):
     """A facilitator asks whether other words for a message may be carried."""
 
@@ -107,6 +120,12 @@ class Released(NamedTuple):
 
 class Expired(NamedTuple):
     """A text was accepted whose hour had passed: there is nothing to show but that it was."""
+
+    author: Slot
+
+
+class Hushed(NamedTuple):
+    """A text came that was said after the channel was suspended: it is not shown."""
 
     author: Slot
 
@@ -142,7 +161,9 @@ class Change(NamedTuple):
     """One thing that a roster changed."""
 
     what: str
-    """`came`, `removed`, `compromised`, `left`, `replaced`, `role`, `policy`, `epoch`, `merged`."""
+    """`came`, `removed`, `compromised`, `left`, `replaced`, `role`, `policy`, `epoch`, `relays`,
+    `merged`.
+    """
     alias: str = ""
     detail: str = ""
 
@@ -251,8 +272,10 @@ class Keep(NamedTuple):
 Event = (
     Said
     | Expired
+    | Hushed
     | ThreadBegan
     | Offered
+    | Rang
     | Rephrased
     | Released
     | Shortened
@@ -321,6 +344,8 @@ class Repost(NamedTuple):
     """If this core is kept, hand it back in a `command.Repost`."""
 
     hash: ContentHash
+    drop: DropId | None = None
+    """For this one alone; None: for those of every relay."""
 
 
 Effect = OpenDrop | Append | Alone | SealDrop | DeleteDrop | Repost
@@ -342,3 +367,5 @@ class Poll(NamedTuple):
 
     relay: str
     drop: Drop
+    former: bool = False
+    """Whether its relay is the channel's no more: it may be gone, and concerns nobody."""

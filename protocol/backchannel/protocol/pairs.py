@@ -10,26 +10,29 @@ from backchannel.protocol.errors import (
 from backchannel.protocol.identity import BundleKeys
 from backchannel.protocol.notes import hear
 from backchannel.protocol.outcome import Answered, Event, Replaced
+from backchannel.protocol.peer import Peer
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import ROLES
 from backchannel.protocol.sender_key import KeyHeader, PeerGeneration
-from backchannel.protocol.state import ChannelState, Peer
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import Core, PrekeyId, Slot, hour_of
-from backchannel.protocol.whisper import GivenSeeds, read_whisper
+from backchannel.protocol.whisper import GivenSeeds, ReplyAgain, read_whisper
 
 
 def take_key_block(reception: Reception) -> list[Event]:
     """Another's new generation, whatever roster it is under: what it gives stands by itself."""
     state, header = reception.state, KeyHeader.read(reception.core)
-    peer = reception.peer(header.sender)
-    version = state.versions.get(header.roster)
-    if version is not None and version < state.transcript.first:
+    try:
+        peer = reception.peer(header.sender)
+        if header.generation in peer.generations:
+            return []
+        mine = reception.of_my_time(header.roster)
+        found = steps.named(reception, header.sender, wants=mine)
+    except UnknownError:
+        if not reception.before_my_time(header.roster):
+            raise  # it waits; who let me in may have drawn one for me before its roster held
         msg = "a key block from before my time"
-        raise StaleError(msg)
-    if header.generation in peer.generations:
-        return []
-    mine = reception.of_my_time(header.roster)
-    found = steps.named(reception, header.sender, wants=mine)
+        raise StaleError(msg) from None
     core, me, clock, head = reception.core, state.me, reception.clock, reception.head
     peer.line, held = steps.opened(
         found,
@@ -40,7 +43,7 @@ def take_key_block(reception: Reception) -> list[Event]:
     peer.proved = peer.proved or step > 0
     state.got("step", header.sender, step.to_bytes(4))
     _give(reception, header.sender, held)
-    return [reception.keep()]
+    return []
 
 
 def _give(reception: Reception, sender: Slot, held: PeerGeneration) -> None:
@@ -77,7 +80,9 @@ def take_line_block(reception: Reception) -> list[Event]:
 
 def _take(reception: Reception, slot: Slot, peer: Peer, opened: line.Opened) -> list[Event]:
     state, content = reception.state, read_whisper(opened.content)
+    events = hear(reception, slot, content)
     before = line.lacking(peer.line) if peer.line is not None else set()
+    begun = peer.line is not None and peer.line.ready
     peer.line, peer.proved = opened.line, True
     state.got("step", slot, opened.step.to_bytes(4))
     lost = sorted(line.lacking(opened.line) - before)[-limits.WANTS["step"] :]
@@ -86,10 +91,11 @@ def _take(reception: Reception, slot: Slot, peer: Peer, opened: line.Opened) -> 
     if isinstance(content, GivenSeeds):
         held = sender_key.from_seeds(content.seeds, opened.export, reception.head.hour)
         _give(reception, slot, held)
-        events: list[Event] = []
-    else:
-        events = hear(reception, slot, content)
-    if not opened.reply:
+    if isinstance(content, ReplyAgain):  # the block itself is lost: asking on gives nothing
+        seed, hour = state.keys.identity.kem, reception.head.hour
+        peer.line = line.answered_late(peer.line, content.ciphertext, seed, hour)
+        state.got("step", slot, line.REPLY.to_bytes(4))
+    if begun or not peer.line.ready:
         return events
     peer.greeting, peer.answered_hour = None, reception.head.hour
     state.renew = True
@@ -129,8 +135,11 @@ def _accept(reception: Reception, envelope: intro.Envelope, peer: Peer) -> intro
 
 
 def _sides(state: ChannelState, envelope: intro.Envelope) -> tuple[intro.Side, intro.Side]:
-    """Both ends with the roles that the intro's roster gives them."""
-    a, b = (state.role(slot, envelope.roster) for slot in (envelope.a, envelope.b))
+    """Both ends with the roles that the intro's roster gives them; of one that the other half had,
+    which was never here, those that the current one does.
+    """
+    roster = envelope.roster if envelope.roster in state.roles else state.current().hash
+    a, b = (state.role(slot, roster) for slot in (envelope.a, envelope.b))
     if a is None or b is None:
         msg = "an intro of a roster in which they do not both stand"
         raise RefusedError(msg)

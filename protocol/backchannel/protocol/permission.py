@@ -27,6 +27,13 @@ Act = Literal[
     "file",
     "candidate",
     "vouch",
+    "test",
+    "heard",
+    "duty",
+    "incident",
+    "attend",
+    "convene",
+    "coming",
     "carry",
     "note",
     "unattributed",
@@ -38,8 +45,10 @@ _PRESENT: Final[frozenset[Act]] = frozenset(
     {"echo", "ask", "prekey", "leave", "digest", "compared", "consent"}
 )
 """What being there asks for: who may not do this cannot take part in keys, record and consent."""
-_SPEAKING: Final[frozenset[Act]] = frozenset({"text", "note", "file", "release", "hand"})
-_TAKING_PART: Final[frozenset[Act]] = frozenset({"threads", "vouch", "unattributed"})
+_SPEAKING: Final[frozenset[Act]] = frozenset({"text", "note", "file", "release", "hand", "coming"})
+_TAKING_PART: Final[frozenset[Act]] = frozenset(
+    {"threads", "vouch", "unattributed", "test", "heard", "incident", "attend", "convene"}
+)
 
 MAY: Final[dict[Role, frozenset[Act]]] = {
     "facilitator": frozenset(get_args(Act)),
@@ -60,6 +69,13 @@ _SAYS: Final[dict[Act, str]] = {
     "file": "send files",
     "candidate": "present who waits",
     "vouch": "vouch for anybody",
+    "test": "test the line",
+    "heard": "answer for a party",
+    "duty": "say who is on duty",
+    "incident": "report incidents",
+    "attend": "answer for a party",
+    "convene": "call people together",
+    "coming": "speak",
     "carry": "carry messages from elsewhere",
     "note": "send private notes",
     "unattributed": "speak unattributed",

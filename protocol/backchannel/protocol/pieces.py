@@ -3,17 +3,19 @@
 What has come of an unfinished one is kept sealed under its hour's key, so that it dies with it.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from backchannel.protocol import limits
 from backchannel.protocol.core import Clock
 from backchannel.protocol.errors import StaleError
 from backchannel.protocol.labels import Label
+from backchannel.protocol.missing import Concealed, Partial
 from backchannel.protocol.outcome import Leaf
 from backchannel.protocol.primitives import kdf, open_, seal
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.secret import LeafKey
-from backchannel.protocol.state import ChannelState, Concealed, Partial
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import ContentHash, Hour, Slot
 
 
@@ -34,29 +36,42 @@ def gather(
     total: int,
     piece: bytes,
     order: int,
+    check: Callable[[bytes], None] = lambda _: None,
 ) -> Whole | None:
-    """Add one piece; the message, when it was the last that lacked."""
+    """Add one piece; the message, when it was the last that lacked. Where `check` raises for what
+    is joined, nothing has changed.
+    """
     state, name = reception.state, bytes([sender]) + message
-    old = state.partial.get(name)
+    begun = name + reception.epoch.id  # said again in the next one it may be cut otherwise
+    old = state.partial.get(begun)
     if name in state.delivered or (old is not None and old.total != total):
         return None
     if total == 1:
+        check(piece)
         state.delivered[name] = reception.head.hour
         leaf = reception.leaf  # nothing of it waits
         given = Whole(_begun(reception, total, order, {}), piece)
         return given if leaf is None else given._replace(leaves=(Leaf(reception.hash, leaf),))
     whole = _with_piece(old, reception, place, total, piece, order)
     if len(whole.pieces) < total:
-        state.partial[name] = whole
+        state.partial[begun] = whole
         _bound(state, sender)
         return None
-    state.partial.pop(name, None)
+    joined = _joined(reception, whole)
+    if joined is not None:
+        check(joined.data)
+    state.partial = {n: each for n, each in state.partial.items() if not n.startswith(name)}
     state.delivered[name] = reception.head.hour
+    return joined
+
+
+def _joined(reception: Reception, whole: Partial) -> Whole | None:
+    """None where its beginning is dead."""
     pieces = [each for _, each in sorted(whole.pieces.items())]
     try:
         revealed = [_reveal(reception, each) for each in pieces]
     except (StaleError, KeyError):
-        return None  # its beginning is dead
+        return None
     leaves = [Leaf(p.hash, k) for p, (k, _) in zip(pieces, revealed, strict=True) if k is not None]
     return Whole(whole, b"".join(data for _, data in revealed), tuple(leaves))
 

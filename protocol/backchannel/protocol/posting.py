@@ -7,29 +7,33 @@ nothing by itself;
 
 import unicodedata
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple, final
 
 from backchannel.protocol import content as contents
 from backchannel.protocol import epoch, intro, limits, line, sender_key
 from backchannel.protocol.block import wrap
-from backchannel.protocol.chain import Chain
 from backchannel.protocol.codec import encode
 from backchannel.protocol.content import Content
 from backchannel.protocol.core import Clock, Head, Kind, content_hash
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.epoch import EpochClock
+from backchannel.protocol.epochs import Epoch
 from backchannel.protocol.errors import LocalProtocolError
+from backchannel.protocol.missing import Partial
 from backchannel.protocol.outcome import Append, Effect, Event, Keep, Leaf, Outcome
+from backchannel.protocol.peer import Greeting
 from backchannel.protocol.roster import ROLES, Entry, Roster
 from backchannel.protocol.secret import IntroKey
 from backchannel.protocol.sender_key import OwnGeneration
-from backchannel.protocol.state import ChannelState, Epoch, Greeting, Partial
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.transcript import Post
 from backchannel.protocol.types import (
     Block,
     ContentHash,
     Core,
+    DropId,
     EpochId,
     Hour,
     MessageId,
@@ -38,12 +42,16 @@ from backchannel.protocol.types import (
     Timestamp,
     hour_of,
 )
-from backchannel.protocol.whisper import GivenSeeds, Nothing, Whisper
+from backchannel.protocol.whisper import GivenSeeds, Nothing, ReplyAgain, Whisper
 
 
 def side(entry: Entry) -> intro.Side:
     """How an intro names an entry."""
     return intro.Side(Slot(entry.slot), ROLES.index(entry.role))
+
+
+_CARRYING = {Kind.LINE, Kind.INTRO, Kind.KEY}
+"""What posts rest on: it is to be where they are."""
 
 
 class Posted(NamedTuple):
@@ -90,6 +98,9 @@ class Posting:
         """Never below the roster's, where a newcomer's clock begins."""
         self.effects: list[Effect] = []
         self.events: list[Event] = []
+        self.wide = bool(state.rivals)
+        """Whether relays that the epoch has left get it, too: those who follow a rival read there.
+        """
 
     @property
     def roster(self) -> Roster | None:
@@ -100,7 +111,14 @@ class Posting:
     def into(self, over: Epoch) -> "Posting":
         """The same round, in an epoch that is over."""
         other = Posting(self.state, self.clocks, self.now, self.entropy, over)
-        other.effects, other.events, other.hour = self.effects, self.events, self.hour
+        other.effects, other.events = self.effects, self.events
+        other.hour = Hour(max(self.hour, other.clock.hour))  # who began it may have been ahead
+        return other
+
+    def widely(self) -> "Posting":
+        """The same round, heard on relays that the epoch has left, too."""
+        other = self.into(self.epoch)
+        other.wide = True
         return other
 
     def outcome(self) -> Outcome:
@@ -116,6 +134,8 @@ class Posting:
         hash_of = content_hash(core)
         self.wrap(core, hash_of)
         self.epoch.seen[hash_of] = self.hour
+        if core[0] in _CARRYING:
+            self.state.record.sent[hash_of] = self.hour
         self.keep(core, hash_of)
         return hash_of
 
@@ -123,9 +143,11 @@ class Posting:
         """Have a core at hand for when it must be posted again."""
         self.events.append(Keep(hash_of, core, self.hour, Hour(self.hour + self.state.lifetime)))
 
-    def wrap(self, core: Core, hash_of: ContentHash) -> None:
-        """Put a core under a new outer layer for every relay."""
-        for relay, drop in self.epoch.drops():
+    def wrap(self, core: Core, hash_of: ContentHash, only: DropId | None = None) -> None:
+        """Put a core under a new outer layer for every relay, or for the one with a drop."""
+        for relay, drop in (*self.epoch.drops(), *(self.epoch.left() if self.wide else ())):
+            if only not in (None, drop.id):
+                continue
             self.effects.append(Append(relay.url, drop, self.block(drop, core), hash_of))
 
     def block(self, drop: Drop, core: Core) -> Block:
@@ -157,12 +179,22 @@ class Posting:
             self.state.own = own.with_reader(slot, sent.export)
             peer.given[own.id] = peer.reply
 
+    def reply_again(self, lost: Core) -> None:
+        """A reply of an epoch that is over, by a later block: its drop may be sealed, or who waits
+        for it may never have read there.
+        """
+        name = content_hash(lost)
+        for slot, peer in self.state.peers.items():
+            if peer.reply == name and peer.line is not None and peer.line.unheard:
+                again = ReplyAgain(line.given_again(lost))
+                self.put(self.line_block(slot, again).core)
+
     def greet(self, slot: Slot, *, replaced: bool = False) -> None:
         """Send an intro under the current roster, with a new sender key if it replaces one."""
         state, peer = self.state, self.state.peers[slot]
         if replaced:
             peer.line, state.own = None, None
-        key = epoch.intro_key(state.epoch.secret)
+        key = epoch.intro_key(self.epoch.secret)
         core = self.intro(slot, state.current(), key, None)
         peer.greeting = Greeting(self.put(core), self.hour, self.hour, 0, replaced)
 
@@ -211,9 +243,9 @@ class Posting:
         due.
         """
         state = self.state
-        if state.heal:
-            state.heal = False
-            self._heal_all()
+        for slot in sorted(state.heal & self._answered().keys()):
+            self.put(self.line_block(slot, Nothing()).core)
+        state.heal = set()
         wraps = self.wraps(state.peers)
         own, core = sender_key.seal_key_block(
             state.me, self._under(), wraps, self.clock, self.head(Kind.KEY), self.entropy
@@ -255,11 +287,6 @@ class Posting:
         """Whose line may be moved, and when it was moved last."""
         return {slot: peer.wrote for slot, peer in self.state.peers.items() if peer.answers}
 
-    def _heal_all(self) -> None:
-        """Move the line to every answered peer."""
-        for slot in self._answered():
-            self.put(self.line_block(slot, Nothing()).core)
-
     def heal(self) -> None:
         """Move the line to the answered peer that was not written to for longest, if that was over
         a day ago.
@@ -269,9 +296,21 @@ class Posting:
         if stalest is not None and self.hour - ready[stalest] >= limits.GENERATION_HOURS:
             self.put(self.line_block(stalest, Nothing()).core)
 
-    def _answer_all(self) -> None:
+    def answer_all(self) -> None:
+        """Reply to all who wait for it."""
         for slot in [slot for slot, peer in self.state.peers.items() if peer.reply_due]:
             self.reply(slot)
+
+    def answer_there(self) -> None:
+        """In an epoch that is over, to whose intro stands there, or in a lobby: else who follows
+        another roster could not read where one is.
+        """
+        state = self.state
+        due = {slot: peer.heard for slot, peer in state.peers.items() if peer.reply_due}
+        for slot, heard in due.items():
+            if heard is not None and state.epoch_of(heard) in (None, self.epoch):
+                self.reply(slot)
+                state.heal.add(slot)  # that drop may take it no more
 
     def _greet_all(self) -> None:
         for slot in [slot for slot, peer in self.state.peers.items() if peer.line is None]:
@@ -279,7 +318,7 @@ class Posting:
 
     def reach_all(self) -> None:
         """Have an export to everybody."""
-        self._answer_all()
+        self.answer_all()
         self._greet_all()
 
     # Posts.
@@ -296,10 +335,35 @@ class Posting:
         order = self.state.transcript.next_order
         message = message or MessageId(self.entropy.draw(limits.ID))
         parts = contents.split(_readable(content), message, order)
-        self._answer_all()
+        self.come_along()
+        self.answer_all()
         self.renew(len(parts))
         self._greet_all()
         return self._parts(parts, under, aside=isinstance(content, contents.Echo))
+
+    def come_along(self) -> None:
+        """Tell those of an epoch that is over where one went, first of all, under the sender key
+        that they know: it shows everybody whether all went to the same place.
+        """
+        state = self.state
+        for over, after in pairwise(state.epochs):
+            if over.ending is not None and not over.ending.echoed:
+                over.ending.echoed = True
+                if not over.ending.sealed and self.hour - after.began < limits.SEAL_HOURS:
+                    self.into(over).answer_there()
+                roster = state.current()
+                self.echo(over, roster.version, roster.hash)
+        if state.epoch.to_tell:
+            state.epoch.to_tell = False
+            roster = state.current()
+            self.into(state.epoch).widely().post_as_is(contents.Echo(roster.version, roster.hash))
+
+    def echo(self, over: Epoch, version: int, roster: RosterHash) -> None:
+        """Say in an epoch, under the sender key that stands, that one came to a roster."""
+        if over.ending is None or not over.ending.sealed:
+            posted = self.into(over).post_as_is(contents.Echo(version, roster))
+            self.state.transcript.let_go([posted.hash])  # a drop that is sealed takes it not
+            self.state.renew = True
 
     def post_as_is(self, content: Content, under: Roster | None = None) -> Posted:
         """Say something under the sender key that stands, whoever may read it: in an epoch that
@@ -320,9 +384,8 @@ class Posting:
 
     def _part(self, part: contents.Part, roster: Roster, *, aside: bool) -> Leaf:
         state, own, head = self.state, self.generation(), self.head(Kind.GROUP)
-        leaf = sender_key.leaf_of(Chain(own.chain, own.number), own.number, self.clock, head)
         parents = state.transcript.parents(roster.version)
-        state.own, core = sender_key.seal_post(
+        state.own, core, leaf = sender_key.seal_post(
             own,
             state.me,
             roster.hash,

@@ -5,11 +5,23 @@ A post that is refused changes nothing; one whose key or roster is lacking raise
 notes what is lacking.
 """
 
-from backchannel.protocol import adoption, assent, files, record
+from typing import Final
+
+from backchannel.protocol import (
+    adoption,
+    assent,
+    files,
+    hotline,
+    limits,
+    record,
+    standing,
+    watch,
+)
 from backchannel.protocol.content import (
     Announcement,
     Ask,
     Content,
+    Echo,
     File,
     Part,
     Text,
@@ -24,23 +36,27 @@ from backchannel.protocol.errors import (
     StaleError,
     UnknownError,
 )
-from backchannel.protocol.outcome import Alarm, Event, Expired, Offered
+from backchannel.protocol.outcome import Alarm, Event, Expired, Hushed, Offered
+from backchannel.protocol.peer import Peer
 from backchannel.protocol.permission import Act, act_of, may, refusal
 from backchannel.protocol.pieces import Whole, gather
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.roster import Role
-from backchannel.protocol.sender_key import GroupHeader, PeerGeneration, leaf_of
-from backchannel.protocol.state import ChannelState, Peer
+from backchannel.protocol.sender_key import GroupHeader, PeerGeneration
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.threads import heard, learn
 from backchannel.protocol.types import (
     ContentHash,
     GenerationId,
     MessageId,
+    RosterHash,
     Slot,
     Step,
     Timestamp,
     hour_of,
 )
+
+_GONE: Final = "a post of who is gone, that nobody who stays has named yet"
 
 
 def take_post(reception: Reception) -> list[Event]:
@@ -58,18 +74,21 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
     state = reception.state
     peer = reception.peer(header.sender)
     known = state.versions.get(header.roster)
-    if known is not None and known < state.transcript.first:
+    if reception.before_my_time(header.roster):
         msg = "a post from before my time"
         raise StaleError(msg)
-    if not reception.of_past(header.sender):
-        msg = "a post of who is gone, that nobody who stays has named yet"
-        raise UnknownError(msg)
+    past = reception.of_past(header.sender)
+    if not past and header.sender not in state.peers:
+        raise UnknownError(_GONE)
     held = _held(reception, peer, header)
-    following, data = record.open_post(reception, held, header)
-    leaf = leaf_of(held.chain, header.number, reception.clock, reception.head)
-    reception = reception._replace(leaf=leaf)
-    part = Part.parse(data)
+    opened = record.open_post(reception, held, header)
+    reception = reception._replace(leaf=opened.leaf)
+    part = Part.parse(opened.part)
     content = read_content(part.piece) if part.total == 1 else None
+    if not past:
+        at = content.roster if isinstance(content, Echo) else header.roster
+        _shows_a_rival(reception, header.sender, RosterHash(at))
+        raise UnknownError(_GONE)
     events: list[Event] = []
     if known is None and _under_my_draft(state, header, content):
         events = adoption.hold(state, hour_of(reception.now))
@@ -79,16 +98,26 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
         raise RefusedError(msg)
     version = _announced_version(reception, header, content) if known is None else known
     check_allowed(state, header, act_of(content) if content is not None else "text")
+    if content is not None and standing.forbids(state, header.roster, act_of(content)):
+        raise ForbiddenError(standing.SPOKE, header.sender)
     if isinstance(content, Announcement):
         if content.roster != header.roster:
             msg = "an announcement under another roster than its own"
             raise ForbiddenError(msg, header.sender)
         _check_announcement(state, content)
-    peer.generations = {**peer.generations, header.generation: following}
+    peer.generations = {**peer.generations, header.generation: opened.held}
     if state.roster is None:
         state.transcript.first = version
     record.accept(reception, header, part.order, version, content)
     return [*events, *_deliver(reception, header, part, content)]
+
+
+def _shows_a_rival(reception: Reception, sender: Slot, roster: RosterHash) -> None:
+    """Who stays, though with less than before, shows at least where it is."""
+    state = reception.state
+    rival = state.rivals.get(roster) or state.record.conceded.get(roster)
+    if rival is not None and state.come.get(sender, 0) < rival.version:
+        record.strange(reception, sender, roster)
 
 
 def _under_my_draft(state: ChannelState, header: GroupHeader, content: Content | None) -> bool:
@@ -124,12 +153,24 @@ def _announced_version(reception: Reception, header: GroupHeader, content: Conte
         roster = reception.state.roster
         if roster is None or content.version <= roster.version + 1:
             return content.version
+        near = content.version <= roster.version + limits.VERSIONS_AHEAD
+        if near and _may_be_ahead(reception.state, header.sender):
+            return content.version  # of a branch that is longer than mine it may settle both
     if isinstance(content, Ask):  # who lacks my key cannot wait until I have its roster
         _asked(reception.state, header.sender, content, reception.now)
+    if isinstance(content, Echo):
+        at = RosterHash(content.roster)
+        adoption.came_over(reception.state, header.sender, content.version, at)
     record.strange(reception, header.sender, header.roster)
     _follow(reception, header)
     msg = "a post under a roster that has not come"
     raise UnknownError(msg)
+
+
+def _may_be_ahead(state: ChannelState, sender: Slot) -> bool:
+    """Who will facilitate only by a roster that has not come waits for it."""
+    several = sum(each.by == sender for each in state.announced) >= limits.MERGED
+    return state.facilitates(sender) and not several
 
 
 def _follow(reception: Reception, header: GroupHeader) -> None:
@@ -206,7 +247,9 @@ def _deliver(
         content = content or read_content(whole.data)
     except DecodeError:
         return []  # only parts of several blocks can be nonsense together; each was authentic
-    if not may(_role(reception.state, header), act_of(content)):  # its parts are in the record
+    act = act_of(content)
+    hushed = standing.forbids(reception.state, header.roster, act)
+    if hushed or not may(_role(reception.state, header), act):  # its parts are in the record
         return [Alarm("forbidden", sender, reception.hash)]
     return _act(reception, sender, part.id, whole, content)
 
@@ -215,14 +258,11 @@ def _act(
     reception: Reception, sender: Slot, message: MessageId, gathered: Whole, content: Content
 ) -> list[Event]:
     state, whole = reception.state, gathered.partial
+    if isinstance(content, Echo):
+        adoption.came_over(state, sender, content.version, RosterHash(content.roster))
     match content:
         case Text() | File():
-            event = heard(state, sender, message, whole, content, gathered.leaves)
-            if event.expires <= hour_of(reception.now):
-                return [Expired(sender)]
-            if isinstance(event, Offered):
-                files.offered(reception, event)
-            return [event]
+            return [_said(reception, sender, message, gathered, content)]
         case Threads():
             dead = whole.hour + state.lifetime <= hour_of(reception.now)
             return [] if dead else learn(state, sender, content, whole.hour)
@@ -231,8 +271,23 @@ def _act(
         case Ask():
             _asked(state, sender, content, reception.now)
             return []
+        case hotline.Signal():
+            return watch.told(state, sender, message, whole, content, hour_of(reception.now))
         case _:
             return assent.told(reception, sender, whole, content)
+
+
+def _said(
+    reception: Reception, sender: Slot, message: MessageId, gathered: Whole, content: Text | File
+) -> Event:
+    event = heard(reception.state, sender, message, gathered.partial, content, gathered.leaves)
+    if event.expires <= hour_of(reception.now):
+        return Expired(sender)
+    if standing.hushed(reception.state, event.hour):
+        return Hushed(sender)
+    if isinstance(event, Offered):
+        files.offered(reception, event)
+    return event
 
 
 def _asked(state: ChannelState, asker: Slot, ask: Ask, now: Timestamp) -> None:
@@ -245,6 +300,9 @@ def _asked(state: ChannelState, asker: Slot, ask: Ask, now: Timestamp) -> None:
         named.append(state.peers[asker].crossed)
     named += [_gave(state, asker, Slot(s), GenerationId(g)) for s, g in ask.generations]
     named += [steps.get(Step(step)) for slot, step in ask.steps if slot == state.me]
+    own = state.own.id if state.own is not None else None
+    if (state.me, own) in ask.generations and own not in state.peers[asker].given:
+        state.fall_behind(asker, now)
     state.asked_by_another(ask.cores, now)
     for core in filter(None, named):
         state.owe(core, asker, now)

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
 from nacl.exceptions import RuntimeError as SodiumError
@@ -27,6 +27,7 @@ _SHA256 = SHA256()
 _PREFIXES = {label._value_: label.prefix for label in Label}  # `label.prefix` is two calls more
 _ZERO_NONCE = bytes(12)
 _ARGON2_PASSES = 3
+_LONG = 65_536  # bytes that cost more to put together than a MAC in parts does
 _ARGON2_BYTES = 256 * 1024 * 1024
 
 same = hmac.compare_digest
@@ -38,9 +39,20 @@ def hash_(label: Label, data: bytes) -> bytes:
     return hashlib.sha256(_PREFIXES[label._value_] + data).digest()
 
 
-def mac(key: Secret, label: Label, data: bytes = b"") -> bytes:
-    """`mac(key, label, data)`, 32 bytes."""
-    return hmac.digest(key.expose(), _PREFIXES[label._value_] + data, "sha256")
+def mac(key: Secret, label: Label, data: bytes = b"", *more: bytes) -> bytes:
+    """`mac(key, label, data)`, 32 bytes, where the data may come in parts: long ones are not put
+    together first.
+    """
+    prefix = _PREFIXES[label._value_]
+    if not more:
+        return hmac.digest(key.expose(), prefix + data, "sha256")
+    parts = prefix, data, *more
+    if sum(map(len, parts)) < _LONG:
+        return hmac.digest(key.expose(), b"".join(parts), "sha256")
+    whole = hmac.new(key.expose(), digestmod="sha256")
+    for part in parts:
+        whole.update(part)
+    return whole.digest()
 
 
 def macs(keys: Iterable[Secret], label: Label, data: bytes) -> list[bytes]:
@@ -58,14 +70,12 @@ def extract(salt: bytes, secret: bytes) -> bytes:
     """The first half of `kdf`, 32 bytes: RFC 5869, section 2.2. Whoever has it has what `expand`
     gives, and neither the secret nor what other salts give.
     """
-    return hmac.digest(salt, secret, "sha256")
+    return HKDF.extract(_SHA256, salt, secret)
 
 
 def expand(leaf: bytes, label: Label, context: bytes, length: int) -> bytes:
-    """The second half of `kdf`: RFC 5869, section 2.3; 64 bytes at most are asked for."""
-    info = _PREFIXES[label._value_] + context
-    first = hmac.digest(leaf, info + b"\1", "sha256")
-    return (first + hmac.digest(leaf, first + info + b"\2", "sha256"))[:length]
+    """The second half of `kdf`: RFC 5869, section 2.3."""
+    return HKDFExpand(_SHA256, length, _PREFIXES[label._value_] + context).derive(leaf)
 
 
 def argon2id(password: bytes, salt: bytes) -> bytes:
@@ -177,6 +187,20 @@ def open_(key: bytes, sealed: bytes, associated: bytes) -> bytes:
         return ChaCha20Poly1305(key).decrypt(_ZERO_NONCE, sealed, associated)
     except InvalidTag:
         msg = "a ciphertext does not verify"
+        raise AuthenticationError(msg) from None
+
+
+def nseal(key: Secret, nonce: bytes, plain: bytes, associated: bytes) -> bytes:
+    """ChaCha20-Poly1305 with a random nonce 12; 16 bytes longer."""
+    return ChaCha20Poly1305(key.expose()).encrypt(nonce, plain, associated)
+
+
+def nopen(key: Secret, nonce: bytes, sealed: bytes | memoryview, associated: bytes) -> bytes:
+    """The inverse of `nseal`; `AuthenticationError` when it does not verify."""
+    try:
+        return ChaCha20Poly1305(key.expose()).decrypt(nonce, sealed, associated)
+    except InvalidTag:
+        msg = "a stored block does not verify"
         raise AuthenticationError(msg) from None
 
 

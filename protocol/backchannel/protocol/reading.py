@@ -7,7 +7,7 @@ open later, and is kept by `channel`.
 
 from collections.abc import Callable
 
-from backchannel.protocol.adoption import take_piece, take_turn
+from backchannel.protocol.adoption import take_epoch, take_piece
 from backchannel.protocol.core import Kind
 from backchannel.protocol.errors import RefusedError
 from backchannel.protocol.files import take_chunk
@@ -17,7 +17,10 @@ from backchannel.protocol.pairs import take_intro, take_key_block, take_line_blo
 from backchannel.protocol.posts import take_post
 from backchannel.protocol.reception import Reception
 
-_KEPT = frozenset({Kind.GROUP, Kind.ROSTER, Kind.EPOCH})
+PASSING = frozenset({Kind.CHUNK, Kind.COVER})
+"""Kept by whoever awaits it, or by nobody; the rest by all: to be asked for, and to be brought to
+whoever cannot reach the relay that has it.
+"""
 
 
 def _ignore(_reception: Reception) -> list[Event]:
@@ -33,7 +36,7 @@ _READERS: dict[Kind, Callable[[Reception], list[Event]]] = {
     Kind.LINE: take_line_block,
     Kind.INTRO: take_intro,
     Kind.ROSTER: take_piece,
-    Kind.EPOCH: take_turn,
+    Kind.EPOCH: take_epoch,
     Kind.COVER: _ignore,
 }
 
@@ -45,7 +48,8 @@ def read(reception: Reception) -> list[Event]:
         msg = "a core of a kind that has no place here"
         raise RefusedError(msg)
     events = _READERS[head.kind](reception)
-    reception.epoch.seen[reception.hash] = head.hour
-    if head.kind in _KEPT:
+    if head.kind is not Kind.COVER:  # 1,440 a day may come of it, and nobody asks for one
+        reception.epoch.seen[reception.hash] = head.hour
+    if head.kind not in PASSING:
         events = [*events, reception.keep()]
     return events

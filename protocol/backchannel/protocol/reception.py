@@ -9,10 +9,12 @@ from typing import NamedTuple
 from backchannel.protocol import limits
 from backchannel.protocol.core import Head
 from backchannel.protocol.epoch import EpochClock
+from backchannel.protocol.epochs import Ending, Epoch
 from backchannel.protocol.errors import RefusedError, UnknownError
 from backchannel.protocol.outcome import Keep
+from backchannel.protocol.peer import Peer
 from backchannel.protocol.secret import LeafKey
-from backchannel.protocol.state import ChannelState, Ending, Epoch, Peer
+from backchannel.protocol.state import ChannelState
 from backchannel.protocol.types import (
     ContentHash,
     Core,
@@ -107,7 +109,11 @@ class Reception(NamedTuple):
         Under an unknown roster it is, unless it may be older than the member.
         """
         state = self.state
-        version = state.versions.get(roster)
-        if version is not None:
-            return version >= state.transcript.first
+        if roster in state.versions:
+            return not self.before_my_time(roster)
         return state.roster is not None and self.head.hour > state.since
+
+    def before_my_time(self, roster: RosterHash) -> bool:
+        """Whether a core under this roster is older than the member, as far as is known."""
+        version = self.state.versions.get(roster)
+        return version is not None and version < self.state.transcript.first

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from backchannel.protocol import command as commands
-from backchannel.protocol import limits, sender_key
+from backchannel.protocol import limits, sender_key, standing
+from backchannel.protocol.account import Account
 from backchannel.protocol.content import Content, Digest, DigestRow, Echo
 from backchannel.protocol.errors import (
     AuthenticationError,
@@ -18,12 +19,13 @@ from backchannel.protocol.errors import (
     StaleError,
 )
 from backchannel.protocol.labels import Label
-from backchannel.protocol.outcome import Alarm, AlarmKind
+from backchannel.protocol.outcome import Alarm, AlarmKind, Ended
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.primitives import hash_
 from backchannel.protocol.reception import Reception
-from backchannel.protocol.sender_key import GroupHeader, PeerGeneration
-from backchannel.protocol.state import Account, ChannelState
+from backchannel.protocol.sender_key import GroupHeader, Opened, PeerGeneration
+from backchannel.protocol.state import ChannelState
+from backchannel.protocol.successor import Rival
 from backchannel.protocol.transcript import Post
 from backchannel.protocol.types import ContentHash, Hour, RosterHash, Slot, Timestamp, hour_of
 
@@ -43,10 +45,8 @@ class Agreement(NamedTuple):
 # Posts that come.
 
 
-def open_post(
-    reception: Reception, held: PeerGeneration, header: GroupHeader
-) -> tuple[PeerGeneration, bytes]:
-    """The generation after a post, and its part; as `sender_key.open_post`.
+def open_post(reception: Reception, held: PeerGeneration, header: GroupHeader) -> Opened:
+    """Read a post, as `sender_key.open_post`.
 
     A second post under one number is a `ForbiddenError`: its slot verified. One whose slot does not
     is noted, since others may accept it.
@@ -121,7 +121,7 @@ def come(state: ChannelState, slot: Slot, roster: RosterHash) -> None:
     version = state.versions[roster]
     state.come[slot] = max(state.come.get(slot, 0), version)
     if state.roster is not None and version >= state.roster.version:
-        over = {name: each for name, each in state.rivals.items() if each.by == slot}
+        over = {n: each for n, each in state.rivals.items() if each.by == slot and not each.backed}
         state.record.conceded |= over
         state.rivals = {name: each for name, each in state.rivals.items() if name not in over}
 
@@ -132,11 +132,13 @@ def strange(reception: Reception, slot: Slot, roster: RosterHash) -> None:
     of them.
     """
     state, foreign = reception.state, reception.state.record.foreign
-    conceded = state.record.conceded.get(roster)
-    if conceded is not None and conceded.by != slot:
-        state.rivals[roster] = state.record.conceded.pop(roster)
-    if sum(each == slot for each, _ in foreign.values()) < limits.FOREIGN:
-        foreign.setdefault(roster, (slot, reception.now))
+    rival = state.rivals.get(roster) or state.record.conceded.get(roster)
+    if rival is not None and rival.by != slot:
+        state.record.conceded.pop(roster, None)
+        state.rivals[roster] = msgspec.structs.replace(rival, behind=(*{*rival.behind, slot},))
+    slots, since = foreign.get(roster, ((), reception.now))
+    if slot not in slots and sum(slot in each for each, _ in foreign.values()) < limits.FOREIGN:
+        foreign[roster] = (*slots, slot), since
 
 
 # Accounts of the past.
@@ -194,14 +196,31 @@ def compare(reception: Reception, sender: Slot, told: Digest) -> None:
     first = Hour(max(_beginning(state, hour_of(reception.now)), told.since))
     last = Hour(now - limits.CLOCK_SKEW - 1)
     theirs = {(Hour(row.hour), row.version): row.digest for row in told.rows}
+    _vouched(state, theirs)
     mine = rows(state)
     oldest = max(told.version, state.transcript.first)
     both = [row for row in {*theirs, *mine} if first <= row[0] <= last and row[1] >= oldest]
     both = [row for row in both if row[1] not in record.split]
     differs = _differing(mine, {row: theirs.get(row, b"") for row in both})
-    since = before.since if before is not None and before.differs else reception.now
+    earlier = before.since if before is not None else {}
+    since = {row: earlier.get(row, reception.now) for row in differs}
     account = Account(reception.head.hour, first, last, differs, since)
     record.accounts[sender] = account
+
+
+def _vouched(state: ChannelState, theirs: dict[Row, bytes]) -> None:
+    """Where an account agrees only with what no relay has shown, its author has that all the same:
+    a courier brought it.
+    """
+    mine, unshown = rows(state), dict[Row, list[ContentHash]]()
+    for core in state.record.sent:
+        post = state.transcript.posts.get(core)
+        if post is not None and not post.aside:
+            unshown.setdefault((post.hour, post.version), []).append(core)
+    for row, cores in unshown.items():
+        if theirs.get(row) == _digest([*mine.get(row, []), *cores]):
+            for core in cores:
+                shown(state, core)
 
 
 def _differing(mine: dict[Row, list[ContentHash]], theirs: dict[Row, bytes]) -> dict[Row, bytes]:
@@ -230,6 +249,8 @@ def tell(posting: Posting, command: commands.Digest) -> None:
     """Tell others what one holds of the closed hours."""
     record = posting.state.record
     record.told, record.answer = posting.hour, None
+    if command.beat:
+        record.beat = standing.beat(posting.state, posting.hour)
     if command.asks:
         record.asked = posting.hour
     posting.post(digest(posting.state, posting.hour, asks=command.asks))
@@ -270,11 +291,47 @@ def _alarm(posting: Posting, kind: AlarmKind, slot: Slot, name: bytes, mark: byt
 def _watch_rivals(posting: Posting) -> None:
     """Two may act at once in good faith: then one of them concedes."""
     state, now = posting.state, posting.now
+    if any(not rival.since for rival in state.rivals.values()):
+        _stand(posting)
     for roster, rival in state.rivals.items():
         if not rival.since:
             state.rivals[roster] = msgspec.structs.replace(rival, since=now)
         elif now - rival.since >= limits.RIVAL_STANDS:
             _alarm(posting, "rival", rival.by, roster)
+            _go_with(posting, rival)
+
+
+def _go_with(posting: Posting, rival: Rival) -> None:
+    """It took my place away and will not give way: whatever ends it does the same. Or it went on,
+    and took my place away where I do not read: nobody who facilitates came to where I am.
+    """
+    state = posting.state
+    foreign = {slot for slots, _ in state.record.foreign.values() for slot in slots}
+    leads = {slot for slot in state.peers if state.facilitates(slot)} - state.leavers.keys()
+    stands = rival.behind or leads <= {rival.by, *foreign}
+    reasons = [each.reason for each in rival.gone if each.slot == state.me and stands]
+    if not reasons and not _left_alone(posting, rival, leads, foreign):
+        return
+    state.ended = reasons[0] if reasons else "removed"
+    posting.events.append(Ended(state.ended, rival.by))
+
+
+def _left_alone(posting: Posting, rival: Rival, leads: set[Slot], foreign: set[Slot]) -> bool:
+    """All who facilitate are elsewhere, for so long that what settles it was not for me."""
+    state = posting.state
+    others = {slot for each in state.rivals.values() for slot in (each.by, *each.behind)}
+    waits = 3600 * max(limits.ALONE_HOURS, state.lifetime // limits.ALONE_PART)
+    late = posting.now - rival.since >= waits
+    return late and leads <= others | foreign and not state.facilitates(state.me)
+
+
+def _stand(posting: Posting) -> None:
+    """Say where one is, to who may be elsewhere: whoever settles it must know that one is behind.
+    Who began an epoch has said so already.
+    """
+    roster, over = posting.state.current(), posting.state.epoch
+    if over.id in {rival.epoch for rival in posting.state.rivals.values()}:
+        posting.post(Echo(roster.version, roster.hash))
 
 
 def _watch_cited(posting: Posting) -> None:
@@ -288,11 +345,11 @@ def _watch_cited(posting: Posting) -> None:
 def _watch_foreign(posting: Posting) -> None:
     state, record = posting.state, posting.state.record
     foreign = record.foreign
-    for roster, (slot, since) in list(foreign.items()):
+    for roster, (slots, since) in list(foreign.items()):
         if roster in {*state.versions, *state.rivals, *record.conceded}:
             del foreign[roster]
         elif posting.now - since >= limits.PATIENCE:
-            _alarm(posting, "foreign", slot, roster)
+            _alarm(posting, "foreign", slots[0], roster)
 
 
 def _watch_accounts(posting: Posting) -> None:
@@ -306,14 +363,14 @@ def _watch_accounts(posting: Posting) -> None:
     for slot, account in differing.items():
         open_ = _differing(mine, account.differs)
         open_ = {row: digest for row, digest in open_.items() if row[0] >= first}
-        record.accounts[slot] = msgspec.structs.replace(account, differs=open_)
-        settled = hour_of(account.since) + limits.PATIENCE // 3600
-        for (hour, version), digest_ in open_.items() if account.hour >= settled else ():
-            mark = bytes([slot]) + hour.to_bytes(4) + version.to_bytes(4) + digest_
-            _alarm(posting, "record", slot, digest_, mark)
-        late = open_ and now - account.since >= limits.PATIENCE
-        if late and account.hour < settled and record.asked < hour_of(account.since):
-            tell(posting, commands.Digest(asks=True))
+        since = {row: account.since[row] for row in open_}
+        record.accounts[slot] = msgspec.structs.replace(account, differs=open_, since=since)
+        for row in open_:
+            if account.hour >= hour_of(since[row]) + limits.PATIENCE // 3600:
+                mark = bytes([slot]) + row[0].to_bytes(4) + row[1].to_bytes(4) + open_[row]
+                _alarm(posting, "record", slot, open_[row], mark)
+            elif now - since[row] >= limits.PATIENCE and record.asked < hour_of(since[row]):
+                tell(posting, commands.Digest(asks=True))
 
 
 def _answer(posting: Posting) -> None:

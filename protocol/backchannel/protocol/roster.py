@@ -60,14 +60,18 @@ class Relay(Record, frozen=True):
         return X25519Public(self.key)
 
     def check(self) -> None:
-        """`DecodeError` for a key that is not canonical, or an address not in the form NFC."""
-        _ = self.public
+        """`DecodeError` for a key that is none, or an address not in the form NFC."""
+        if not any(self.public.value):
+            msg = "the key of courier files is no relay's"
+            raise DecodeError(msg)
         if not is_normalized("NFC", self.url):
             msg = "an address is not in the form NFC"
             raise DecodeError(msg)
 
 
 Format = Literal["plenary", "bilateral", "shuttle", "hotline", "workshop"]
+Standing = Literal["open", "suspended", "dormant", "closed"]
+"""Whether there is talk, none for now, none expected, or none ever again."""
 
 
 class Policy(Record, frozen=True):
@@ -81,6 +85,11 @@ class Policy(Record, frozen=True):
     """How many people must have shown life for an unattributed post; 0: there are none."""
     vouches: Annotated[int, Meta(ge=0, le=limits.VOUCHES)] = 0
     """How many members vouch for somebody before the door opens."""
+    pulse: Annotated[int, Meta(ge=0, le=limits.PULSE)] = 0
+    """Hours after which each member's program tells again that it is there; 0: it does not."""
+    cover: Annotated[int, Meta(ge=0, le=limits.COVER)] = 0
+    """Seconds after which the channel posts one block, real or not; 0: only real ones."""
+    standing: Standing = "open"
 
     def check(self) -> None:
         """`DecodeError` for so few people that a guess would name an author."""
@@ -93,6 +102,10 @@ class Policy(Record, frozen=True):
         which others may join: that waits for everybody.
         """
         return self.lifetime > other.lifetime or self.format != other.format
+
+    def closes(self, other: "Policy") -> bool:
+        """Whether the channel ends by it: nobody decides that alone."""
+        return self.standing == "closed" != other.standing
 
 
 class Entry(Record, frozen=True):
@@ -138,8 +151,7 @@ class Roster(Record, frozen=True):
             raise DecodeError(msg)
         _check_entries(roster.entries)
         roster.policy.check()
-        for relay in roster.relays:
-            relay.check()
+        check_relays(roster.relays)
         return roster
 
     @property
@@ -163,6 +175,15 @@ class Roster(Record, frozen=True):
         """What the ten roster words are made from: section 10."""
         each = (bytes([entry.slot]) + sized(entry.alias) + entry.identity for entry in self.entries)
         return b"roster" + self.channel + b"".join(each)
+
+
+def check_relays(relays: tuple[Relay, ...]) -> None:
+    """`DecodeError` where one is none, or two share a key, and so a drop, or an address."""
+    for relay in relays:
+        relay.check()
+    if min(len({each.key for each in relays}), len({each.url for each in relays})) < len(relays):
+        msg = "two relays share a key or an address"
+        raise DecodeError(msg)
 
 
 def _check_entries(entries: tuple[Entry, ...]) -> None:
@@ -273,24 +294,46 @@ def succeeds(new: Roster, current: Roster) -> None:
     if any(getattr(new, field) != getattr(current, field) for field in same):
         msg = "a roster is of another channel"
         raise RefusedError(msg)
-    if new.version != current.version + 1 or current.hash not in (new.previous, *new.merged):
+    if not follows(new, current):
         msg = "a roster does not follow the current one"
         raise RefusedError(msg)
     if current.entry(new.issuer).role != "facilitator":
         msg = "only a facilitator issues a roster"
         raise RefusedError(msg)
-    if new.epoch == current.epoch:
+    closes = new.policy.closes(current.policy)
+    others = replace(new.policy, standing=current.policy.standing)
+    if current.policy.standing == "closed" or (closes and others != current.policy):
+        msg = "a channel that is closed has no rules to change"
+        raise RefusedError(msg)
+    if new.epoch == current.epoch and current.hash == new.previous:
         _stays(new, current)
-    elif new.epoch < current.epoch:
+    elif new.epoch <= current.epoch:
         msg = "a roster goes back to an epoch"
         raise RefusedError(msg)
-    elif new.epoch > current.epoch + limits.EPOCHS_AHEAD:
+    elif new.epoch > last_epoch(new.version):
         msg = "a roster jumps over epochs"
         raise RefusedError(msg)
     _keeps_identities(new, current)
     if not any(entry.role == "facilitator" for entry in new.entries):
         msg = "a roster leaves nobody who facilitates"
         raise RefusedError(msg)
+
+
+def follows(new: Roster, current: Roster) -> bool:
+    """Whether it comes next after `current`, or ends the branch that `current` is the newest of,
+    which may be shorter than another.
+    """
+    if current.hash == new.previous:
+        return new.version == current.version + 1
+    ahead = new.version - current.version
+    return current.hash in new.merged and 0 < ahead <= limits.VERSIONS_AHEAD
+
+
+def last_epoch(version: int) -> int:
+    """The highest number that an epoch begun by a roster of this version may have. What ends rivals
+    takes it, and so is above all epochs of any branch, of which nobody may know.
+    """
+    return 2 * (version - 1)
 
 
 def lighter(role: Role, than: Role) -> bool:
@@ -310,7 +353,7 @@ def _stays(new: Roster, current: Roster) -> None:
         msg = "a roster without a new epoch takes away what somebody has"
         raise RefusedError(msg)
     lengthens = new.policy.lengthens(current.policy)
-    if new.relays != current.relays or new.heads or new.hour < current.hour or lengthens:
+    if new.heads or new.hour < current.hour or lengthens:
         msg = "a roster changes what an epoch keeps"
         raise RefusedError(msg)
 

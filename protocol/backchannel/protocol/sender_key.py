@@ -130,6 +130,24 @@ class PeerGeneration(msgspec.Struct, frozen=True, array_like=True):
     """The number from which on it was given: what is before has no slot for this reader."""
 
 
+class Sealed(NamedTuple):
+    """A post to send; its leaf key is for who keeps its text."""
+
+    own: OwnGeneration
+    """As it stands after it."""
+    core: Core
+    leaf: LeafKey
+
+
+class Opened(NamedTuple):
+    """A post that verified; its leaf key is for who keeps its text."""
+
+    held: PeerGeneration
+    """As it stands after it."""
+    part: bytes
+    leaf: LeafKey
+
+
 def generation_id(seed: ChainSeed) -> GenerationId:
     """Names and commits to a chain seed."""
     return GenerationId(hash_(Label.GENERATION, seed.expose())[: limits.ID])
@@ -159,8 +177,8 @@ def seal_post(
     clock: Clock,
     head: Head,
     entropy: Entropy,
-) -> tuple[OwnGeneration, Core]:
-    """The generation after one post, and its core.
+) -> Sealed:
+    """One post.
 
     `LocalProtocolError` when all 256 numbers are used, `ValueError` for a part over 2,780 bytes.
     """
@@ -168,12 +186,13 @@ def seal_post(
         msg = "a generation is used up"
         raise LocalProtocolError(msg)
     chain, message = step(own.chain)
-    key = CoreKey(message, clock, head)
+    leaf = leaf_key(message, clock, head)
+    key = CoreKey.of_leaf(leaf, head)
     header = GroupHeader(sender, own.id, own.number, roster, parents)
     front = head.pack() + header.pack() + key.commitment
     hashed = front + key.seal(pad(part, _PADDED), front)
     following = msgspec.structs.replace(own, chain=chain, number=own.number + 1)
-    return following, Core(hashed + _slots(own, hashed, entropy))
+    return Sealed(following, Core(hashed + _slots(own, hashed, entropy)), leaf)
 
 
 def _slots(own: OwnGeneration, hashed: bytes, entropy: Entropy) -> bytes:
@@ -195,8 +214,8 @@ def open_post(
     clock: Clock,
     head: Head,
     hash_of: ContentHash | None = None,
-) -> tuple[PeerGeneration, bytes]:
-    """The generation after reading one post, and its part; `hash_of` the core, where it is known.
+) -> Opened:
+    """Read one post; `hash_of` the core, where it is known.
 
     `AuthenticationError` when the reader's slot or the body does not verify, `ReplayError` for a
     number that was used.
@@ -207,21 +226,20 @@ def open_post(
         msg = "a post's slot for me does not verify"
         raise AuthenticationError(msg)
     chain, message = held.chain.take(header.number, limits.POSTS)
-    part = read_part(core, leaf_key(message, clock, head))
-    return msgspec.structs.replace(held, chain=chain, hour=max(held.hour, head.hour)), part
-
-
-def leaf_of(chain: Chain, number: int, clock: Clock, head: Head) -> LeafKey:
-    """The leaf key of a post that is about to be sealed or opened under this number of a chain."""
-    _, message = chain.take(number, limits.POSTS)
-    return leaf_key(message, clock, head)
+    leaf = leaf_key(message, clock, head)
+    part = _read(core, leaf, head)
+    following = msgspec.structs.replace(held, chain=chain, hour=max(held.hour, head.hour))
+    return Opened(following, part, leaf)
 
 
 def read_part(core: Core, leaf: LeafKey) -> bytes:
     """The part of a post for who has its leaf key alone; `AuthenticationError` for another core's.
     Whoever has the key can have made the core: its slots are not asked.
     """
-    head = head_of(core)
+    return _read(core, leaf, head_of(core))
+
+
+def _read(core: Core, leaf: LeafKey, head: Head) -> bytes:
     key = CoreKey.of_leaf(leaf, head)
     key.check(core[_COMMITMENT_AT:_BODY_AT])
     return unpad(key.open(core[_BODY_AT:GROUP_HASHED], core[:_BODY_AT]))

@@ -1,5 +1,5 @@
-"""What a member holds of one channel, as a plain structure. No behaviour beyond look-ups: the doors
-change it.
+"""What a member holds of one channel, as a plain structure, put together from the nouns below it.
+Look-ups, and notes of what is missing or owed; all else the doors change.
 """
 
 from typing import Literal
@@ -7,81 +7,35 @@ from typing import Literal
 import msgspec
 
 from backchannel.protocol import limits
+from backchannel.protocol.account import Record
 from backchannel.protocol.alias import alike
-from backchannel.protocol.content import Announcement, Gone
-from backchannel.protocol.drop import Drop
+from backchannel.protocol.content import Gone
+from backchannel.protocol.epochs import Epoch
 from backchannel.protocol.errors import LocalProtocolError
-from backchannel.protocol.identity import Bundle, BundleKeys, HybridPrivate
-from backchannel.protocol.invite import Card, Join
-from backchannel.protocol.line import Line
+from backchannel.protocol.guest import Guest
+from backchannel.protocol.hotline import Hotline
+from backchannel.protocol.identity import BundleKeys, HybridPrivate
+from backchannel.protocol.missing import Incoming, Partial, Pending, Want, WantKind
+from backchannel.protocol.peer import Peer
+from backchannel.protocol.proposal import Answer, Proposed, Vouched
 from backchannel.protocol.roster import ROLES, Disclosure, Entry, Policy, Relay, Role, Roster
-from backchannel.protocol.secret import CloseSecret, EpochSecret, FileKey, InviteSecret
-from backchannel.protocol.sender_key import OwnGeneration, PeerGeneration
+from backchannel.protocol.sender_key import OwnGeneration
+from backchannel.protocol.successor import Announced, Draft, Rival
 from backchannel.protocol.transcript import Transcript
 from backchannel.protocol.types import (
     MAIN_THREAD,
     ChannelId,
     ContentHash,
-    Core,
     EpochId,
-    GenerationId,
     Hour,
     IdentityHash,
     PrekeyId,
     RosterHash,
     Slot,
-    Step,
     ThreadId,
     Timestamp,
     hour_of,
 )
-
-
-class Greeting(msgspec.Struct, frozen=True, array_like=True):
-    """One's own intro that nobody answered yet."""
-
-    hash: ContentHash
-    made: Hour
-    posted: Hour
-    times: int
-    replaced: bool = False
-
-
-class Peer(msgspec.Struct, array_like=True):
-    """Another entry, as this member knows it."""
-
-    bundle: Bundle
-    to_greet: bool = False
-    """Whether it was there before me: who comes greets."""
-    line: Line | None = None
-    greeting: Greeting | None = None
-    heard: ContentHash | None = None
-    """Its intro."""
-    heard_hour: Hour = Hour(0)
-    answered_hour: Hour = Hour(0)
-    """Of its reply to one's own intro."""
-    proved: bool = False
-    """Whether a line block of its, or a key block that rests on one, has opened."""
-    reply_due: bool = False
-    reply: ContentHash | None = None
-    generations: dict[GenerationId, PeerGeneration] = msgspec.field(default_factory=dict)
-    crossed: ContentHash | None = None
-    """One's own intro that gave way to its: key blocks may rest on it."""
-    given: dict[GenerationId, ContentHash] = msgspec.field(default_factory=dict)
-    """The core that gave it a generation of one's own, for when it asks."""
-    steps: dict[Step, ContentHash] = msgspec.field(default_factory=dict)
-    """One's own line blocks to it, for when it asks."""
-    rotated: tuple[Hour, int] = (Hour(0), 0)
-    """Hour and order of the post that gave its prekey."""
-    wrote: Hour = Hour(0)
-    """Of one's latest line block to it."""
-    noted: tuple[Hour, int] = (Hour(0), 0)
-    """Hour of the latest private note between the two, and the highest order in it."""
-
-    @property
-    def answers(self) -> bool:
-        """Whether its line is answered, and no reply to it is due: so a block may go now."""
-        return self.line is not None and self.line.answered and not self.reply_due
 
 
 class ThreadState(msgspec.Struct, frozen=True, array_like=True):
@@ -97,258 +51,12 @@ class ThreadState(msgspec.Struct, frozen=True, array_like=True):
     """Off the record."""
 
 
-class Concealed(msgspec.Struct, frozen=True, array_like=True):
-    """A piece that nobody sees yet, under a key of its hour: saved, it dies with the clock."""
-
-    hash: ContentHash
-    hour: Hour
-    epoch: EpochId
-    """Whose clock has the key."""
-    sealed: bytes
-
-
-class Epoch(msgspec.Struct, array_like=True):
-    """One epoch of the channel, from its beginning until nothing of it can be read."""
-
-    id: EpochId
-    number: int
-    secret: EpochSecret
-    relays: tuple[Relay, ...]
-    began: Hour
-    """The first hour of its clock."""
-    close: CloseSecret | None = None
-    """The facilitators' secret."""
-    given: list[Slot] = msgspec.field(default_factory=list)
-    """Facilitators to whom one sent it."""
-    seen: dict[ContentHash, Hour] = msgspec.field(default_factory=dict)
-    """Cores of its drops that need no second look."""
-    ending: "Ending | None" = None
-    """None while it is the current one."""
-
-    def drops(self) -> list[tuple[Relay, Drop]]:
-        """Its drop on each relay."""
-        return [(relay, Drop.of_epoch(self.secret, relay.public)) for relay in self.relays]
-
-
-class Ending(msgspec.Struct, array_like=True):
-    """What is still known of an epoch that is over."""
-
-    roster: Roster
-    """Its last."""
-    hour: Hour
-    """When it ended here."""
-    gone: dict[Slot, "Peer"]
-    """Who did not come along."""
-    bound: set[Slot]
-    """Whose posts count only in the past of the heads: of who is gone, or lost a role."""
-    past: set[ContentHash]
-    """Was not here: in the past of the heads that the next roster names, or named by others."""
-    echoed: bool = False
-    """Whether one's own echo was posted there."""
-    issuer: bool = False
-    """Whether this member has to seal its drops."""
-    sealed: bool = False
-
-
-class Partial(msgspec.Struct, frozen=True, array_like=True):
-    """The parts so far of a message of several blocks."""
-
-    total: int
-    sent: Hour
-    """Of the first core that came; of the first part's once that is here. For the order."""
-    hour: Hour
-    """What the message's life is counted from."""
-    order: int
-    hash: ContentHash
-    """Likewise of the first part."""
-    pieces: dict[int, Concealed]
-
-
-class Pending(msgspec.Struct, frozen=True, array_like=True):
-    """A core that waits for a key or a roster."""
-
-    core: Core
-    hash: ContentHash
-    sender: int
-    """Claimed; 255 where the kind names none."""
-    hour: Hour
-    """The relay's, which may be a lie."""
-    epoch: EpochId
-    """Of the drop that it came from."""
-
-
-WantKind = Literal["core", "generation", "step"]
-
-
-class Want(msgspec.Struct, frozen=True, array_like=True):
-    """Something missing, since when, and how often it was asked for."""
-
-    kind: WantKind
-    slot: int
-    """Of a core who named it, otherwise whose it is."""
-    name: bytes
-    """Content hash, generation id, or step as u32."""
-    since: Timestamp
-    asked: Timestamp = Timestamp(0)
-    times: int = 0
-
-    def is_(self, kind: WantKind, slot: int, name: bytes) -> bool:
-        """Whether it is this very thing; a core is, whoever named it."""
-        return (self.kind, self.name) == (kind, name) and (kind == "core" or self.slot == slot)
-
-
-class Guest(msgspec.Struct, array_like=True):
-    """An invite of this member's, from its making until its lobby is deleted."""
-
-    secret: InviteSecret
-    relay: Relay
-    close: CloseSecret
-    """The facilitators' secret when it was made: closes the lobby."""
-    keys: BundleKeys | None
-    """None once its prekey is erased."""
-    card: Card
-    first: Hour
-    join: Join | None = None
-    heard: ContentHash | None = None
-    state: Literal["open", "waiting", "admitting", "burnt", "admitted", "refused"] = "open"
-    marked: bool = False
-    slot: Slot | None = None
-    """Of whom it admitted."""
-    successor: str = ""
-    """Alias of who goes when it has admitted; empty once that is done."""
-    admission: Core | None = None
-    """The intro that opens the door, until the roster holds that it is by."""
-    package: tuple[ContentHash, ...] = ()
-    """Announcement and pieces of the roster that admitted, posted again until they are answered."""
-
-
-class Announced(msgspec.Struct, array_like=True):
-    """The next roster, while its cores come."""
-
-    by: Slot
-    announcement: Announcement
-    where: EpochId
-    """In whose drop."""
-    secret: EpochSecret | None = None
-    """Of the epoch that it begins, once that core is here; the clock stands with the others."""
-    pieces: dict[ContentHash, bytes] = msgspec.field(default_factory=dict)
-
-
-class Rival(msgspec.Struct, frozen=True, array_like=True):
-    """A second successor of one roster."""
-
-    by: Slot
-    epoch: EpochId
-    """Where it was announced."""
-    gone: tuple[Gone, ...] = ()
-    """Whom it took away: so does what ends it."""
-    since: Timestamp = Timestamp(0)
-    """0 until the next tick."""
-
-
-class Draft(msgspec.Struct, frozen=True, array_like=True):
-    """A roster of one's own that was announced, and holds only once it is read back: where several
-    facilitators write, the drop's order decides.
-    """
-
-    unread: tuple[ContentHash, ...]
-    """Its cores that were not read back yet."""
-    since: Timestamp
-    """When they were sent, or sent again."""
-    roster: RosterHash
-    version: int
-    package: bytes
-    secret: EpochSecret | None
-    close: CloseSecret | None
-    gone: tuple[Gone, ...]
-    hour: Hour
-    """When it was made."""
-
-
 class OldPrekey(msgspec.Struct, frozen=True, array_like=True):
     """A prekey that gave way, and since when."""
 
     keys: HybridPrivate
     id: PrekeyId
     hour: Hour
-
-
-class Proposed(msgspec.Struct, frozen=True, array_like=True):
-    """A policy that waits, and who has said yes."""
-
-    policy: Policy
-    by: Slot
-    hour: Hour
-    yes: tuple[Slot, ...] = ()
-
-
-class Vouched(msgspec.Struct, frozen=True, array_like=True):
-    """Somebody whom a facilitator presents before admitting, and what members say."""
-
-    alias: str
-    party: str
-    role: Role
-    by: Slot
-    hour: Hour
-    vouched: tuple[Slot, ...] = ()
-    objected: bool = False
-    """Known to facilitators alone."""
-
-
-class Account(msgspec.Struct, frozen=True, array_like=True):
-    """A member's newest digest, as it compared with what was held here."""
-
-    hour: Hour
-    """Of the digest."""
-    first: Hour
-    last: Hour
-    """The hours that both tell of."""
-    differs: dict[tuple[Hour, int], bytes] = msgspec.field(default_factory=dict)
-    """Rows of theirs, by hour and roster version, that were not one's own; empty: they have none.
-    """
-    since: Timestamp = Timestamp(0)
-    """When they were first seen to differ."""
-
-
-class Record(msgspec.Struct, array_like=True):
-    """What is watched, so that nobody is shown another conversation: see `record.py`."""
-
-    refused: dict[ContentHash, tuple[Hour, Slot]] = msgspec.field(default_factory=dict)
-    """Posts whose slot for this member did not verify, and whose they claim to be."""
-    alarmed: dict[bytes, Hour] = msgspec.field(default_factory=dict)
-    """What an alarm was raised about already."""
-    foreign: dict[RosterHash, tuple[Slot, Timestamp]] = msgspec.field(default_factory=dict)
-    """Rosters that nobody announced here, who posted under them, and since when."""
-    conceded: dict[RosterHash, "Rival"] = msgspec.field(default_factory=dict)
-    """Rivals whose issuers came over; others may still stand behind them."""
-    split: list[int] = msgspec.field(default_factory=list)
-    """Roster versions in which there were two halves: of those nobody has all."""
-    sent: dict[ContentHash, Hour] = msgspec.field(default_factory=dict)
-    """One's own posts that no relay has shown yet: a sealed drop may have taken none of them."""
-    accounts: dict[Slot, Account] = msgspec.field(default_factory=dict)
-    told: Hour = Hour(0)
-    """Of one's own latest digest."""
-    asked: Hour = Hour(0)
-    """Of one's own latest that asked for others'."""
-    answer: Timestamp | None = None
-    """When to answer who asked; 0: at a time that is still to be drawn."""
-    kept: Hour = Hour(0)
-    """Hours before this were forgotten."""
-
-
-class Incoming(msgspec.Struct, array_like=True):
-    """A file that was offered, while its cores come: they say nothing of themselves, so only those
-    that are named here are taken.
-    """
-
-    author: Slot
-    epoch: EpochId
-    size: int
-    key: FileKey
-    """Opens the index cores; it and the hour's clock are needed."""
-    index: tuple[ContentHash, ...]
-    awaited: set[ContentHash]
-    expires: Hour
 
 
 class ChannelState(msgspec.Struct, array_like=True):
@@ -381,8 +89,8 @@ class ChannelState(msgspec.Struct, array_like=True):
     own: OwnGeneration | None = None
     renew: bool = False
     """Whether somebody answered an intro, or left, since the generation was made."""
-    heal: bool = False
-    """Whether the next one must rest on fresh line blocks: others may not read where mine went."""
+    heal: set[Slot] = msgspec.field(default_factory=set)
+    """To whom the next one must rest on a fresh line block: mine went where they may not read."""
     prekeys: list[OldPrekey] = msgspec.field(default_factory=list)
     """One's own former ones: an intro may name them for a lifetime."""
     prekey_since: Hour = Hour(0)
@@ -396,7 +104,7 @@ class ChannelState(msgspec.Struct, array_like=True):
     """The newest roster version that each member has shown to be at."""
     alive: dict[Slot, Hour] = msgspec.field(default_factory=dict)
     """Hour of the newest post of each member."""
-    ended: Literal["", "removed", "compromised", "left", "replaced"] = ""
+    ended: Literal["", "removed", "compromised", "left", "replaced", "closed"] = ""
     """Why one is a member no more."""
     since: Hour = Hour(0)
     """Of one's first roster: what a newcomer reads of that very hour may be from before it."""
@@ -419,7 +127,7 @@ class ChannelState(msgspec.Struct, array_like=True):
     leavers: dict[Slot, Hour] = msgspec.field(default_factory=dict)
     """Who asked to go, and still stands in the roster."""
     proposals: dict[bytes, Proposed] = msgspec.field(default_factory=dict)
-    """Policies that wait for everybody, by hash."""
+    """Policies that wait for an answer, by hash."""
     floor: Slot | None = None
     """Whose turn it is; None: everybody's."""
     hands: list[Slot] = msgspec.field(default_factory=list)
@@ -428,6 +136,21 @@ class ChannelState(msgspec.Struct, array_like=True):
     record: Record = msgspec.field(default_factory=Record)
     files: dict[ContentHash, Incoming] = msgspec.field(default_factory=dict)
     """Offered, and not all here yet; by the content hash of the post."""
+    hotline: Hotline = msgspec.field(default_factory=Hotline)
+    behind: list[Slot] = msgspec.field(default_factory=list)
+    """Who asked for keys of one's own that nobody can give any more: they are to get fresh ones."""
+    standing_since: Hour = Hour(0)
+    """Of the first roster that said so; a newcomer's own first one."""
+    quiet: list[RosterHash] = msgspec.field(default_factory=list)
+    """Rosters under which nobody speaks."""
+    lost: dict[Slot, Hour] = msgspec.field(default_factory=dict)
+    """Who lost a voice in closings by a lighter role, and when."""
+    answers: dict[Slot, dict[bytes, Answer]] = msgspec.field(default_factory=dict)
+    """What members answered, by policy hash, whether or not the proposal has come."""
+    before: int = 0
+    """The longest lifetime under which anything may have been said that lives still."""
+    tightened: Hour = Hour(0)
+    """Of the newest roster that shortened lives."""
 
     @property
     def epoch(self) -> Epoch:
@@ -447,6 +170,10 @@ class ChannelState(msgspec.Struct, array_like=True):
     def epoch_of(self, core: ContentHash) -> Epoch | None:
         """In whose drops a core was seen."""
         return next((each for each in self.epochs if core in each.seen), None)
+
+    def announced_in(self, draft: Draft) -> Epoch:
+        """In whose drops a change of one's own was announced."""
+        return self.epoch_of(draft.unread[0]) or self.epoch
 
     def named(self, alias: str) -> Entry:
         """Who stands here under a name; `LocalProtocolError` where nobody does."""
@@ -475,6 +202,8 @@ class ChannelState(msgspec.Struct, array_like=True):
         """Remember a roster's version and roles."""
         self.versions[roster.hash] = roster.version
         self.numbers[roster.hash] = roster.epoch
+        if roster.policy.standing in {"suspended", "closed"} and roster.hash not in self.quiet:
+            self.quiet.append(roster.hash)
         roles = bytearray(b"\xff" * limits.ENTRIES)
         for entry in roster.entries:
             roles[entry.slot] = ROLES.index(entry.role)
@@ -511,6 +240,27 @@ class ChannelState(msgspec.Struct, array_like=True):
         """The first hour whose cores are still accepted."""
         return Hour(now - self.lifetime)
 
+    def rival(
+        self, version: int, roster: RosterHash, by: Slot, epoch: EpochId, gone: tuple[Gone, ...]
+    ) -> Rival:
+        """A second successor, announced in an epoch; somebody may have posted under it before."""
+        slots, _ = self.record.foreign.get(roster, ((), 0))
+        common = self._common(version, epoch)
+        for each in self.epochs:
+            each.contested = each.contested or each.id == common
+        return Rival(by, common, gone, version, behind=tuple(slot for slot in slots if slot != by))
+
+    def _common(self, version: int, where: EpochId) -> EpochId:
+        """Where everybody reads who may follow a rival that was announced there: in the epoch of
+        the roster before it. What settles others may be announced in an older one.
+        """
+        current = self.current()
+        older = any(each.version < version for each in self.rivals.values())
+        if version != current.version or current.merged or older:
+            return where
+        before = self.numbers.get(RosterHash(current.previous))
+        return [each.id for each in self.epochs if each.id == where or each.number == before][-1]
+
     def want(self, kind: WantKind, slot: int, name: bytes, now: Timestamp) -> None:
         """Note something missing, once; of one kind and sender the newest are kept."""
         if any(each.is_(kind, slot, name) for each in self.wants):
@@ -533,6 +283,18 @@ class ChannelState(msgspec.Struct, array_like=True):
         if self.epoch_of(core) and core not in self.owed and not lately and count < limits.SERVED:
             self.owed[core] = Timestamp(0)
             self.served[asker] = (hour_of(now), count + 1)
+
+    def stays(self) -> None:
+        """Nobody took one's place away, or only what did not stand: one is here, but for who asked
+        to go itself.
+        """
+        self.ended = "left" if self.me in self.leavers else ""
+
+    def fall_behind(self, asker: Slot, now: Timestamp) -> None:
+        """Note that somebody lacks one's keys, and what held them is dead; once an hour at most."""
+        fresh = self.own is not None and self.own.hour >= hour_of(now)
+        if not fresh and asker not in self.behind:
+            self.behind.append(asker)
 
     def asked_by_another(self, cores: tuple[bytes, ...], now: Timestamp) -> None:
         """What somebody else asks for comes for all: one's own asking can wait."""

@@ -11,10 +11,10 @@ from typing import NamedTuple, TypeVar
 from backchannel.protocol import limits, line
 from backchannel.protocol.core import head_of
 from backchannel.protocol.errors import AuthenticationError, UnknownError
+from backchannel.protocol.missing import Pending
 from backchannel.protocol.reception import Reception
 from backchannel.protocol.secret import MessageKey
 from backchannel.protocol.sender_key import wrapped
-from backchannel.protocol.state import Pending
 from backchannel.protocol.types import Core, EpochId, Slot, Step
 
 T = TypeVar("T")

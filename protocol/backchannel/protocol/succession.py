@@ -8,22 +8,28 @@ from typing import NamedTuple
 
 import msgspec
 
-from backchannel.protocol import epoch
+from backchannel.protocol import epoch, levelling
 from backchannel.protocol.content import Gone
+from backchannel.protocol.epochs import Ending, Epoch
 from backchannel.protocol.outcome import (
     NOBODY,
     Acted,
     Alarm,
     Change,
+    Ended,
     Event,
     Lost,
     RosterAdopted,
     Shortened,
 )
+from backchannel.protocol.peer import Peer
+from backchannel.protocol.proposal import Proposed
 from backchannel.protocol.roster import Entry, Package, Roster, lighter
 from backchannel.protocol.secret import CloseSecret, EpochSecret
-from backchannel.protocol.state import ChannelState, Ending, Epoch, Peer, Rival
-from backchannel.protocol.types import ContentHash, Hour, IdentityHash, RosterHash, Slot
+from backchannel.protocol.standing import voice
+from backchannel.protocol.state import ChannelState
+from backchannel.protocol.successor import Announced, Rival
+from backchannel.protocol.types import ContentHash, EpochId, Hour, IdentityHash, RosterHash, Slot
 
 
 class Succession(NamedTuple):
@@ -35,6 +41,8 @@ class Succession(NamedTuple):
     close: CloseSecret | None
     """Of that epoch, where one made it oneself."""
     gone: tuple[Gone, ...]
+    where: EpochId
+    """In whose drop it was announced."""
 
 
 def succeed(state: ChannelState, new: Succession, now: Hour) -> list[Event]:
@@ -50,8 +58,11 @@ def succeed(state: ChannelState, new: Succession, now: Hour) -> list[Event]:
         events = [said, *_warnings(new), *_unseen(state, before, roster)]
     if new.secret is not None and before is not None:
         _turn(state, new, before, now)
+    elif roster.relays != state.relays:
+        mine = roster.issuer == state.me
+        levelling.relocate(state.epoch, roster.relays, now, state.record.sent.keys(), mine=mine)
     events += _adopt(state, new.package)
-    events += _overtake(state, roster)
+    events += _overtake(state, roster, before)
     return [*events, RosterAdopted(roster.version)]
 
 
@@ -88,6 +99,8 @@ def _acts(new: Succession, before: Roster) -> tuple[Change, ...]:
         changes.append(Change("policy", detail=_difference(before, roster)))
     if roster.epoch != before.epoch:
         changes.append(Change("epoch", detail=str(roster.epoch)))
+    if roster.relays != before.relays:
+        changes.append(Change("relays", detail=", ".join(each.url for each in roster.relays)))
     if roster.merged:
         changes.append(Change("merged"))
     return tuple(change for change in changes if change.what)
@@ -134,14 +147,25 @@ def _turn(state: ChannelState, new: Succession, before: Roster, now: Hour) -> No
             roster.relays,
             Hour(roster.hour),
             new.close,
+            announced=new.where,
         )
     )
     for slot in gone:
         _let_go(state, slot)
         state.former.append(IdentityHash(before.entry(slot).identity))
     state.renew = True
-    state.heal = state.heal or bool(roster.merged)
-    state.record.split += [roster.version - 1] if roster.merged else []
+    state.heal |= set(state.peers) if roster.merged else _unread(state)
+    known = {**state.rivals, **state.record.conceded}.values() if roster.merged else ()
+    first = min((each.version for each in known), default=roster.version - 1)
+    state.record.split += range(first, roster.version) if roster.merged else ()
+
+
+def _unread(state: ChannelState) -> set[Slot]:
+    """To whom a line block of one's own was not read back: a drop that is sealed takes it no more,
+    and keys that rest on it do not open.
+    """
+    sent = state.record.sent.keys()
+    return {slot for slot, peer in state.peers.items() if not sent.isdisjoint(peer.steps.values())}
 
 
 def _doubt(state: ChannelState, past: set[ContentHash]) -> None:
@@ -169,10 +193,13 @@ def _let_go(state: ChannelState, slot: Slot) -> None:
         state.verified,
         state.compared,
         state.served,
+        state.lost,
+        state.answers,
         state.leavers,
         state.record.accounts,
     ):
         kept.pop(slot, None)
+    state.heal.discard(slot)
     state.hands = [each for each in state.hands if each != slot]
     state.floor = None if state.floor == slot else state.floor
     state.wants = [each for each in state.wants if each.kind == "core" or each.slot != slot]
@@ -184,11 +211,15 @@ def _let_go(state: ChannelState, slot: Slot) -> None:
 
 def _adopt(state: ChannelState, package: Package) -> list[Event]:
     roster, before, first = package.roster, state.policy, state.roster is None
+    _note_voices(state, roster)
+    state.before = _lifetime_before(state, roster)
     state.roster, state.expected, state.policy = roster, roster.hash, roster.policy
     state.knows(roster)
     for rival in (roster.previous, *roster.merged):  # what was said under it can be read now
         state.versions.setdefault(RosterHash(rival), roster.version - 1)
-    state.ended = "left" if state.ended == "left" else ""  # a rival took my place away, if anybody
+    state.stays()  # a rival took my place away, if anybody
+    if first or roster.policy.standing != before.standing:
+        state.standing_since = Hour(roster.hour)
     for slot, bundle in package.bundles.items():
         held = state.peers.get(slot)  # maybe of one's own guest, whose roster was too late
         if slot != state.me and (held is None or held.bundle.identity != bundle.identity):
@@ -196,33 +227,104 @@ def _adopt(state: ChannelState, package: Package) -> list[Event]:
         elif first and held is not None:
             held.bundle = bundle  # the card's prekey was for its lobby alone, and is gone
     if roster.policy != before:
-        state.proposals = {}  # a yes was to a change of the rules of then
+        state.proposals, state.answers = {}, {}  # a yes was to a change of the rules of then
+    elif package.bundles:  # who comes has not been asked whether to close
+        state.proposals = _lasting(state)
+        state.answers = {
+            slot: {n: a for n, a in each.items() if n in state.proposals or not a.yes}
+            for slot, each in state.answers.items()
+        }
     present = {entry.identity for entry in roster.entries}
     state.candidates = {
         name: each for name, each in state.candidates.items() if name not in present
     }
+    events: list[Event] = []
     if roster.policy.lifetime < before.lifetime:
-        return [Shortened(None, roster.policy.lifetime)]
-    return []
+        events.append(Shortened(None, roster.policy.lifetime))
+    if roster.policy.standing == "closed":
+        state.ended = "closed"
+        events.append(Ended("closed", Slot(roster.issuer)))
+    return events
 
 
-def _overtake(state: ChannelState, roster: Roster) -> list[Event]:
-    """What was announced for the same place in the order and did not come to hold."""
-    late = [each for each in state.announced if each.announcement.version <= roster.version]
+def _lifetime_before(state: ChannelState, roster: Roster) -> int:
+    """That from before it was shortened, while anything lives that was said then: another branch
+    may not have shortened it.
+    """
+    lives = roster.hour <= state.tightened + state.policy.lifetime
+    before = state.before if lives else 0
+    if roster.policy.lifetime < state.policy.lifetime:
+        state.tightened = Hour(roster.hour)
+    return max(before, state.policy.lifetime)
+
+
+def _note_voices(state: ChannelState, roster: Roster) -> None:
+    """Who had one in closings, and stays without."""
+    had = {e.slot for e in state.roster.entries if voice(e)} if state.roster else set()
+    lost = {Slot(e.slot) for e in roster.entries if e.slot in had and not voice(e)}
+    state.lost |= dict.fromkeys(lost, Hour(roster.hour))
+
+
+def _lasting(state: ChannelState) -> dict[bytes, Proposed]:
+    """Proposals that outlast a newcomer."""
+    return {
+        name: each for name, each in state.proposals.items() if each.policy.standing != "closed"
+    }
+
+
+def _overtake(state: ChannelState, roster: Roster, before: Roster | None) -> list[Event]:
+    """What was announced for the same place in the order and did not come to hold; and what stood
+    against the roster before, unless this one ends it. What is announced for later by who leads no
+    more never holds.
+    """
+    leads = {entry.slot for entry in roster.entries if entry.role == "facilitator"}
+    late = [
+        each
+        for each in state.announced
+        if each.announcement.version <= roster.version or each.by not in leads
+    ]
     state.announced = [each for each in state.announced if each not in late]
+    gone = [each for next_ in state.announced for each in next_.announcement.gone]
+    state.ended = next((each.reason for each in gone if each.slot == state.me), state.ended)
     for each in late:
         for core in (*each.announcement.pieces, each.announcement.epoch):
             state.got("core", each.by, core)
-    state.record.conceded = {}
-    state.rivals = {
-        RosterHash(each.announcement.roster): Rival(each.by, each.where, each.announcement.gone)
-        for each in late
-        if each.announcement.roster != roster.hash
-        and each.announcement.version == roster.version
-        and any(e.slot == each.by and e.role == "facilitator" for e in roster.entries)
-    }
+    next_ = before is not None and before.hash == roster.previous
+    state.record.conceded = _left(state, state.record.conceded, roster) if next_ else {}
+    state.rivals = _left(state, state.rivals, roster) if next_ else {}
+    _outrun(state, late, roster, leads)
     draft, state.draft = state.draft, None
     if draft is not None and draft.roster != roster.hash:
         state.concede = True
+        where = state.announced_in(draft).id
+        rival = state.rival(draft.version, draft.roster, state.me, where, draft.gone)
+        (state.rivals if rival.backed else state.record.conceded)[draft.roster] = rival
         return [Lost(draft.version)]
     return []
+
+
+def _outrun(state: ChannelState, late: list[Announced], roster: Roster, leads: set[int]) -> None:
+    """What had the version of this roster is a rival. By who facilitates no more, only for whom it
+    took away, once somebody is behind it: others settle it unasked.
+    """
+    others = [each for each in late if each.announcement.roster != roster.hash]
+    others = [each for each in others if each.announcement.version == roster.version]
+    taken = {each.by: each.announcement.gone for each in others}
+    mine = {by for by, gone in taken.items() if any(each.slot == state.me for each in gone)}
+    for each in (each for each in others if each.by in leads | mine):
+        name = RosterHash(each.announcement.roster)
+        rival = state.rival(roster.version, name, each.by, each.where, each.announcement.gone)
+        stands = each.by in leads or rival.backed
+        (state.rivals if stands else state.record.conceded)[name] = rival
+
+
+def _left(
+    state: ChannelState, rivals: dict[RosterHash, Rival], roster: Roster
+) -> dict[RosterHash, Rival]:
+    """Those that it does not end, as long as somebody may read where they were announced."""
+    read = {each.id for each in state.epochs}
+    return {
+        name: each
+        for name, each in rivals.items()
+        if name not in roster.merged and each.epoch in read
+    }

@@ -6,6 +6,7 @@ import msgspec
 
 from backchannel.protocol import limits
 from backchannel.protocol.content import File, Text, Thread, Threads, sooner
+from backchannel.protocol.missing import Partial
 from backchannel.protocol.outcome import (
     NOBODY,
     Event,
@@ -16,7 +17,7 @@ from backchannel.protocol.outcome import (
     ThreadBegan,
 )
 from backchannel.protocol.secret import FileKey
-from backchannel.protocol.state import ChannelState, Partial, ThreadState
+from backchannel.protocol.state import ChannelState, ThreadState
 from backchannel.protocol.types import ContentHash, Hour, MessageId, Slot, ThreadId
 
 

@@ -6,14 +6,17 @@ SPEC.md sections 4, 12, 14, 16 and 17. Each part is a step of one `tick`; none i
 
 import msgspec
 
-from backchannel.protocol import change, epoch, files, limits, lobby, record
+from backchannel.protocol import change, epoch, files, levelling, limits, lobby, record, watch
 from backchannel.protocol.content import Ask, Echo, Prekey
 from backchannel.protocol.core import Head, Kind, head_of
 from backchannel.protocol.identity import BundleKeys, HybridPrivate, prekey_id
 from backchannel.protocol.line import forget
+from backchannel.protocol.missing import Want
 from backchannel.protocol.outcome import Lost, Repost
+from backchannel.protocol.peer import Peer
 from backchannel.protocol.posting import Posting
-from backchannel.protocol.state import ChannelState, OldPrekey, Peer, Want
+from backchannel.protocol.proposal import Proposed
+from backchannel.protocol.state import ChannelState, OldPrekey
 from backchannel.protocol.types import Hour, Slot, Timestamp, hour_of
 from backchannel.protocol.whisper import GivenClose, LostSteps, Nothing
 
@@ -23,16 +26,18 @@ def keep_up(posting: Posting) -> None:
     state = posting.state
     _forget(posting)
     if state.roster is not None and not state.ended:
-        for slot in [slot for slot, peer in state.peers.items() if peer.reply_due]:
-            posting.reply(slot)
-        _come_along(posting)
+        posting.come_along()
+        posting.answer_all()
+        _come_over(posting)
         _greet(posting)
+        _give_anew(posting)
         _ask(posting)
         _renew(posting)
         _rotate_prekey(posting)
         _give_close(posting)
         _seal(posting)
         record.watch(posting)
+        watch.echo(posting)
     _read_again(posting)
     _hand_out(posting)
     if state.guests:
@@ -50,23 +55,40 @@ def _forget(posting: Posting) -> None:
     state.pending = [
         each
         for each in state.pending
-        if each.epoch in posting.clocks and _may_open(head_of(each.core), oldest, now)
+        if each.epoch in posting.clocks and _may_open(head_of(each.core), oldest, state.since)
     ]
     state.wants = [each for each in state.wants if hour_of(each.since) >= oldest]
     state.threads = {name: each for name, each in state.threads.items() if each.until > now}
     late = Timestamp(posting.now - limits.REPOST_AGAIN)
     state.reposted = {core: at for core, at in state.reposted.items() if at > late}
     state.prekeys = [each for each in state.prekeys if each.hour >= oldest]
-    state.proposals = {name: each for name, each in state.proposals.items() if each.hour >= oldest}
+    answered = min(oldest, now - 2 * limits.CLOSING_HOURS)
+    state.proposals = {
+        name: each
+        for name, each in state.proposals.items()
+        if each.hour >= (answered if _closes(each) else oldest)
+    }
+    state.answers = {
+        slot: {name: each for name, each in own.items() if each.told[0] >= answered}
+        for slot, own in state.answers.items()
+    }
     state.candidates = {n: each for n, each in state.candidates.items() if each.hour >= oldest}
     files.forget(state, now)
+    watch.forget(state, now)
     for peer in state.peers.values():
         _forget_peer(state, peer, oldest)
 
 
-def _may_open(head: Head, oldest: Hour, now: Hour) -> bool:
-    """Parts of a roster that nobody announced within hours are of one from before my time."""
-    first = max(oldest, now - 2) if head.kind in (Kind.ROSTER, Kind.EPOCH) else oldest
+def _closes(proposed: Proposed) -> bool:
+    """Then it waits for its own time, however short content lives."""
+    return proposed.policy.standing == "closed"
+
+
+def _may_open(head: Head, oldest: Hour, since: Hour) -> bool:
+    """Parts of a roster from before my time never do. Of others the announcement may come later, by
+    another relay: they could be asked for in vain, where the drop is sealed by then.
+    """
+    first = max(oldest, since) if head.kind in (Kind.ROSTER, Kind.EPOCH) else oldest
     return head.hour >= first
 
 
@@ -80,6 +102,7 @@ def _forget_epochs(posting: Posting, oldest: Hour) -> None:
     if state.draft is not None and state.draft.hour < oldest:
         posting.events.append(Lost(state.draft.version))
         state.draft = None
+    _forget_rosters(state)
     begun = [each.secret for each in state.announced if each.secret is not None]
     begun += [state.draft.secret] if state.draft is not None and state.draft.secret else []
     kept = {each.id for each in state.epochs} | {epoch.epoch_id(secret) for secret in begun}
@@ -90,24 +113,44 @@ def _forget_epochs(posting: Posting, oldest: Hour) -> None:
     for each in state.epochs:
         first = clocks[each.id].hour  # what can be opened again must be known again
         each.seen = {core: hour for core, hour in each.seen.items() if hour >= first}
+        levelling.forget(state, each, posting.hour)
 
 
-def _come_along(posting: Posting) -> None:
-    """Tell those of an epoch that is over where one went, first of all: it shows everybody whether
-    all went to the same place.
-    """
+def _forget_rosters(state: ChannelState) -> None:
+    """Of epochs of which nothing can be read."""
+    readable = {each.number for each in state.epochs}
+    kept = {name for name, number in state.numbers.items() if number in readable}
+    first = min((state.versions[name] for name in kept), default=0)
+    kept |= {name for name, version in state.versions.items() if version >= first}
+    state.versions = {name: each for name, each in state.versions.items() if name in kept}
+    state.numbers = {name: each for name, each in state.numbers.items() if name in kept}
+    state.roles = {name: each for name, each in state.roles.items() if name in kept}
+    state.record.split = [version for version in state.record.split if version >= first]
+    state.quiet = [each for each in state.quiet if each in kept]
+
+
+def _come_over(posting: Posting) -> None:
+    """Tell everybody that one's own change was too late."""
     state = posting.state
-    for over in state.epochs:
-        if over.ending is not None and not over.ending.echoed:
-            over.ending.echoed = True
-            if not over.ending.sealed:
-                roster = state.current()
-                posting.into(over).post_as_is(Echo(roster.version, roster.hash))
-                state.renew = True
     if state.concede:
         state.concede = False
+        _give_way(posting)
         roster = state.current()
         posting.post(Echo(roster.version, roster.hash))
+
+
+def _give_way(posting: Posting) -> None:
+    """Whom it took away waits, where it was announced, for the roster of its version that one came
+    to; where one is by now, if that is further on, says nothing of it.
+    """
+    state = posting.state
+    both = (*state.rivals.values(), *state.record.conceded.values())
+    own = [(each.version, each.epoch) for each in both if each.by == state.me]
+    lost, where = max(own, default=(0, state.epoch.id))
+    adopted = {state.versions[name]: name for name in state.numbers}
+    for over in state.epochs:
+        if over.id == where and lost in adopted and lost < state.current().version:
+            posting.echo(over, lost, adopted[lost])
 
 
 def _rotate_prekey(posting: Posting) -> None:
@@ -147,7 +190,8 @@ def _seal(posting: Posting) -> None:
         if ending is None or not ending.issuer or ending.sealed or over.close is None:
             continue
         come = all(state.come.get(slot, 0) >= version for slot in state.peers)
-        if (come and not state.rivals) or posting.hour - ending.hour >= limits.SEAL_HOURS:
+        waits = max(limits.SEAL_HOURS, state.lifetime if over.contested else 0)
+        if (come and not state.rivals) or posting.hour - ending.hour >= waits:
             change.seal(posting, over)
 
 
@@ -210,6 +254,12 @@ def _ask(posting: Posting) -> None:
                 tuple((each.slot, _step(each)) for each in due if each.kind == "step"),
             )
         )
+
+
+def _give_anew(posting: Posting) -> None:
+    """Who was away for longer than content lives finds the way back by keys that are fresh."""
+    behind, posting.state.behind = posting.state.behind, []
+    _be_heard(posting, {slot for slot in behind if slot in posting.state.peers})
 
 
 def _step(want: Want) -> int:

@@ -88,7 +88,15 @@ class LostSteps(Record, frozen=True, tag="lost"):
     steps: Annotated[tuple[U32, ...], Meta(min_length=1, max_length=limits.WANTED)]
 
 
-Whisper = GivenSeeds | Nothing | GivenClose | Note | Objection | LostSteps
+class ReplyAgain(Record, frozen=True, tag="reply"):
+    """The ciphertext of the author's reply, which stands in an epoch that is over."""
+
+    ciphertext: Annotated[
+        bytes, Meta(min_length=limits.KEM_CIPHERTEXT, max_length=limits.KEM_CIPHERTEXT)
+    ]
+
+
+Whisper = GivenSeeds | Nothing | GivenClose | Note | Objection | LostSteps | ReplyAgain
 
 
 def read_whisper(data: bytes) -> Whisper:

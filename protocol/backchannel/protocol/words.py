@@ -44,7 +44,7 @@ def invite_entropy(text: str) -> bytes:
     try:
         return bytes(_list().to_entropy(whole))
     except ValueError:
-        msg = "one of the words is mistyped: their checksum is wrong"
+        msg = "one of the words is mistyped, or stands in another's place"
         raise DecodeError(msg) from None
 
 

@@ -1,103 +1,37 @@
-"""The SQLite file: how it is opened so that what was acknowledged stays and what was deleted goes.
-
-WAL with synchronous=FULL lost nothing in 300 simulated power losses; with NORMAL it lost
-acknowledged rows and brought deleted ones back. Knows no table.
+"""Which database a session leads to: it says so itself, and so do its errors. What then speaks to
+it, and what the errors mean, stands in `sqlite` and `postgres`.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+import sys
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Connection
 
-from backchannel.server.errors import OperatorError
-from backchannel.server.limits import READERS
-
-_PRAGMAS = (
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    "secure_delete = ON",
-    "foreign_keys = ON",
-    "temp_store = MEMORY",
-    "trusted_schema = OFF",
-)
-_MEND = "make room on the disk; a damaged file comes back from a backup, or init makes a new relay"
-_WAIT = 5.0  # seconds for the lock that `vouchers mint` or a checkpoint may hold
+from backchannel.server.repository import Repository
+from backchannel.server.sqlite import file
+from backchannel.server.sqlite.repository import SqliteRepository
 
 
-def open_writer(file: Path) -> Engine:
-    """For the one thread that writes, and for commands."""
-    return _open(file, "BEGIN IMMEDIATE", _PRAGMAS)
+def repository(connection: Connection) -> Repository:
+    """The store as this connection's transaction sees it."""
+    if connection.dialect.name == "sqlite":
+        return SqliteRepository(connection)
+    from backchannel.server.postgres.repository import PostgresRepository  # noqa: PLC0415 - an extra
 
-
-def open_readers(file: Path) -> Engine:
-    """For the threads that read."""
-    return _open(file, "BEGIN", (*_PRAGMAS, "query_only = ON"))
+    return PostgresRepository(connection)
 
 
 def is_trouble(error: Exception) -> bool:
     """Whether the store says that it cannot: full, locked, damaged, not readable for now. All else
     is a bug of ours.
     """
-    cause = getattr(error, "orig", error)
-    return isinstance(cause, sqlite3.OperationalError) or type(cause) is sqlite3.DatabaseError
+    troubles = sys.modules.get("backchannel.server.postgres.troubles")
+    return file.is_trouble(error) or (troubles is not None and bool(troubles.is_trouble(error)))
 
 
-@contextmanager
-def usable(file: Path) -> Iterator[None]:
-    """Around the first use of a database; `OperatorError` where it cannot be used."""
-    try:
-        yield
-    except Exception as error:
-        if not is_trouble(error):
-            raise
-        message = f"{file} cannot be used: {getattr(error, 'orig', error)}"
-        raise OperatorError(message, next_=_MEND) from None
+def recover(connection: Connection, error: Exception) -> bool:
+    """Whether the same may be tried again at once, after a failure that is none of its own."""
+    if connection.dialect.name == "sqlite":
+        return False
+    from backchannel.server.postgres import troubles  # noqa: PLC0415
 
-
-def checkpoint(engine: Engine) -> bool:
-    """Empty the write-ahead log, so that deleted rows leave it too; false while a reader is in the
-    way.
-    """
-    raw = engine.raw_connection()
-    try:
-        cursor = raw.cursor()
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        busy, _, _ = cursor.fetchone() or (1, 0, 0)
-        return not busy
-    finally:
-        raw.close()
-
-
-def _open(file: Path, begin: str, pragmas: tuple[str, ...]) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{file}",
-        connect_args={"timeout": _WAIT, "check_same_thread": False},
-        hide_parameters=True,  # a parameter in a log would be an id
-        poolclass=QueuePool,
-        pool_size=READERS,
-    )
-    event.listen(engine, "connect", _prepare(pragmas))
-    event.listen(engine, "begin", _begin(begin))
-    return engine
-
-
-def _prepare(pragmas: tuple[str, ...]) -> Callable[[sqlite3.Connection, Any], None]:
-    def prepare(driver: sqlite3.Connection, _record: object) -> None:
-        driver.isolation_level = (
-            None  # the driver's own BEGIN comes too late and is never IMMEDIATE
-        )
-        for pragma in pragmas:
-            driver.execute(f"PRAGMA {pragma}")
-
-    return prepare
-
-
-def _begin(statement: str) -> Callable[[Connection], None]:
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
-
-    return begin
+    return troubles.recover(connection, error)

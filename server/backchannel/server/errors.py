@@ -12,6 +12,9 @@ from backchannel.protocol.errors import AuthenticationError, BackchannelError, D
 class Refusal(BackchannelError):
     """A request that is not done, for a reason that the client may know."""
 
+    retry_after: int | None = None
+    """Seconds after which it may be different, where that is known."""
+
 
 class UnknownDropError(Refusal):
     """No such drop, or the wrong key for it: nobody can tell which."""
@@ -32,6 +35,10 @@ class MalformedError(Refusal):
 class BusyError(Refusal):
     """No room to take it now: later it may be different."""
 
+    def __init__(self, retry_after: int | None = None) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
 
 class VoucherRefusedError(Refusal):
     """A voucher that is not there, or an id that stands with other keys."""
@@ -46,7 +53,17 @@ class SealedError(Refusal):
 
 
 class QuotaError(Refusal):
-    """The drop holds as many blocks as it may."""
+    """The drop holds as many blocks as it may, until an hour turns: blocks end by the hour."""
+
+
+class TooFastError(Refusal):
+    """More than this drop may take in a while."""
+
+    retry_after: int
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__()
+        self.retry_after = seconds
 
 
 class ClockLeapError(BusyError):
@@ -55,6 +72,10 @@ class ClockLeapError(BusyError):
 
 class StoreFailedError(BusyError):
     """A key could not be put on the disk, so nothing may be sealed under it."""
+
+
+class HourTurnedError(BackchannelError):
+    """Another process turned the hour since this transaction began: it begins again."""
 
 
 class Answer(NamedTuple):
@@ -69,6 +90,7 @@ DONE: Final = Answer(200, "done", mac=True)
 UNKNOWN_DROP: Final = Answer(404, "unknown-drop")
 VOUCHER_REFUSED: Final = Answer(403, "voucher-refused", mac=True)
 BUSY: Final = Answer(503, "busy")
+TOO_FAST: Final = Answer(429, "too-fast", mac=True)
 
 _ANSWERS: Final[dict[type[Exception], Answer]] = {
     UnknownDropError: UNKNOWN_DROP,
@@ -82,7 +104,11 @@ _ANSWERS: Final[dict[type[Exception], Answer]] = {
     WrongHourError: Answer(409, "wrong-hour", mac=True),
     SealedError: Answer(409, "sealed", mac=True),
     QuotaError: Answer(507, "quota", mac=True),
+    TooFastError: TOO_FAST,
 }
+
+OUTCOMES: Final = tuple(sorted({answer.code for answer in (DONE, *_ANSWERS.values())}))
+"""The code of every answer to a request."""
 
 
 def answer_to(error: Exception) -> Answer | None:

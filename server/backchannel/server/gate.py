@@ -1,7 +1,8 @@
 """How many requests are in hand at once, so that slow ones cannot pile up without end.
 
 Anybody can begin a body and be slow with the rest, so nobody keeps a place by that: where there is
-no room, the body that has been coming for longest makes it.
+no room, the body that has come most slowly so far makes it. Who begins many would else push out all
+that come over slow lines, with one byte each.
 """
 
 import asyncio
@@ -13,14 +14,28 @@ from backchannel.server.errors import BusyError
 
 
 @final
+class Arrival:
+    """A body that is coming. On the loop only."""
+
+    def __init__(self, patience: asyncio.Timeout) -> None:
+        self.patience = patience
+        self._began = asyncio.get_running_loop().time()
+        self.size = 1
+        """Bytes of it that are here."""
+
+    def pace(self, now: float) -> float:
+        """Bytes a second."""
+        return self.size / max(now - self._began, 1e-6)
+
+
+@final
 class Gate:
     """A context that only `most` requests are in; `BusyError` for the next."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._inside = 0
-        self._arriving: dict[asyncio.Timeout, None] = {}
-        """Whose bodies are coming, in the order in which they began."""
+        self._arriving: set[Arrival] = set()
 
     def __enter__(self) -> None:
         if self._inside >= self._most and not self._push_out():
@@ -40,27 +55,29 @@ class Gate:
             self._inside += 1
 
     @asynccontextmanager
-    async def arriving(self, seconds: float) -> AsyncIterator[None]:
-        """While a body comes: `TimeoutError` after `seconds`, or before that `BusyError` where
-        others need the place.
+    async def arriving(self, seconds: float) -> AsyncIterator[Arrival]:
+        """While a body comes, of which the caller says how much is here: `TimeoutError` after
+        `seconds`, or before that `BusyError` where others need the place.
         """
-        patience = asyncio.timeout(seconds)
+        arrival = Arrival(asyncio.timeout(seconds))
         try:
-            async with patience:
-                self._arriving[patience] = None
-                yield
+            async with arrival.patience:
+                self._arriving.add(arrival)
+                yield arrival
         except TimeoutError:
-            if patience not in self._arriving:
+            if arrival not in self._arriving:
                 raise BusyError from None
             raise
         finally:
-            self._arriving.pop(patience, None)
+            self._arriving.discard(arrival)
 
     def _push_out(self) -> bool:
-        """End the longest arrival; false where there is none."""
-        longest = next((patience for patience in self._arriving if not patience.expired()), None)
-        if longest is None:
+        """End the slowest arrival; false where there is none."""
+        coming = [each for each in self._arriving if not each.patience.expired()]
+        if not coming:
             return False
-        del self._arriving[longest]
-        longest.reschedule(0)
+        now = asyncio.get_running_loop().time()
+        slowest = min(coming, key=lambda each: each.pace(now))
+        self._arriving.discard(slowest)
+        slowest.patience.reschedule(0)
         return True

@@ -6,6 +6,7 @@ Level `error` means a bug. Trouble that an operator can mend is a `warning`.
 
 import json
 import logging
+import sqlite3
 import sys
 import threading
 import time
@@ -94,6 +95,14 @@ warn_seldom = _seldom.warn
 
 
 def store_trouble(error: Exception) -> None:
-    """The store did not take something. SQLite's own words for it hold no values."""
+    """The store did not take something. SQLite's own words for it hold no values; those of others
+    may.
+    """
     reason = getattr(error, "orig", error)
-    warn_seldom(f"the store refuses: {reason}; next: backchannel-relay doctor")
+    said = str(reason) if isinstance(reason, sqlite3.Error) else _kind(reason)
+    warn_seldom(f"the store refuses: {said}; next: backchannel-relay doctor")
+
+
+def _kind(error: BaseException) -> str:
+    code = getattr(error, "sqlstate", None)
+    return f"{type(error).__name__} ({code})" if code else type(error).__name__

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from backchannel.server import database
 from backchannel.server.database import is_trouble
 from backchannel.server.errors import BusyError
-from backchannel.server.limits import READERS
+from backchannel.server.limits import READERS, TRIES
 from backchannel.server.logs import store_trouble
 from backchannel.server.repository import Repository
 
@@ -33,10 +34,20 @@ class Readers:
 
     def _ask(self, question: Callable[[Repository], T]) -> T:
         try:
-            with self._engine.begin() as connection:
-                return question(Repository(connection))
+            with self._engine.connect() as connection:
+                return _answer(connection, question)
         except Exception as error:
             if not is_trouble(error):
                 raise
             store_trouble(error)
             raise BusyError from None
+
+
+def _answer(connection: Connection, question: Callable[[Repository], T], tries: int = TRIES) -> T:
+    try:
+        with connection.begin():
+            return question(database.repository(connection))
+    except Exception as error:
+        if tries and database.recover(connection, error):
+            return _answer(connection, question, tries - 1)
+        raise

@@ -1,41 +1,45 @@
 """Every question to the store and every change of it, over one connection inside one transaction.
 
-What each append and read need goes past SQLAlchemy straight to the driver, as text compiled from
-the models once: measured, an append costs a sixth of what it costs otherwise. Decides nothing.
+A unit of work: what a group of jobs needs is fetched in one go, what they add is written in one go,
+and in between nobody waits for the store. Owns what is the same in every database; the statements
+of the hot path stand in `sqlite` and `postgres`. Decides nothing.
 """
 
-from collections.abc import Iterable, Sequence
-from contextlib import closing
-from sqlite3 import Connection as Driver
-from typing import Any, NamedTuple, cast, final
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import (
-    Connection,
-    CursorResult,
-    Executable,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    tuple_,
-    update,
-)
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy import Connection, CursorResult, Executable, delete, insert, select, update
 
 from backchannel.protocol.types import DropId, Hour
-from backchannel.server.models import Drop, StoredBlock, Voucher
+from backchannel.server.models import Drop, Voucher
+
+
+class Wanted(NamedTuple):
+    """What somebody will ask for."""
+
+    drops: Sequence[DropId] = ()
+    digests: Sequence[bytes] = ()
+    """Of blocks that somebody brings; each tells its drop too."""
 
 
 class DropRow(NamedTuple):
     """A drop as it stands."""
 
+    number: int
     access: bytes
     close: bytes
     keep: int
     sealed: bool
     following: int
+
+
+class Place(NamedTuple):
+    """Where a block stands."""
+
+    position: int
+    hour: Hour
+    expires: Hour
 
 
 class BlockRow(NamedTuple):
@@ -48,136 +52,192 @@ class BlockRow(NamedTuple):
     sealed: bytes
 
 
-def _text(statement: ClauseElement) -> str:
-    """For the driver: values are bound by name."""
-    return str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
+class Added(NamedTuple):
+    """A block that is to be written, of the drop with that number."""
+
+    number: int
+    row: BlockRow
 
 
-_BLOCK = (
-    StoredBlock.position,
-    StoredBlock.hour,
-    StoredBlock.expires,
-    StoredBlock.digest,
-    StoredBlock.sealed,
-)
-_IN_DROP = StoredBlock.drop_id == bindparam("drop")
+class Size(NamedTuple):
+    """Bytes."""
 
-_DROP = _text(
-    select(Drop.access, Drop.close, Drop.keep, Drop.sealed, Drop.following).where(
-        Drop.id == bindparam("drop")
-    )
-)
-_OLDEST = _text(select(func.min(StoredBlock.position)).where(_IN_DROP))
-_HELD = _text(select(*_BLOCK).where(_IN_DROP, StoredBlock.digest == bindparam("digest")))
-_PAGE = _text(
-    select(*_BLOCK)
-    .where(
-        _IN_DROP,
-        StoredBlock.position >= bindparam("first"),
-        StoredBlock.hour >= bindparam("since"),
-        StoredBlock.expires > bindparam("now"),
-    )
-    .order_by(StoredBlock.position)
-)
-_HOUR = _text(
-    select(StoredBlock.hour)
-    .where(_IN_DROP, StoredBlock.position >= bindparam("first"))
-    .order_by(StoredBlock.position)
-)
-_ADD = _text(insert(StoredBlock))
-_MOVE = _text(update(Drop).where(Drop.id == bindparam("drop")).values(following=bindparam("to")))
-_DELETE_BLOCK = _text(delete(StoredBlock).where(_IN_DROP, StoredBlock.position == bindparam("at")))
-_DELETE_EXPIRED = delete(StoredBlock).where(
-    tuple_(StoredBlock.drop_id, StoredBlock.position).in_(
-        select(StoredBlock.drop_id, StoredBlock.position)
-        .where(StoredBlock.expires <= bindparam("now"))
-        .limit(bindparam("most"))
-    )
-)
+    used: int
+    spare: int
+    """That the store holds and nothing stands in: it grows only when they are used up."""
 
 
-@final
-class Repository:
+class Swept(NamedTuple):
+    """How far one step of a sweep came."""
+
+    rows: int
+    after: int | None
+    """Where the next begins; none when all is done."""
+
+
+class Repository(ABC):
     """The store as one transaction sees it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._driver = cast(Driver, connection.connection.driver_connection)
+        self._drops: dict[DropId, DropRow | None] = {}
+        self._held: dict[bytes, Place | None] = {}
+        self._added: list[Added] = []
+
+    # --- what a group needs, at once -------------------------------------------------------------
+
+    def fetch(self, drops: Sequence[DropId] = (), digests: Sequence[bytes] = ()) -> None:
+        """Look up drops and places, so that `drop` and `held` need not ask one by one."""
+        if drops:
+            self._drops.update(dict.fromkeys(drops))
+            self._drops.update(self._find_drops(drops))
+        if digests:
+            self._held.update(dict.fromkeys(digests))
+            self._held.update(self._find_places(digests))
+
+    def finish(self) -> None:
+        """The last of this transaction: write what was added, and commit it if that is cheaper
+        here.
+        """
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what was added."""
+        if self._added:
+            added, self._added = self._added, []
+            self._write(added, {each.number: each.row.position + 1 for each in added})
+
+    # --- drops and vouchers ----------------------------------------------------------------------
 
     def drop(self, drop: DropId) -> DropRow | None:
-        row = self._driver.execute(_DROP, {"drop": drop}).fetchone()
-        return DropRow(*row) if row else None
+        if drop not in self._drops:
+            self.fetch([drop])
+        return self._drops[drop]
+
+    def is_taken(self, number: int) -> bool:
+        """Whether a drop has that number."""
+        return self._connection.scalar(select(Drop.id).where(Drop.number == number)) is not None
 
     def add_drop(self, drop: DropId, row: DropRow) -> None:
         self._connection.execute(insert(Drop), {"id": drop, **row._asdict()})
+        self._drops[drop] = row
 
     def seal_drop(self, drop: DropId) -> None:
         self._connection.execute(update(Drop).where(Drop.id == drop).values(sealed=True))
+        row = self._drops.get(drop)
+        self._drops[drop] = row and row._replace(sealed=True)
 
     def delete_drop(self, drop: DropId) -> None:
-        self._connection.execute(delete(StoredBlock).where(StoredBlock.drop_id == drop))
-        self._connection.execute(delete(Drop).where(Drop.id == drop))
+        self.flush()
+        row = self.drop(drop)
+        if row is not None:
+            self._delete_drop(row.number)
+        self._drops[drop] = None
+        self._held.clear()
+
+    def thin(self, row: DropRow, most: int) -> bool:
+        """Delete the first `most` blocks of a drop that is to go, and whether any are left; of none
+        where a database does that just as well in one step.
+        """
+        del row, most
+        return False
 
     def add_vouchers(self, digests: Iterable[bytes]) -> None:
         self._connection.execute(insert(Voucher), [{"digest": digest} for digest in digests])
+
+    def has_voucher(self, digest: bytes) -> bool:
+        """Whether there is one."""
+        found = select(Voucher.digest).where(Voucher.digest == digest)
+        return self._connection.scalar(found) is not None
 
     def take_voucher(self, digest: bytes) -> bool:
         """Whether there was one; there is none now."""
         return self._changed(delete(Voucher).where(Voucher.digest == digest)) == 1
 
-    def count(self, drop: DropId, following: int) -> int:
-        """How many blocks stand in a drop whose next position is `following`.
+    # --- blocks ----------------------------------------------------------------------------------
+
+    def held(self, digest: bytes) -> Place | None:
+        """Where the block of that digest stands, expired or not."""
+        if digest not in self._held:
+            self.fetch(digests=[digest])
+        return self._held[digest]
+
+    def add_blocks(self, drop: DropId, row: DropRow, blocks: Sequence[BlockRow]) -> None:
+        """Append to the drop, which stands as `row`; they continue its positions."""
+        self._added += [Added(row.number, block) for block in blocks]
+        self._held.update({block.digest: Place(*block[:3]) for block in blocks})
+        self._drops[drop] = row._replace(following=blocks[-1].position + 1)
+
+    def count(self, row: DropRow) -> int:
+        """How many blocks stand in a drop.
 
         They came in order and are kept equally long, so those that stand are the newest.
         """
-        (oldest,) = self._driver.execute(_OLDEST, {"drop": drop}).fetchone()
-        return 0 if oldest is None else following - int(oldest)
+        self.flush()
+        oldest = self._oldest(row.number)
+        return 0 if oldest is None else row.following - oldest
 
-    def held(self, drop: DropId, digest: bytes) -> BlockRow | None:
-        """The block of that digest, expired or not."""
-        row = self._driver.execute(_HELD, {"drop": drop, "digest": digest}).fetchone()
-        return BlockRow(*row) if row else None
-
-    def add_blocks(self, drop: DropId, rows: Sequence[BlockRow]) -> None:
-        """Append; `rows` continue the drop's positions."""
-        bound = [{"drop_id": drop, **row._asdict()} for row in rows]
-        self._driver.executemany(_ADD, bound)
-        self._driver.execute(_MOVE, {"drop": drop, "to": rows[-1].position + 1})
-
-    def delete_block(self, drop: DropId, position: int) -> None:
-        self._driver.execute(_DELETE_BLOCK, {"drop": drop, "at": position})
-
-    def skip(self, drop: DropId, first: int, following: int, since: Hour) -> int:
-        """From `first` on, the first position whose block came at `since` or later, in a drop whose
-        next position is `following`.
+    def skip(self, row: DropRow, first: int, since: Hour) -> int:
+        """From `first` on, the first position in a drop whose block came at `since` or later.
 
         Hours rise with positions: a few looks, where a page would else read all of a full drop.
         """
-        if self._came(drop, first, since):
+        last = row.following
+        if not since or self._came(row.number, first, since):
             return first
-        while first < following:
-            middle = (first + following) // 2
-            if self._came(drop, middle, since):
-                following = middle
+        while first < last:
+            middle = (first + last) // 2
+            if self._came(row.number, middle, since):
+                last = middle
             else:
                 first = middle + 1
         return first
 
-    def _came(self, drop: DropId, first: int, since: Hour) -> bool:
+    def _came(self, number: int, first: int, since: Hour) -> bool:
         """Whether what stands from `first` on came at `since` or later."""
-        with closing(self._driver.execute(_HOUR, {"drop": drop, "first": first})) as rows:
-            row = rows.fetchone()
-        return row is None or row[0] >= since
-
-    def page(self, drop: DropId, first: int, since: Hour, now: Hour, most: int) -> list[BlockRow]:
-        """The first `most` rows from a position and an hour on that are not expired."""
-        bound = {"drop": drop, "first": first, "since": since, "now": now}
-        with closing(self._driver.execute(_PAGE, bound)) as rows:
-            return [BlockRow(*row) for row in rows.fetchmany(most)]
-
-    def delete_expired(self, now: Hour, most: int) -> int:
-        """Delete up to `most` expired rows; how many."""
-        return self._changed(_DELETE_EXPIRED, now=now, most=most)
+        hour = self._hour_from(number, first)
+        return hour is None or hour >= since
 
     def _changed(self, statement: Executable, **bound: int) -> int:
         return cast(CursorResult[Any], self._connection.execute(statement, bound)).rowcount
+
+    # --- each database its own way ---------------------------------------------------------------
+
+    @abstractmethod
+    def page(self, number: int, first: int, since: Hour, now: Hour, most: int) -> list[BlockRow]:
+        """Of the drop with that number the first `most` rows from a position and an hour on that
+        are not expired.
+        """
+
+    @abstractmethod
+    def size(self) -> Size:
+        """Of the whole store."""
+
+    @abstractmethod
+    def delete_block(self, number: int, position: int) -> None:
+        """One that is expired and not yet swept."""
+
+    @abstractmethod
+    def sweep(self, now: Hour, most: int, after: int) -> Swept:
+        """Delete up to `most` expired rows, from where a step before came on; 0 at first."""
+
+    @abstractmethod
+    def _find_drops(self, drops: Sequence[DropId]) -> Iterable[tuple[DropId, DropRow]]: ...
+
+    @abstractmethod
+    def _find_places(self, digests: Sequence[bytes]) -> Iterable[tuple[bytes, Place]]: ...
+
+    @abstractmethod
+    def _write(self, added: Sequence[Added], moved: Mapping[int, int]) -> None:
+        """Insert blocks, and note the next position of each number's drop."""
+
+    @abstractmethod
+    def _delete_drop(self, number: int) -> None: ...
+
+    @abstractmethod
+    def _oldest(self, number: int) -> int | None:
+        """The lowest position that stands."""
+
+    @abstractmethod
+    def _hour_from(self, number: int, first: int) -> Hour | None:
+        """When the first block from a position on came."""

@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 from tests.support import vectors
 from tests.support.make_vectors.cases import Cases
+from tests.support.make_vectors.epoch_cores import epoch_cores
 from tests.support.make_vectors.exhibits import exhibits
 from tests.support.make_vectors.keys import block, drop, epoch, identity, primitives, words
 from tests.support.make_vectors.lines import line, the_intro
 from tests.support.make_vectors.members import lobby, roster
 from tests.support.make_vectors.posts import contents, sender_keys
 from tests.support.make_vectors.storage import relay, store
-from tests.support.make_vectors.turns import turns
 from tests.support.make_vectors.whispers import whispers
 
 FILES: dict[str, tuple[str, str, Callable[[], Cases]]] = {
@@ -32,7 +32,7 @@ FILES: dict[str, tuple[str, str, Callable[[], Cases]]] = {
     "intro": ("12", "Intros as B opens them, with admission and without", the_intro),
     "line": ("13", "Conversations, event by event, as one side lives them", line),
     "sender_key": ("14", "Generations, key blocks, posts", sender_keys),
-    "turn": ("5", "Cores that begin an epoch", turns),
+    "epoch_core": ("5", "Cores that begin an epoch", epoch_cores),
     "content": ("15", "What posts say; parts; what nobody in particular says; files", contents),
     "transcript_file": ("3 and 22", "Leaf keys; files of what was said", exhibits),
     "whisper": ("13 and 15", "What line blocks say; private notes", whispers),

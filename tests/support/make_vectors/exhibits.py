@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from backchannel.protocol import content, sender_key
-from backchannel.protocol.chain import Chain
 from backchannel.protocol.codec import encode
 from backchannel.protocol.core import Head, Kind
 from backchannel.protocol.exhibit import Exhibit, Person, Piece, Statement
@@ -56,10 +55,8 @@ class _Author:
     def _piece(self, part: bytes, parents: Iterable[ContentHash], hour: Hour) -> Piece:
         number = self.own.number
         head = Head(Kind.GROUP, hour, fixed(f"salt {self.slot} {number}", 16))
-        chain = Chain(self.own.chain, number)
-        leaf = sender_key.leaf_of(chain, number, lambda _: CLOCK, head)
         named = tuple(Parent(each, 0) for each in sorted(parents))
-        self.own, core = sender_key.seal_post(
+        self.own, core, leaf = sender_key.seal_post(
             *(self.own, self.slot, RosterHash(SECOND.hash), named, part, lambda _: CLOCK, head),
             ScriptedEntropy(number),
         )

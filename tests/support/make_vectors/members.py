@@ -102,6 +102,11 @@ def _rosters_refused() -> Cases:
         "nobody": ("rules", replace(FIRST, entries=())),
         "no relay": ("rules", replace(FIRST, relays=())),
         "nine relays": ("rules", replace(FIRST, relays=(relay,) * 9)),
+        "the key of courier files": (
+            "rules",
+            replace(FIRST, relays=(replace(relay, key=bytes(32)),)),
+        ),
+        "one relay twice": ("rules", replace(FIRST, relays=(relay, relay))),
         "an address of nothing": ("rules", replace(FIRST, relays=(replace(relay, url=""),))),
         "an address not NFC": ("rules", replace(FIRST, relays=(replace(relay, url="e\u0301"),))),
         "a relay key not canonical": (
@@ -135,7 +140,7 @@ def _successors() -> Cases:
         known: dict[str, Any] = {"epoch_core": False, "gone": [], "agreed": False, "now": HOUR}
         keys = {"epoch_secret": SECRET.expose(), "clock": CLOCK.expose()}
         both = {"current": FIRST.pack(), "new": new.pack()}
-        return case(name, "successor", expect, **both, **keys, **known | given)
+        return case(name, "successor", expect, **both | keys | known | given)
 
     replace = msgspec.structs.replace
     yield follows("a successor", SECOND)
@@ -145,12 +150,17 @@ def _successors() -> Cases:
     more = (one, replace(two, role="facilitator"), three)
     yield follows("a role with more", replace(SECOND, entries=more))
     yield follows("a shorter life", replace(SECOND, policy=replace(rules, lifetime=24)))
-    by_name = {"previous": b"p" * 32, "merged": (b"m" * 32, FIRST.hash)}
-    yield follows("by name among rivals", replace(SECOND, **by_name))
+    for how in ("suspended", "dormant", "closed"):
+        put = replace(SECOND, policy=replace(rules, standing=how))
+        yield follows(f"one that is {how}", put)
+    mixed = replace(SECOND, policy=replace(rules, standing="closed", vouches=1))
+    yield follows("no successor: closed, and another rule with it", mixed, "rules")
+    over = replace(FIRST, policy=replace(rules, standing="closed"))
+    after = replace(SECOND, previous=over.hash)
+    yield follows("no successor: of one that is closed", after, "rules", current=over.pack())
     changes: dict[str, dict[str, Any]] = {
         "another channel": {"channel": bytes(16)},
         "another epoch without its core": {"epoch": 1},
-        "another relay": {"relays": (cast.relay("other"),)},
         "a longer life": {"policy": replace(rules, lifetime=721)},
         "another format": {"policy": replace(rules, format="workshop")},
         "another charter": {"charter": b"c" * 32},
@@ -185,6 +195,17 @@ def _next_epochs(follows: Callable[..., Case]) -> Cases:
     yield follows("somebody said to go who stays", turned, "rules", epoch_core=True, gone=[1])
     by_name = replace(without, previous=b"p" * 32, merged=(FIRST.hash,))
     yield follows("over a rival, whoever went there", by_name, epoch_core=True)
+    yield follows("a new epoch above all", replace(turned, epoch=2), epoch_core=True)
+    high = replace(turned, epoch=3)
+    yield follows("no successor: an epoch that no branch has", high, "rules", epoch_core=True)
+    among = replace(turned, previous=b"p" * 32, merged=(b"m" * 32, FIRST.hash))
+    yield follows("by name among rivals", among, epoch_core=True)
+    stays = replace(among, epoch=0, heads=())
+    yield follows("no successor: a rival ended in its own epoch", stays, "rules")
+    longest = replace(among, version=65)
+    yield follows("by name, of a longer branch", longest, epoch_core=True)
+    further = replace(among, version=66)
+    yield follows("no successor: of a branch too long", further, "rules", epoch_core=True)
     lighter = replace(turned, entries=(one, replace(two, role="observer"), three))
     yield follows("a lighter role with a new epoch", lighter, epoch_core=True)
     longer = replace(turned, policy=replace(turned.policy, lifetime=721))

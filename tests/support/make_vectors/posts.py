@@ -4,7 +4,7 @@ from itertools import count
 
 import msgspec
 
-from backchannel.protocol import content, epoch, sender_key, unattributed
+from backchannel.protocol import content, epoch, hotline, sender_key, unattributed
 from backchannel.protocol import line as lines
 from backchannel.protocol.chain import Chain
 from backchannel.protocol.codec import encode
@@ -140,7 +140,7 @@ def _posts(export: ExportKey) -> Cases:
     for number in range(3):
         head = Head(Kind.GROUP, HOUR, fixed(f"salt {number}", 16))
         named = parents[:number]
-        own, core = sender_key.seal_post(
+        own, core, _ = sender_key.seal_post(
             own,
             SENDER,
             RosterHash(SECOND.hash),
@@ -255,6 +255,7 @@ def _of_each_other() -> dict[str, content.Content]:
         "compared": content.Compared(fixed("words")),
         "proposal": content.Proposal(SECOND.policy),
         "consent": content.Consent(fixed("policy")),
+        "consent that is none": content.Consent(fixed("policy"), 0),
         "paraphrase": content.Paraphrase(fixed("about", 16), "other words"),
         "release": content.Release(fixed("about", 16), content.carried_words("other words")),
         "floor": content.Floor((5,)),
@@ -266,6 +267,49 @@ def _of_each_other() -> dict[str, content.Content]:
         ),
         "candidate": content.Candidate("dora", "South", "observer", fixed("identity")),
         "vouch": content.Vouch(fixed("identity")),
+        **_of_a_hotline(),
+    }
+
+
+def _of_a_hotline() -> dict[str, content.Content]:
+    one, other = (hotline.Named(slot, fixed(str(slot), 16)) for slot in (1, 2))
+    opened = hotline.Incident((), 0, 0, 2, "P7", HOUR, 30, 360, 1, "Shots at the bridge.")
+    watches = tuple(hotline.Watch(s, hotline.week_of({s, 167})) for s in (1, 5))
+    return {
+        "test": hotline.Test(15),
+        "heard": hotline.Heard(one),
+        "duty": hotline.Duty(24, watches, (5, 1)),
+        "duty of nobody, retold": hotline.Duty(0, (), (), 1),
+        "incident": opened,
+        "incident that goes on": msgspec.structs.replace(
+            opened, of=(one,), opened=HOUR, reached=1, place=""
+        ),
+        "ack": hotline.Attend(one, "ack", (), ""),
+        "close": hotline.Attend(one, "close", (), "Our people hold fire."),
+        "merge": hotline.Attend(one, "merge", (other,), ""),
+        "convene": hotline.Convene(HOUR + 1, "The bridge", "What happened"),
+        "coming": hotline.Coming(one, 0),
+    }
+
+
+def _refused_of_a_hotline() -> dict[str, content.Content]:
+    replace, each = msgspec.structs.replace, _of_a_hotline()
+    one, opened, duty = hotline.Named(1, fixed("1", 16)), each["incident"], each["duty"]
+    assert isinstance(duty, hotline.Duty)
+    return {
+        "a test of no text": hotline.Test(16),
+        "watches that do not rise": replace(duty, watches=duty.watches[::-1]),
+        "a rung twice": replace(duty, ladder=(1, 1)),
+        "an incident that begins and was answered": replace(opened, reached=2),
+        "an incident that begins and had begun": replace(opened, opened=1),
+        "an incident of two lines": replace(opened, text="a\nb"),
+        "a place of 41 characters": replace(opened, place="p" * 41),
+        "no time to acknowledge": replace(opened, ack=0),
+        "three days and a minute": replace(opened, respond=4321),
+        "an ack of two": hotline.Attend(one, "ack", (hotline.Named(2, one.id),), ""),
+        "a merge with nothing": hotline.Attend(one, "merge", (), ""),
+        "a merge with itself": hotline.Attend(one, "merge", (one,), ""),
+        "a call of more than a part": hotline.Convene(HOUR, "桜" * 500, "桜" * 500),
     }
 
 
@@ -283,6 +327,7 @@ def _refused_of_each_other() -> dict[str, content.Content]:
         "over 240 bytes": "桜" * 81,
     }
     return {
+        **_refused_of_a_hotline(),
         "a prekey of 1215": content.Prekey(bytes(1215)),
         "a prekey of low order": content.Prekey(
             cast.LOW_ORDER[0] + cast.bundle("anna").prekey.pack()[32:]

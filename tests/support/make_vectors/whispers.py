@@ -23,6 +23,7 @@ def whispers() -> Cases:
         "object": encode(whisper.Objection(fixed("identity"))),
         "lost": encode(whisper.LostSteps((0, 1, 2**32 - 1))),
         "lost, 32 of them": encode(whisper.LostSteps(tuple(range(32)))),
+        "reply": encode(whisper.ReplyAgain(bytes(range(64)) * 17)),
     }
     for name, block in said.items():
         yield case(f"line content {name}", "line content", encoded=block)
@@ -40,6 +41,7 @@ def _refused() -> Cases:
         "a piece of nothing": replace(PIECE, piece=b""),
         "nothing that is lost": whisper.LostSteps(()),
         "33 lost": whisper.LostSteps((1,) * 33),
+        "a ciphertext of 1,087": whisper.ReplyAgain(bytes(1087)),
         "an identity of 31": whisper.Objection(bytes(31)),
     }
     for why, each in refused.items():

@@ -5,6 +5,7 @@ when it starts again with what had been answered before the loss.
 """
 
 import _sqlite3
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,17 +16,19 @@ import pytest
 from backchannel.protocol.drop import Read
 from backchannel.protocol.expiry import PLACE, Place, PlaceKind
 from backchannel.protocol.types import Block, DropId, Hour
-from backchannel.server import service, setup
+from backchannel.server import database, service
 from backchannel.server.errors import OperatorError
 from backchannel.server.home import Home
+from backchannel.server.operate import setup
 from backchannel.server.relay import Relay
 from backchannel.server.repository import Repository
+from backchannel.server.service import Brought
 from backchannel.server.settings import Settings
-from backchannel.server.writer import commit
+from backchannel.server.writer import Order, commit
 from tests.server.inside import Inside
 from tests.support.powerloss.disk import Files
 from tests.support.powerloss.recorder import Recording, files_of, put, quick_folder, recording
-from tests.support.relay import DropClient, noise
+from tests.support.relay import DropClient, door_of, noise
 
 SETTINGS = Settings()
 LIVES = {0: 24, 1: 72}  # hours that blocks of these classes live
@@ -182,12 +185,13 @@ def found(relay: Relay, drops: Sequence[DropId]) -> Store:
     store = Store()
     hour = relay.retention.highest
     with relay._read_engine.begin() as connection:
-        repository = Repository(connection)
+        repository = database.repository(connection)
         for drop in drops:
             row = repository.drop(drop)
             if row is not None:
                 asked = Read(1, Hour(0), 64, 0)
-                page = service.page(repository, relay.retention, drop, asked, hour)
+                door = door_of(repository, drop)
+                page = service.page(repository, relay.retention, door, asked, hour)
                 assert not page.more
                 blocks = {each.position: each.block for each in page.rows if each.block}
                 store[drop] = Held(row.sealed, blocks)
@@ -202,14 +206,15 @@ def append(relay: Relay, ledger: "Ledger", store: Store, made: Recording) -> Non
     asked = Asked(0, "append", drop, ledger.hour, ledger.keep(drop), tuple(noise()))
 
     def job(repository: Repository, hour: Hour) -> int:
-        room = SETTINGS.quota
-        taken = service.append(repository, relay.retention, drop, asked.blocks, room, hour)
+        door, quota = door_of(repository, drop), SETTINGS.quota
+        brought = [Brought(relay.retention.digest(drop, block), block) for block in asked.blocks]
+        taken = service.append(repository, relay.retention, door, brought, quota, hour)
         return taken[0].position
 
     made.mark(asked)
     with relay._write_engine.connect() as connection:
         now = relay.clock.now
-        (done,) = commit(connection, lambda: relay.retention.turn(now()), [job])
+        (done,) = commit(connection, lambda: relay.retention.turn(now()), [Order(job)])
     assert done.value is not None, done.error
     made.mark(Answered(asked.number, (done.value,)))
 
@@ -300,4 +305,6 @@ def start(home: Home, files: Files, ledger: Ledger, hour: int) -> list[str]:
             store = found(relay, ledger.drops)
     except OperatorError:
         return ["the relay does not start"]
+    except sqlite3.DatabaseError:
+        return ["the relay cannot read its store"]
     return [*ledger.leftover(files), *ledger.broken(store, files_of(home.path), hour)]

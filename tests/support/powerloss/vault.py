@@ -12,13 +12,15 @@ from typing import NamedTuple, final
 import pytest
 import sqlcipher3._sqlite3 as library
 
-from backchannel.client.profile import Profile
+from backchannel.client.machine.profile import Profile
 from backchannel.client.vault import expiry_file
+from backchannel.client.vault.cursors import Cursor
 from backchannel.client.vault.head import VaultKey
-from backchannel.client.vault.outbox import Cursor, Owed
+from backchannel.client.vault.outbox import Owed
 from backchannel.client.vault.vault import Vault, expire
 from backchannel.protocol.errors import BackchannelError
 from backchannel.protocol.expiry import PLACE, Place, PlaceKind
+from backchannel.protocol.outcome import Keep
 from backchannel.protocol.secret import ClockValue, X25519Private
 from backchannel.protocol.types import (
     MAIN_THREAD,
@@ -122,7 +124,8 @@ class Keeper:
                 each = message(self._count, now, lifetime)._replace(thread=thread)
                 core = Core((b"\1" + hour_of(now).to_bytes(4)).ljust(4056, b"\0"))
                 self.vault.messages.add(each, now, ENTROPY)
-                self.vault.cores.add(NORTH, each.content, core, each.expires, now, ENTROPY)
+                kept = Keep(each.content, core, hour_of(now), each.expires)
+                self.vault.cores.add(NORTH, [kept], now, ENTROPY)
             self.vault.channels.put_state(NORTH, b"state %d" % self._count, {})
             self.vault.cursors.put("relay", DROP, Cursor(self._count, Hour(1)))
             self._owe(b"%d" % self._count)

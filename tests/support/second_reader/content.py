@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Any
 
-from tests.support.second_reader import shapes
+from tests.support.second_reader import hotline, shapes
 from tests.support.second_reader.drops import content_hash
 from tests.support.second_reader.epoch import check_core, open_part
 from tests.support.second_reader.identity import check_kept, check_name
@@ -83,7 +83,7 @@ CONTENT = shapes.union(
     ),
     compared=shapes.record(words=HASH),
     proposal=shapes.record(policy=POLICY),
-    consent=shapes.record(policy_hash=HASH),
+    consent=shapes.record(policy_hash=HASH, yes=FLAG),
     paraphrase=shapes.record(about=ID, text=shapes.text(least=1)),
     release=shapes.record(about=ID, words=HASH),
     floor=shapes.record(holders=shapes.array(SLOT, 0, 1)),
@@ -101,6 +101,7 @@ CONTENT = shapes.union(
         alias=shapes.text(), party=shapes.text(), role=ROLE, identity_hash=HASH
     ),
     vouch=shapes.record(identity_hash=HASH),
+    **hotline.SHAPES,
 )
 UNATTRIBUTED = shapes.record(thread=ID, lifetime=LIFETIME, text=shapes.text(least=1))
 CHUNK = 3986
@@ -153,6 +154,7 @@ def decode_content(encoded: bytes) -> dict[str, Any]:
         asked = sum(len(content[field]) for field in ("cores", "generations", "steps"))
         need(1 <= asked <= 32, "rules", "how much is asked for")
     _check_lines(content)
+    hotline.check(content, len(encoded), PIECE)
     if content["tag"] == "proposal":
         check_policy(content["policy"])
     if content["tag"] == "prekey":

@@ -47,6 +47,7 @@ CONTENT = shapes.union(
     ),
     object=shapes.record(identity_hash=shapes.binary(32)),
     lost=shapes.record(steps=shapes.array(shapes.uint(), 1, 32)),
+    reply=shapes.record(ciphertext=shapes.binary(1088)),
 )
 NOTE = shapes.record(
     roster_hash=shapes.binary(32),

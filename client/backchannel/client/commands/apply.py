@@ -10,15 +10,17 @@ import click
 from backchannel.client.app import App
 from backchannel.client.errors import ClientError, Refused
 from backchannel.client.options import verb
-from backchannel.client.verdict import queued
+from backchannel.client.rounds.verdict import queued
 
 if TYPE_CHECKING:
-    from backchannel.client.plan import Note, Shown, Step
-    from backchannel.client.sync import Sync
+    from backchannel.client.convening.plan import Note, Shown, Step
+    from backchannel.client.convening.wanted import Wanted
+    from backchannel.client.rounds.sync import Sync
     from backchannel.client.vault.vault import Vault
-    from backchannel.client.wanted import Wanted
+    from backchannel.protocol.command import Command
     from backchannel.protocol.state import ChannelState
 
+_BEGUN = ("channel", "relay")
 _WENT = frozenset({"removed", "compromised", "left", "replaced"})
 
 
@@ -26,17 +28,18 @@ _WENT = frozenset({"removed", "compromised", "left", "replaced"})
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--dry-run", is_flag=True, help="Only show what it would do; ask no relay.")
 def apply(app: App, *, file: Path, dry_run: bool) -> None:
-    """Make a channel what a file says (TOML): open it, or bring it there.
+    """Make a channel what a FILE says: open it, or change it.
 
-    A second time it finds nothing to do. What would keep words longer is proposed and waits for
-    everybody. Who is not in the file is named and stays. Words of invites are shown once.
+    The FILE is in TOML. A second time it finds nothing to do. What would keep words longer is
+    proposed and waits for everybody. Who is not in the file is named and stays. Words of invites
+    are shown once.
 
     \b
     Examples:
       backchannel channel apply north.toml --dry-run
       backchannel channel apply north.toml
     """
-    from backchannel.client.wanted import read
+    from backchannel.client.convening.wanted import read
 
     wanted = read(file)
     if dry_run:
@@ -49,7 +52,7 @@ def apply(app: App, *, file: Path, dry_run: bool) -> None:
 
 
 def _preview(app: App, wanted: "Wanted") -> None:
-    from backchannel.client.plan import opening, steps
+    from backchannel.client.convening.plan import opening, steps
 
     if not app.profile.has_vault:
         return _tell(app, wanted.name, opening(wanted), [], dry=True)
@@ -62,10 +65,11 @@ def _preview(app: App, wanted: "Wanted") -> None:
 
 def _bring(app: App, vault: "Vault", wanted: "Wanted") -> ClientError | None:
     """Do it, a step after the other; why something is still to be sent."""
-    from backchannel.client.plan import opening, steps
-    from backchannel.client.sync import Sync
+    from backchannel.client.convening.plan import opening, steps
+    from backchannel.client.rounds.sync import Sync
 
-    done = [] if _stands(vault, wanted.name) else opening(wanted)[:1]
+    begun = [each for each in opening(wanted) if each.what in _BEGUN]
+    done = [] if _stands(vault, wanted.name) else begun
     with Sync(app, vault) as sync:
         if done:
             problem = _open(app, vault, sync, wanted)
@@ -85,7 +89,7 @@ def _stands(vault: "Vault", name: str) -> bool:
 
 
 def _state(app: App, vault: "Vault", name: str) -> "ChannelState":
-    from backchannel.client.session import allowed, look
+    from backchannel.client.rounds.session import allowed, look
 
     state = look(vault, name, app.now(), app.entropy).state
     with allowed():
@@ -105,50 +109,66 @@ def _gone(app: App, vault: "Vault", name: str) -> set[str]:
 
 
 def _open(app: App, vault: "Vault", sync: "Sync", wanted: "Wanted") -> ClientError | None:
-    from backchannel.client import charter, founding, kinds, vouchers
-    from backchannel.client.address import Address
-    from backchannel.protocol.roster import Relay
+    from backchannel.client.convening import charter, founding, kinds, places
+    from backchannel.client.wire.address import Address
 
-    if wanted.relay is None:
+    if not wanted.relays:
         msg = f"There is no channel named {wanted.name} yet, and the file names no relay for it."
         raise Refused(f"{msg} Nothing was done.", 'add to the file: relay = "https://..."')
-    address = Address.parse(wanted.relay, allow_http=app.settings.allow_http)
+    host = Address.parse(wanted.relays[0].url, allow_http=app.settings.allow_http).host
     kind = wanted.kind or kinds.find("plenary")
     policy = kinds.policy(kind, wanted.expires, wanted.unattributed, wanted.vouches)
     alias, party = wanted.alias or "Facilitator", wanted.party or "Facilitation"
-    stands_for = wanted.charter or charter.usual(alias, address.host)
-    bought = vouchers.read(wanted.vouchers) if wanted.vouchers else []
-    relay = Relay(str(address), app.describe(str(address)).key.value)
-    plan = founding.Plan(wanted.name, alias, party, relay, policy, stands_for)
+    stands_for = wanted.charter or charter.usual(alias, host)
+    met = [places.meet(app, *site) for site in wanted.relays]
+    bought = {each.relay.url: each.vouchers for each in met}
+    relays = tuple(each.relay for each in met)
+    plan = founding.Plan(wanted.name, alias, party, relays, policy, stands_for)
     owner = founding.keep(app, vault, founding.draw_up(app, plan), bought, kind.threads)
     return sync.deliver(owner).problem
 
 
 def _pay(app: App, vault: "Vault", wanted: "Wanted") -> None:
     """Keep vouchers that are new; those that were given before stay what they are."""
-    from backchannel.client.vouchers import read
+    from backchannel.client.convening.vouchers import read
 
-    if wanted.vouchers is None:
-        return
-    bought, now = read(wanted.vouchers), app.now()
-    url = str(vault.channels.get(wanted.name).summary["relays"][0][0])
+    bought = {site.url: read(site.vouchers, app.ui) for site in wanted.relays if site.vouchers}
+    here, now = [url for url, _ in vault.channels.get(wanted.name).summary["relays"]], app.now()
     with vault.exclusive(now), vault.transaction():
-        vault.vouchers.add_many(url, bought)
+        for url in here:
+            vault.vouchers.add_many(url, bought.get(url, []))
 
 
 def _do(app: App, vault: "Vault", sync: "Sync", name: str, step: "Step") -> ClientError | None:
     """One step; a change of the roster is read back where several facilitate."""
     from backchannel.client.commands import invite
-    from backchannel.client.session import look
     from backchannel.protocol.outcome import Invited
 
-    invited = sync.act(name, step.command, Invited)
+    invited = sync.act(name, _command(app, vault, name, step), Invited)
     problem = sync.send(name)
     if invited is not None:
         invite.show(app, step.shown.name, invited, "queued" if problem else "at-relay")
-    if problem is None and look(vault, name, app.now(), app.entropy).state.draft is not None:
+    if problem is None and sync.state(name).draft is not None:
         sync.channel(name)
     return problem
+
+
+def _command(app: App, vault: "Vault", name: str, step: "Step") -> "Command":
+    """What is asked of the channel; a relay is asked first."""
+    from backchannel.client.convening import places
+    from backchannel.client.convening.wanted import Site
+    from backchannel.client.rounds.session import look
+    from backchannel.protocol.command import Invite, SetRelays
+
+    state = look(vault, name, app.now(), app.entropy).state
+    if isinstance(step.command, Invite):
+        return step.command._replace(relay=places.for_invite(vault, state, None))
+    if not isinstance(step.command, Site):
+        return step.command
+    new = places.meet(app, *step.command)
+    command = SetRelays(places.beside(state, new.relay))
+    places.prepare(app, vault, name, command, new)
+    return command
 
 
 def _tell(

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backchannel.client import phrases, standing
 from backchannel.client.app import App
 from backchannel.client.errors import UsageMistake
 from backchannel.client.options import verb
+from backchannel.client.telling import overview, phrases
+from backchannel.client.wire.route import mark
 
 if TYPE_CHECKING:
-    from backchannel.client.backup import Backup
-    from backchannel.client.recovery import Restored
+    from backchannel.client.keeping.backup import Backup
+    from backchannel.client.keeping.recovery import Restored
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _MOST_SETTINGS = 1 << 16  # characters
@@ -24,17 +25,25 @@ def backup(app: App, file: Path) -> None:
     """Write where you are, and nothing that was said, to FILE.
 
     In it are your channels with their relays, your names, the facilitators, whose words you have
-    compared, unspent vouchers and your settings. There is no message and no key in it: who restores
-    it asks for a new invite. It opens with the passphrase that the vault has today.
+    compared, unspent vouchers, your settings, and whether you went through a proxy. There is no
+    message and no key in it: who restores it asks for a new invite. It opens with the passphrase
+    that the vault has today.
+
+    \b
+    Example:
+      backchannel backup where-i-am.backup
     """
-    from backchannel.client import backup as backups
-    from backchannel.client import files, recovery
+    import msgspec
+
+    from backchannel.client.keeping import backup as backups
+    from backchannel.client.keeping import files, recovery
 
     app.refuse_in_memory("What is in memory only is not written to a disk. Nothing was done.")
     app.refuse_without_vault()
     passphrase = app.passphrases.known()
     with app.opened(app.key_of(passphrase)) as vault:
         found = recovery.gather(vault, _settings(app), app.now(), app.entropy)
+    found = msgspec.structs.replace(found, proxied=app.profile.proxied.exists())
     files.write(file, backups.seal(found, passphrase, app.entropy), "backchannel backup FILE")
     _written(app, file, found)
 
@@ -64,21 +73,28 @@ def restore(app: App, file: Path) -> None:
 
     Makes a vault under the backup's passphrase, or adds what is missing to the one that is here.
     Nothing that was said comes back, expired or not.
-    """
-    from backchannel.client import backup as backups
-    from backchannel.client import recovery
 
+    \b
+    Example:
+      backchannel restore where-i-am.backup
+    """
+    from backchannel.client.keeping import backup as backups
+    from backchannel.client.keeping import recovery
+
+    sealed = _read(file)
     passphrase = app.passphrases.known("Passphrase of the backup:")
-    found = backups.open_(_read(file), passphrase)
+    found = backups.open_(sealed, passphrase)
     key = app.key() if app.profile.has_vault else app.make_vault(passphrase)
     with app.opened(key) as vault:
         done = recovery.restore(vault, found, app.now())
+    if found.proxied:
+        mark(app.profile)
     wrote = _put_settings(app, found.settings)
     _restored(app, done, wrote=wrote)
 
 
 def _read(file: Path) -> bytes:
-    from backchannel.client.backup import MOST
+    from backchannel.client.keeping.backup import MOST
 
     try:
         with file.open("rb") as opened:
@@ -90,7 +106,7 @@ def _read(file: Path) -> bytes:
 
 def _put_settings(app: App, text: str) -> bool:
     """Where there are none yet; whether they were written."""
-    from backchannel.client import files
+    from backchannel.client.keeping import files
 
     target = app.profile.settings_file
     if not text or target.exists() or app.settings.memory_only:
@@ -101,8 +117,8 @@ def _put_settings(app: App, text: str) -> bool:
 
 
 def _restored(app: App, done: "Restored", *, wrote: bool) -> None:
-    lost = [standing.of_lost(row) for row in done.places]
-    lines = [standing.lost_line(each) for each in lost]
+    lost = [overview.of_lost(row) for row in done.places]
+    lines = [overview.lost_line(each) for each in lost]
     if done.vouchers:
         lines.append(f"Kept again: {phrases.count(done.vouchers, 'unspent voucher')}.")
     lines += [f"Your settings were written to {app.profile.settings_file}."] if wrote else []

@@ -4,23 +4,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from backchannel.client.aim import quoted
 from backchannel.client.app import App
-from backchannel.client.choosing import (
-    AUTHORITY,
-    channel_option,
-    pick_channel,
-    pick_message,
-    pick_thread,
-    thread_option,
-)
 from backchannel.client.errors import Declined, NotFound, UsageMistake
-from backchannel.client.options import verb
-from backchannel.client.verdict import queued
+from backchannel.client.options import channel_option, remember_channel, thread_option, verb
+from backchannel.client.rounds.verdict import queued
+from backchannel.client.telling.choosing import pick_channel, pick_message, pick_thread
+from backchannel.client.telling.terms import AUTHORITY
 
 if TYPE_CHECKING:
-    from backchannel.client.carrying import About
-    from backchannel.client.shown import Opened
-    from backchannel.client.sync import Sync
+    from backchannel.client.convening.carrying import About
+    from backchannel.client.rounds.sync import Sync
+    from backchannel.client.telling.shown import Opened
     from backchannel.client.vault.channels import ChannelRow
     from backchannel.client.vault.vault import Vault
     from backchannel.protocol.command import Say
@@ -38,7 +33,9 @@ class _Wish(NamedTuple):
 @verb("carry")
 @click.argument("number", metavar="N")
 @click.option("--to", "target", metavar="CHANNEL", required=True, help="Where it is to be said.")
-@click.option("--from", "source", metavar="CHANNEL", help="Where it was said.")
+@click.option(
+    "--from", "source", metavar="CHANNEL", callback=remember_channel, help="Where it was said."
+)
 @click.option("--paraphrase", is_flag=True, help="In the other words that its author approved.")
 @click.option("--names", is_flag=True, help="Even where the words name somebody of that channel.")
 @thread_option
@@ -52,7 +49,7 @@ def carry(app: App, *, target: str, source: str | None, **wish: Any) -> None:
       backchannel carry 7 --from 'Leg North' --to 'Leg South'
       backchannel carry 7 --from 'Leg North' --to 'Leg South' --paraphrase
     """
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.sync import Sync
     from backchannel.protocol.outcome import Said
 
     with app.vault() as vault:
@@ -85,8 +82,8 @@ def _other(vault: "Vault", target: str) -> str:
 
 
 def _released(app: App, vault: "Vault", row: "ChannelRow", to: "ChannelRow", wish: _Wish) -> "Say":
-    from backchannel.client import carrying
-    from backchannel.client.session import look
+    from backchannel.client.convening import carrying
+    from backchannel.client.rounds.session import look
 
     carrying.refuse_same(row.name, to.name)
     now = app.now()
@@ -103,7 +100,7 @@ def _released(app: App, vault: "Vault", row: "ChannelRow", to: "ChannelRow", wis
 
 
 def _found(app: App, vault: "Vault", row: "ChannelRow", number: str) -> tuple["Opened", "About"]:
-    from backchannel.client.carrying import about
+    from backchannel.client.convening.carrying import about
 
     found = pick_message(vault, row, number, app.now())
     return found, about(found, vault.messages.list(row.id, app.now()))
@@ -122,21 +119,21 @@ def paraphrase(app: App, *, number: str, text: str, channel: str | None) -> None
     Example:
       backchannel paraphrase 7 'A later date is not excluded.'
     """
-    from backchannel.client import carrying
-    from backchannel.client.session import look
-    from backchannel.client.sync import Sync
+    from backchannel.client.convening import carrying
+    from backchannel.client.rounds.sync import Sync
     from backchannel.protocol.command import Rephrase
     from backchannel.protocol.outcome import Rephrased
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, _ = sync.fresh(channel)
         found, _ = _found(app, vault, row, number)
-        me = look(vault, row.name, app.now(), app.entropy).state.me
+        me = sync.state(row.name).me
         carrying.refuse_unless_anothers(found, me)
         asked = sync.act(row.name, Rephrase(found.message.id, text), Rephrased)
         assert asked is not None  # noqa: S101 - what is asked comes back as an event
         problem = sync.send(row.name)
     author = found.plain["from"]
+    source = f" --from {quoted(row.name)}" if app.channel else ""
     app.ui.show(
         {
             "channel": row.name,
@@ -146,7 +143,7 @@ def paraphrase(app: App, *, number: str, text: str, channel: str | None) -> None
             "state": "queued" if problem else "at-relay",
         },
         f"Asked. Once {author} has released these words:",
-        f"next: backchannel carry {found.number} --paraphrase --to CHANNEL",
+        f"next: backchannel carry {found.number}{source} --to CHANNEL --paraphrase",
     )
     if problem is not None:
         raise queued(problem, "The question goes with the next sync.")
@@ -173,7 +170,7 @@ def release(
       backchannel release 7
       backchannel release 7 --as paraphrase
     """
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.sync import Sync
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, _ = sync.fresh(channel)
@@ -194,8 +191,8 @@ def _mine(
     app: App, vault: "Vault", row: "ChannelRow", number: str, how: str | None
 ) -> tuple["Opened", str | None]:
     """The words that are to be released; none where they are already."""
-    from backchannel.client import carrying
-    from backchannel.client.session import look
+    from backchannel.client.convening import carrying
+    from backchannel.client.rounds.session import look
 
     found, said = _found(app, vault, row, number)
     carrying.refuse_unless_own(found, look(vault, row.name, app.now(), app.entropy).state.me)
@@ -236,9 +233,9 @@ def _let_go(app: App, sync: "Sync", name: str, found: "Opened", text: str) -> No
 
 
 def _waiting(app: App, vault: "Vault", row: "ChannelRow") -> None:
-    from backchannel.client.carrying import about
-    from backchannel.client.session import look
-    from backchannel.client.shown import opened
+    from backchannel.client.convening.carrying import about
+    from backchannel.client.rounds.session import look
+    from backchannel.client.telling.shown import opened
 
     me = look(vault, row.name, app.now(), app.entropy).state.me
     every = vault.messages.list(row.id, app.now())

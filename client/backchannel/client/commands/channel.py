@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backchannel.client import phrases, standing
-from backchannel.client.address import Address
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option, pick_channel
 from backchannel.client.commands.apply import apply
 from backchannel.client.commands.leave import leave
-from backchannel.client.options import Duration, verb, verbs
-from backchannel.client.verdict import queued
+from backchannel.client.commands.standing import COMMANDS
+from backchannel.client.errors import UsageMistake
+from backchannel.client.options import Duration, channel_option, verb, verbs
+from backchannel.client.rounds.verdict import queued
+from backchannel.client.telling import overview, phrases
+from backchannel.client.telling.choosing import pick_channel
+from backchannel.client.wire.address import Address
 
 if TYPE_CHECKING:
     from backchannel.protocol.roster import Policy, Relay
@@ -29,10 +31,14 @@ def channel(_app: App) -> None:
 
 @verb("new")
 @click.argument("name")
-@click.option("--relay", "url", metavar="URL", required=True, help="Where its drop is to be.")
 @click.option(
-    "--vouchers", "paid", metavar="FILE", type=_FILE,
-    help="Vouchers of that relay, one a line; - reads standard input.  [default: those left]",
+    "--relay", "urls", metavar="URL", required=True, multiple=True,
+    help="Where it is to be; may be given several times: any one of them is enough.",
+)  # fmt: skip
+@click.option(
+    "--vouchers", "paid", metavar="FILE", type=_FILE, multiple=True,
+    help="Vouchers of that relay, one a line; - reads standard input. Of several relays in the same"
+    " order.  [default: those left]",
 )  # fmt: skip
 @click.option(
     "--kind", default=_USUAL, metavar="KIND",
@@ -53,58 +59,88 @@ def channel(_app: App) -> None:
 @click.option("--charter", "file", metavar="FILE", type=_FILE, help="Charter, disclosure (TOML).")
 @click.option("--alias", default="Facilitator", metavar="NAME", help="Your name in it.")
 @click.option("--party", default="Facilitation", metavar="NAME", help="The side you stand for.")
-def new(app: App, *, url: str, paid: Path | None, file: Path | None, **decided: Any) -> None:
+def new(
+    app: App, *, urls: tuple[str, ...], paid: tuple[Path, ...], file: Path | None, **decided: Any
+) -> None:
     """Open a channel of your own, as its facilitator.
 
-    Asks the relay for its key and trusts that key from then on. Costs one voucher; what is left
-    over stays in your vault and pays for invites and for your next channels: give each FILE once.
+    Asks each relay for its key and trusts that key from then on. Costs one voucher of each; what is
+    left over stays in your vault and pays for invites and for your next channels: give each FILE
+    once.
+
+    \b
+    Examples:
+      backchannel channel new North --relay https://relay.example --vouchers FILE
+      backchannel channel new North --relay https://a.example --vouchers a.txt \\
+        --relay https://b.example --vouchers b.txt
     """
-    from backchannel.client import charter, founding, kinds, vouchers
-    from backchannel.client.sync import Sync
-    from backchannel.protocol.roster import Relay
+    from backchannel.client.convening import charter, founding, kinds, places
+    from backchannel.client.rounds.sync import Sync
 
     kind = kinds.find(decided.pop("kind"))
     rules = (decided.pop(each) for each in ("expires", "unattributed", "vouches"))
     policy = kinds.policy(kind, *rules)
-    address = Address.parse(url, allow_http=app.settings.allow_http)
+    address = Address.parse(urls[0], allow_http=app.settings.allow_http)
     stands_for = charter.read(file) if file else charter.usual(decided["alias"], address.host)
-    bought, found = vouchers.read(paid) if paid else [], app.describe(str(address))
-    relay = Relay(str(address), found.key.value)
-    plan = founding.Plan(**decided, relay=relay, policy=policy, charter=stands_for)
+    met = [places.meet(app, url, file) for url, file in _paired(urls, paid)]
+    relays = tuple(each.relay for each in met)
+    plan = founding.Plan(**decided, relays=relays, policy=policy, charter=stands_for)
     drawn = founding.draw_up(app, plan)
     with app.vault(create=True) as vault, Sync(app, vault) as sync:
+        bought = {each.relay.url: each.vouchers for each in met}
         owner = founding.keep(app, vault, drawn, bought, kind.threads)
         problem = sync.deliver(owner).problem
-        left = vault.vouchers.count(relay.url)
+        left = {url: vault.vouchers.count(url) for url in bought}
     if problem is not None:
         raise queued(problem, "The channel stands in your vault, and opens with the next sync.")
-    _opened(app, plan.name, relay, policy, left)
+    _opened(app, plan.name, relays, policy, left)
 
 
-def _opened(app: App, name: str, relay: "Relay", policy: "Policy", left: int) -> None:
+def _paired(urls: tuple[str, ...], paid: tuple[Path, ...]) -> list[tuple[str, Path | None]]:
+    if not paid:
+        return [(url, None) for url in urls]
+    if len(paid) != len(urls):
+        msg = "Give --vouchers for each --relay, in the same order, or for none. Nothing was done."
+        raise UsageMistake(msg, "backchannel channel new --help")
+    return list(zip(urls, paid, strict=True))
+
+
+def _opened(
+    app: App, name: str, relays: "tuple[Relay, ...]", policy: "Policy", left: dict[str, int]
+) -> None:
+    first, fewest = relays[0], min(left.values())
     document = {
         "channel": name,
-        "relay": relay.url,
-        "relay_key": relay.key.hex(),
+        "relay": first.url,
+        "relay_key": first.key.hex(),
+        "relays": [{"url": each.url, "key": each.key.hex()} for each in relays],
         "kind": policy.format,
         "expires_hours": policy.lifetime,
-        "vouchers_left": left,
+        "vouchers_left": fewest,
     }
+    each = "" if len(relays) == 1 else ", at least, on each relay"
     app.ui.show(
         document,
-        f"{name} is open on {relay.url}.",
+        f"{name} is open on {phrases.listed([each.url for each in relays])}.",
         f"What is said there is kept for {phrases.lifetime(policy.lifetime)}.",
-        f"Left for invites: {phrases.count(left, 'voucher')}.",
+        f"Left for invites: {phrases.count(fewest, 'voucher')}{each}.",
     )
     if not app.ui.json:
         app.ui.field("no proof", phrases.DENIABLE)
     app.ui.say("next: backchannel invite ALIAS")
+    if policy.format == "hotline":
+        app.ui.say("and when both sides are here: backchannel duty set --help")
 
 
 @verb("kinds")
 def kinds(app: App) -> None:
-    """List the kinds of channels: what each is for, begins with, and always holds."""
-    from backchannel.client.kinds import KINDS, described, document
+    """List the kinds of channels, what each is for and holds you to.
+
+    \b
+    Example:
+      backchannel channel kinds
+    """
+    from backchannel.client.convening.kinds import KINDS, described, document
 
     lines = [line for kind in KINDS for line in described(kind)]
     app.ui.show({"kinds": [document(kind) for kind in KINDS]}, *lines)
@@ -112,10 +148,15 @@ def kinds(app: App) -> None:
 
 @verb("list")
 def list_(app: App) -> None:
-    """List the channels of this vault, and the joins that wait."""
+    """List the channels of this vault, and the joins that wait.
+
+    \b
+    Example:
+      backchannel channel list
+    """
     with app.vault() as vault:
         rows, joins = vault.channels.list(), vault.joins.list()
-        lost = [standing.of_lost(row) for row in vault.lost.list()]
+        lost = [overview.of_lost(row) for row in vault.lost.list()]
     document, lines = [], []
     for row in rows:
         about = {key: row.summary[key] for key in ("alias", "role", "members", "ended")}
@@ -131,7 +172,7 @@ def list_(app: App) -> None:
         waiting.append({"channel": join.summary["channel"], "alias": join.alias, "ended": ended})
         said = phrases.ended(ended) or "you wait to be admitted."
         lines.append(f"{join.summary['channel']}: {said}")
-    lines += map(standing.lost_line, lost)
+    lines += map(overview.lost_line, lost)
     lines = lines or ["There is no channel here yet."]
     app.ui.show({"channels": document, "waiting": waiting, "lost": lost}, *lines)
 
@@ -139,16 +180,22 @@ def list_(app: App) -> None:
 @verb("show")
 @channel_option
 def show(app: App, channel: str | None) -> None:
-    """Show a channel's charter, who stands behind it, and how long content is kept."""
-    from backchannel.client.session import look
+    """Show its charter, who pays, and how long things are kept.
+
+    \b
+    Example:
+      backchannel channel show --channel North
+    """
+    from backchannel.client.rounds.session import look
 
     with app.vault() as vault:
         row = pick_channel(vault, channel)
         state = look(vault, row.name, app.now(), app.entropy).state
-        left = vault.vouchers.count(state.relays[0].url) if state.epoch.close else None
+        left = {relay.url: vault.vouchers.count(relay.url) for relay in state.relays}
+        fewest = min(left.values()) if state.epoch.close else None
     since, founded = row.summary["since"], row.summary["founded"]
     app.ui.show(
-        _standing_for(row.name, state) | {"since": phrases.stamp(since), "vouchers_left": left}
+        _standing_for(row.name, state) | {"since": phrases.stamp(since), "vouchers_left": fewest}
     )
     if app.ui.json:
         return
@@ -158,7 +205,7 @@ def show(app: App, channel: str | None) -> None:
     app.ui.say()
     app.ui.quote(state.charter)
     app.ui.say()
-    _tell(app, state, left)
+    _tell(app, state, left if state.epoch.close else {})
 
 
 def _standing_for(name: str, state: "ChannelState") -> dict[str, object]:
@@ -175,7 +222,7 @@ def _standing_for(name: str, state: "ChannelState") -> dict[str, object]:
     }
 
 
-def _tell(app: App, state: "ChannelState", left: int | None) -> None:
+def _tell(app: App, state: "ChannelState", left: dict[str, int]) -> None:
     for label, text in (
         ("convened by", state.disclosure.convened_by),
         ("funded by", state.disclosure.funded_by),
@@ -184,22 +231,32 @@ def _tell(app: App, state: "ChannelState", left: int | None) -> None:
         ("you are", state.alias),
     ):
         app.ui.field(label, text)
-    if left is not None:
-        app.ui.field("vouchers", f"{left} left")
+    if len(left) == 1:
+        app.ui.field("vouchers", f"{sum(left.values())} left")
+    elif left:
+        told = [f"{count} for {url}" for url, count in left.items()]
+        app.ui.field("vouchers", f"left: {', '.join(told)}")
 
 
 @verb("vouchers")
 @click.argument("file", type=_FILE)
+@click.option("--relay", "wanted", metavar="URL", help="Whose; needed where there are several.")
 @channel_option
-def vouchers(app: App, file: Path, channel: str | None) -> None:
-    """Keep more vouchers for a channel's relay; - reads standard input."""
-    from backchannel.client.sync import Sync
-    from backchannel.client.vouchers import read
+def vouchers(app: App, file: Path, wanted: str | None, channel: str | None) -> None:
+    """Keep more vouchers of a relay; - reads standard input.
 
-    bought, now = read(file), app.now()
+    \b
+    Example:
+      backchannel channel vouchers vouchers.txt
+    """
+    from backchannel.client.convening.places import of_summary
+    from backchannel.client.convening.vouchers import read
+    from backchannel.client.rounds.sync import Sync
+
+    bought, now = read(file, app.ui), app.now()
     with app.vault() as vault, Sync(app, vault) as sync:
         row = pick_channel(vault, channel)
-        url = str(row.summary["relays"][0][0])
+        url = of_summary(row.summary, wanted)
         with vault.exclusive(now), vault.transaction():
             added = vault.vouchers.add_many(url, bought)
         problem = sync.deliver(row.id).problem
@@ -210,5 +267,5 @@ def vouchers(app: App, file: Path, channel: str | None) -> None:
         raise problem
 
 
-for command in (new, apply, kinds, list_, show, vouchers, leave):
+for command in (new, apply, kinds, list_, show, vouchers, *COMMANDS, leave):
     channel.add_command(command)

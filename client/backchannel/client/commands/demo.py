@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from backchannel.client.app import App
-from backchannel.client.clock import elapsed
+from backchannel.client.machine.clock import elapsed
 from backchannel.client.options import verb
 
 
@@ -20,6 +20,11 @@ def demo(app: App, *, keep: bool) -> None:
     """Play a whole dialogue: a relay, a facilitator, two participants, each with a vault.
 
     Uses a temporary folder and ports of this machine only; touches nothing of yours.
+
+    \b
+    Examples:
+      backchannel demo
+      backchannel demo --keep
     """
     from backchannel.client.demo.play import Play
 

@@ -8,16 +8,19 @@ from typing import NamedTuple
 
 import click
 
-from backchannel.client import clock, phrases, swap, unlocked
 from backchannel.client.app import App
 from backchannel.client.errors import ClockApart, RelayKeyChanged, UnsafeFile, explain
 from backchannel.client.exits import Exit
+from backchannel.client.machine import clock, swap
+from backchannel.client.machine.profile import Profile
 from backchannel.client.options import verb
-from backchannel.client.profile import Profile
+from backchannel.client.telling import phrases
+from backchannel.client.unlocking import unlocked
 from backchannel.protocol.errors import BackchannelError
 from backchannel.protocol.types import hour_of
 
 _DAY = 24
+_PROXY_PATIENCE = 5.0  # seconds: it is near
 
 
 class Check(NamedTuple):
@@ -29,15 +32,24 @@ class Check(NamedTuple):
     text: str
     next_step: str = ""
     status: Exit = Exit.DONE
+    code: str = ""
+    """Of what is wrong: says nothing of where."""
 
 
 @verb("doctor")
-def doctor(app: App) -> None:
+@click.option("--bundle", is_flag=True, help="Leave out addresses, names and folders, to show it.")
+def doctor(app: App, *, bundle: bool) -> None:
     """Check folders, vault, agent, clock and relays.
 
-    Asks for no passphrase: while the vault is locked, what is inside is not checked.
+    Asks for no passphrase: while the vault is locked, what is inside is not checked. With --bundle
+    it says only what may be shown to whoever helps you: read it before you send it.
+
+    \b
+    Examples:
+      backchannel doctor
+      backchannel doctor --bundle > for-whoever-helps
     """
-    found = list(_checks(app))
+    found = [_bare(check) if bundle else check for check in _checks(app)]
     document = [check._asdict() | {"status": int(check.status)} for check in found]
     app.ui.show({"checks": document}, *map(_line, found))
     click.get_current_context().exit(
@@ -50,14 +62,22 @@ def _line(check: Check) -> str:
     return f"{line}\n{'':5}{'':9} next: {check.next_step}" if check.next_step else line
 
 
+def _bare(check: Check) -> Check:
+    """By its name and code alone: no text that names anything is looked for words to strike."""
+    text = check.text if check.name == "versions" else check.code
+    return check._replace(text=text, next_step="")
+
+
 def _checks(app: App) -> Iterator[Check]:
     yield Check("versions", "ok", _versions())
     profile = app.settings.profile
     yield _folders(profile)
+    proxy = _proxy(app, profile)
+    yield proxy
     if not profile.has_vault:
         yield Check("vault", "note", "none was made yet", "backchannel join URL")
     else:
-        yield from _vault(app, profile)
+        yield from _vault(app, profile, reached=proxy.state != "bad")
     yield _memory()
     yield _swap()
 
@@ -70,6 +90,23 @@ def _folders(profile: Profile) -> Check:
     return Check("folders", "ok", f"{profile.data} is private")
 
 
+def _proxy(app: App, profile: Profile) -> Check:
+    from backchannel.client.wire.route import Proxy, chosen
+
+    try:
+        # To ask whether one is there is no use of it, after which the vault would want it always.
+        proxy = chosen(profile, app.settings.proxy, loopback=True)
+        if proxy is None:
+            text = "none: each relay, and whoever watches it, sees from which address you come"
+            return Check("proxy", "note", text, "install Tor; then the same commands with --tor")
+        from backchannel.client.wire.transport import greet
+
+        greet(proxy, _PROXY_PATIENCE)
+    except BackchannelError as error:
+        return _bad("proxy", error)
+    return Check("proxy", "ok", f"{Proxy.parse(proxy)} answers, and takes a name for each drop")
+
+
 def _versions() -> str:
     from sqlcipher3 import dbapi2
 
@@ -77,7 +114,7 @@ def _versions() -> str:
     return f"backchannel {version('backchannel')}, Python {python}, SQLite {sqlite}"
 
 
-def _vault(app: App, profile: Profile) -> Iterator[Check]:
+def _vault(app: App, profile: Profile, *, reached: bool) -> Iterator[Check]:
     yield _keys(profile)
     if not app.settings.memory_only:
         yield _timer(profile)
@@ -86,7 +123,7 @@ def _vault(app: App, profile: Profile) -> Iterator[Check]:
         yield Check("agent", "ok", "none is running: the vault is locked")
         yield Check("vault", "note", "locked, so not looked into", "backchannel unlock")
         return
-    yield Check("agent", "ok", f"holds the key for {left} s more")
+    yield Check("agent", "ok", f"holds the key for {phrases.minutes(-(-left // 60))} more")
     try:
         with app.vault() as vault:
             channels, owed = vault.channels.list(), vault.outbox.count()
@@ -95,7 +132,7 @@ def _vault(app: App, profile: Profile) -> Iterator[Check]:
         return
     yield Check("vault", "ok", _held(len(channels), owed))
     relays = {tuple(relay) for row in channels for relay in row.summary.get("relays", [])}
-    for url, key in sorted(relays):
+    for url, key in sorted(relays) if reached else ():
         yield _relay(app, url, key)
 
 
@@ -120,7 +157,7 @@ def _keys(profile: Profile) -> Check:
 
 
 def _timer(profile: Profile) -> Check:
-    from backchannel.client import timer
+    from backchannel.client.machine import timer
 
     found = timer.found(profile)
     if found is None:
@@ -167,7 +204,7 @@ def _bad(name: str, error: BackchannelError) -> Check:
     step = problem.next_step
     if step == "backchannel doctor":  # it runs already
         step = "try again later; if it stays, ask whoever runs the relay, or who invited you"
-    return Check(name, "bad", problem.message, step, problem.status)
+    return Check(name, "bad", problem.message, step, problem.status, problem.code)
 
 
 def _held(channels: int, owed: int) -> str:

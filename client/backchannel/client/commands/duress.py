@@ -38,7 +38,7 @@ def set_(app: App, *, yes: bool, file: Path | None) -> None:
     Example:
       backchannel duress set
     """
-    from backchannel.client import duress as noun
+    from backchannel.client.keeping import duress as noun
 
     app.refuse_in_memory("What is in memory only has a passphrase that nobody knows.")
     app.refuse_without_vault()
@@ -61,8 +61,13 @@ def set_(app: App, *, yes: bool, file: Path | None) -> None:
 
 @verb("clear")
 def clear(app: App) -> None:
-    """Take the duress passphrase away, whether or not one is set."""
-    from backchannel.client import duress as noun
+    """Take the duress passphrase away, whether or not one is set.
+
+    \b
+    Example:
+      backchannel duress clear
+    """
+    from backchannel.client.keeping import duress as noun
 
     app.refuse_in_memory("What is in memory only has a passphrase that nobody knows.")
     app.refuse_without_vault()

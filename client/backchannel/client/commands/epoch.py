@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
-from backchannel.client.options import verb, verbs
-from backchannel.client.verdict import stale
+from backchannel.client.options import channel_option, verb, verbs
+from backchannel.client.rounds.verdict import stale
+from backchannel.client.telling import phrases
 
 if TYPE_CHECKING:
     from backchannel.protocol.state import ChannelState
@@ -24,18 +23,23 @@ def epoch(context: click.Context, app: App, *, offline: bool, channel: str | Non
 
     An epoch is a drop on the relay with keys of its own. A new one begins every week, and whenever
     somebody goes.
+
+    \b
+    Examples:
+      backchannel epoch
+      backchannel epoch turn
     """
     if context.invoked_subcommand is None:
         _show(app, offline=offline, channel=channel)
 
 
 def _show(app: App, *, offline: bool, channel: str | None) -> None:
-    from backchannel.client.session import allowed, look
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.session import allowed
+    from backchannel.client.rounds.sync import Sync
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel, offline=offline)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        state = sync.state(row.name)
         hour = vault.hour(app.now())
     with allowed():
         document = about(state, hour)
@@ -46,7 +50,7 @@ def _show(app: App, *, offline: bool, channel: str | None) -> None:
 
 def about(state: "ChannelState", now: "Hour") -> dict[str, Any]:
     """Number and age of the epoch, and who lags behind."""
-    from backchannel.client.people import not_here
+    from backchannel.client.telling.people import not_here
     from backchannel.protocol import limits
 
     age = max(0, now - state.epoch.began)

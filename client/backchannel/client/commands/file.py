@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option, pick_message, thread_option
 from backchannel.client.errors import NotFound, UsageMistake
-from backchannel.client.options import verb, verbs
-from backchannel.client.verdict import queued, stale
+from backchannel.client.options import channel_option, thread_option, verb, verbs
+from backchannel.client.rounds.verdict import queued, stale
+from backchannel.client.telling import phrases
+from backchannel.client.telling.choosing import pick_message
 
 if TYPE_CHECKING:
-    from backchannel.client.shown import Opened
+    from backchannel.client.telling.shown import Opened
 
 _MOST = 10 * 1024 * 1024  # bytes, as the protocol has it
 _METADATA = (
@@ -42,9 +42,8 @@ def send(app: App, *, path: Path, thread: str | None, channel: str | None) -> No
     Example:
       backchannel file send report.pdf
     """
-    from backchannel.client.choosing import pick_thread
-    from backchannel.client.session import look
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.sync import Sync
+    from backchannel.client.telling.choosing import pick_thread
     from backchannel.protocol.command import SendFile
     from backchannel.protocol.outcome import Offered
 
@@ -52,7 +51,7 @@ def send(app: App, *, path: Path, thread: str | None, channel: str | None) -> No
     app.ui.note(_METADATA)
     with app.vault() as vault, Sync(app, vault) as sync:
         row, _ = sync.fresh(channel)
-        chosen = pick_thread(look(vault, row.name, app.now(), app.entropy).state, thread)
+        chosen = pick_thread(sync.state(row.name), thread)
         with app.ui.progress("encrypting") as bar:
             bar(0, 1)
             offered = sync.act(row.name, SendFile(chosen.id, path.name, data), Offered)
@@ -96,20 +95,20 @@ def _read(path: Path) -> bytes:
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @channel_option
 def save(app: App, *, number: str, path: Path | None, channel: str | None) -> None:
-    """Save the file of message N, as `read` numbers them, for you alone to read.
+    """Save the file of message N, for you alone to read.
 
-    Into this folder under its own name, or to PATH; nothing is ever overwritten. A saved copy does
-    not expire: delete it yourself.
+    N is the number that `read` shows. The file goes into this folder under its own name, or to
+    PATH; nothing is ever overwritten. A saved copy does not expire: delete it yourself.
 
     \b
     Examples:
       backchannel file save 7
       backchannel file save 7 Documents/
     """
-    from backchannel.client import files, shown
-    from backchannel.client.seen import mark_taken
-    from backchannel.client.session import look
-    from backchannel.client.sync import Sync
+    from backchannel.client.keeping import files
+    from backchannel.client.keeping.seen import mark_taken
+    from backchannel.client.rounds.sync import Sync
+    from backchannel.client.telling import shown
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel)
@@ -117,7 +116,7 @@ def save(app: App, *, number: str, path: Path | None, channel: str | None) -> No
         name = str(found.plain["name"])
         target = files.place(path, name)
         data = files.whole(app, vault, row, found, problem)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        state = sync.state(row.name)
         timers = {found.message.content: shown.timer(found, state)}
         mark_taken(vault, row.name, timers, app.now(), app.entropy)
     files.write(target, data)
@@ -138,18 +137,22 @@ def _file(found: "Opened") -> "Opened":
 @click.option("--offline", is_flag=True, help="Show what was fetched before.")
 @channel_option
 def list_(app: App, *, offline: bool, channel: str | None) -> None:
-    """List the files that have not expired, and how much of each is here."""
-    from backchannel.client import files
-    from backchannel.client.people import shown
-    from backchannel.client.session import look
-    from backchannel.client.shown import opened
-    from backchannel.client.sync import Sync
+    """List the files that have not expired, and how much of each is here.
+
+    \b
+    Example:
+      backchannel file list
+    """
+    from backchannel.client.keeping import files
+    from backchannel.client.rounds.sync import Sync
+    from backchannel.client.telling.people import shown
+    from backchannel.client.telling.shown import opened
 
     rows: list[dict[str, Any]] = []
     lines = []
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel, offline=offline)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        state = sync.state(row.name)
         now = vault.hour(app.now())
         for each in opened(vault.messages.list(row.id, app.now())):
             if each.plain["kind"] != "file":

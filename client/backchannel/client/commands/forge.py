@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option, thread_option
 from backchannel.client.errors import Refused, UsageMistake
-from backchannel.client.options import verb
+from backchannel.client.options import channel_option, thread_option, verb
+from backchannel.client.telling import phrases
 
 if TYPE_CHECKING:
-    from backchannel.client.script import Line
-    from backchannel.client.session import Session
-    from backchannel.client.showing import Drawn
+    from backchannel.client.keeping.script import Line
+    from backchannel.client.keeping.showing import Drawn
+    from backchannel.client.rounds.session import Session
     from backchannel.protocol.types import ThreadId
 
 
@@ -52,13 +51,13 @@ def forge(
 
     \b
     Examples:
-      backchannel forge --as Heron --text 'I never said so.' --out heron.transcript
+      backchannel forge --as Heron --text 'I never said so.' --out heron.txt
       backchannel forge --script talk.txt --out talk.transcript
       backchannel transcript check talk.transcript
     """
-    from backchannel.client import showing
-    from backchannel.client.choosing import pick_channel, pick_thread
-    from backchannel.client.session import look
+    from backchannel.client.keeping import showing
+    from backchannel.client.rounds.session import look
+    from backchannel.client.telling.choosing import pick_channel, pick_thread
 
     if (text is None) == (script is None) or (text is not None and alias is None):
         msg = "Say who is to have said what. Nothing was written."
@@ -84,7 +83,7 @@ def forge(
 def _lines(
     session: "Session", alias: str | None, text: str | None, path: Path | None
 ) -> "list[Line]":
-    from backchannel.client import script
+    from backchannel.client.keeping import script
 
     state, now = session.state, session.hour
 
@@ -101,8 +100,8 @@ def _lines(
 
 def _drawn(app: App, session: "Session", lines: "list[Line]", thread: "ThreadId") -> "Drawn":
     """Each line is said on a copy of the channel, and taken in as from a relay."""
-    from backchannel.client import script, showing
-    from backchannel.client.session import allowed
+    from backchannel.client.keeping import script, showing
+    from backchannel.client.rounds.session import allowed
     from backchannel.protocol.errors import DecodeError, LocalProtocolError
     from backchannel.protocol.forge import Forger
     from backchannel.protocol.types import start_of

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
 from backchannel.client.errors import UsageMistake
-from backchannel.client.options import verb, verbs
+from backchannel.client.options import channel_option, verb, verbs
 
 if TYPE_CHECKING:
     from backchannel.protocol.command import GiveFloor
@@ -28,14 +27,24 @@ def hand(_app: App) -> None:
 @verb("raise")
 @channel_option
 def raise_(app: App, channel: str | None) -> None:
-    """Ask for the floor; everybody sees it."""
+    """Ask for the floor; everybody sees it.
+
+    \b
+    Example:
+      backchannel hand raise
+    """
     _hand(app, channel, raised=True)
 
 
 @verb("lower")
 @channel_option
 def lower(app: App, channel: str | None) -> None:
-    """Ask for the floor no longer."""
+    """Ask for the floor no longer.
+
+    \b
+    Example:
+      backchannel hand lower
+    """
     _hand(app, channel, raised=False)
 
 
@@ -71,7 +80,7 @@ def give(app: App, *, alias: str, opens: bool, channel: str | None) -> None:
       backchannel floor give --open
     """
     from backchannel.client.deed import perform
-    from backchannel.client.people import named
+    from backchannel.client.telling.people import named
     from backchannel.protocol.command import GiveFloor
 
     if bool(alias) == opens:

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
 from backchannel.client.commands.invite import VALID, show
-from backchannel.client.options import verb
+from backchannel.client.options import channel_option, verb
 
 if TYPE_CHECKING:
     from backchannel.protocol.command import Invite
@@ -34,7 +33,7 @@ def handover(app: App, *, alias: str, new: str, valid: int, channel: str | None)
       backchannel handover Heron Wren
     """
     from backchannel.client.deed import perform
-    from backchannel.client.people import named
+    from backchannel.client.telling.people import named
     from backchannel.protocol.command import Invite
     from backchannel.protocol.outcome import Invited
 

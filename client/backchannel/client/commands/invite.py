@@ -1,15 +1,16 @@
 """`invite`: a relay's address and twelve words, for one person."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import ROLES, channel_option, pick_channel
-from backchannel.client.options import Duration, verb
-from backchannel.client.sync import Sync
-from backchannel.client.verdict import queued
+from backchannel.client.options import Duration, channel_option, verb
+from backchannel.client.rounds.sync import Sync
+from backchannel.client.rounds.verdict import queued
+from backchannel.client.telling import phrases
+from backchannel.client.telling.choosing import pick_channel
+from backchannel.client.telling.terms import ROLES
 
 if TYPE_CHECKING:
     from backchannel.protocol.outcome import Invited
@@ -28,19 +29,27 @@ _DAY = 24
     "--valid", type=VALID, default=_DAY, metavar="TIME",
     help="How long the invite is good: 1h to 30d.  [default: 24h]",
 )  # fmt: skip
+@click.option("--relay", metavar="URL", help="Where it is held.  [default: one that answers]")
 @channel_option
-def invite(app: App, *, alias: str, party: str, role: str, valid: int, channel: str | None) -> None:
+def invite(app: App, *, alias: str, relay: str | None, channel: str | None, **asked: Any) -> None:
     """Invite one person: prints the relay's address and twelve words.
 
     Tell both by voice, or hand them over on paper. Good for one person, once. Costs a voucher.
+
+    \b
+    Examples:
+      backchannel invite Heron --party North
+      backchannel invite Wren --party South --role observer --valid 48h
     """
+    from backchannel.client.convening.places import for_invite
     from backchannel.protocol.command import Invite
     from backchannel.protocol.outcome import Invited
-    from backchannel.protocol.roster import Role
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row = pick_channel(vault, channel)
-        invited = sync.act(row.name, Invite(alias, party, cast(Role, role), valid), Invited)
+        state = sync.state(row.name)
+        place = for_invite(vault, state, relay)
+        invited = sync.act(row.name, Invite(alias, **asked, relay=place), Invited)
         assert invited is not None  # noqa: S101 - an invite that is made says its words
         problem = sync.send(row.name)
     show(app, alias, invited, "at-relay" if problem is None else "queued")

@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backchannel.client import phrases
-from backchannel.client.address import Address
 from backchannel.client.app import App
 from backchannel.client.errors import Declined, InviteOver
 from backchannel.client.options import verb
-from backchannel.client.verdict import queued
+from backchannel.client.rounds.verdict import queued
+from backchannel.client.telling import overview, phrases
+from backchannel.client.wire.address import Address
 
 if TYPE_CHECKING:
-    from backchannel.client.joining import Read
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.joining import Read
+    from backchannel.client.rounds.sync import Sync
     from backchannel.client.vault.channels import JoinRow
     from backchannel.client.vault.vault import Vault
     from backchannel.protocol.invite import Card
@@ -22,7 +22,7 @@ _LEGAL = (
     "Contact with the people here may be unlawful where you are. Nobody here can judge that for "
     "you; if in doubt, ask first."
 )
-_PATIENCE = 50  # seconds of one waiting request
+_PATIENCE = 20  # seconds of one waiting request
 _TRIES = 3
 _WORDS = 12
 
@@ -37,10 +37,15 @@ def join(app: App, *, url: str, alias: str | None, yes: bool, wait: bool) -> Non
 
     The words are asked for, or read from standard input. Nothing is sent before you have seen what
     the channel stands for and said yes.
+
+    \b
+    Examples:
+      backchannel join https://relay.example
+      backchannel join https://relay.example --alias Heron --wait
     """
-    from backchannel.client import joining
-    from backchannel.client.relays import refuse_other_key
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds import joining
+    from backchannel.client.rounds.relays import refuse_other_key
+    from backchannel.client.rounds.sync import Sync
 
     found = _read(app, url)
     card = found.candidate.card
@@ -54,13 +59,21 @@ def join(app: App, *, url: str, alias: str | None, yes: bool, wait: bool) -> Non
         problem = sync.deliver(row.id).problem
         words = joining.check_spoken(found.candidate)
         state = "queued" if problem else _wait(app, vault, sync, row, words) if wait else "waiting"
-    _conclude(app, card, row, words, state)
+        rows = vault.channels.list()
+    document = _document(card) | {"alias": row.alias, "check_words": words, "state": state}
+    if state == "admitted":
+        app.ui.show(document, *overview.arrived(rows[-1], several=len(rows) > 1))
+        return
+    app.ui.show(document)
+    _compare(app, words, "waits in the outbox" if problem else "is at the relay")
+    app.ui.say("If they differ, do not go on: somebody stands between you.")
+    app.ui.say("next: backchannel sync      once the facilitator has admitted you")
     if problem is not None:
         raise queued(problem, "Your answer is in the outbox and goes with the next sync.")
 
 
 def _read(app: App, url: str) -> "Read":
-    from backchannel.client import joining
+    from backchannel.client.rounds import joining
 
     address = str(Address.parse(url, allow_http=app.settings.allow_http))
     words = _words(app)
@@ -70,8 +83,8 @@ def _read(app: App, url: str) -> "Read":
 
 def _words(app: App) -> str:
     """The twelve words; at a terminal a slip may be mended."""
-    from backchannel.client import joining
     from backchannel.client.errors import WordsMistyped
+    from backchannel.client.rounds import joining
 
     for tries_left in reversed(range(_TRIES if app.ui.can_ask else 1)):
         words = _all_lines(app)
@@ -135,10 +148,10 @@ def _agree(app: App, *, yes: bool) -> None:
 
 def _wait(app: App, vault: "Vault", sync: "Sync", row: "JoinRow", words: str) -> str:
     """Until the lobby answers."""
-
-    _compare(app, words)
+    _compare(app, words, "is at the relay")
+    app.ui.say("Waiting until the facilitator admits you. Ctrl-C ends that, and loses nothing.")
     while True:
-        sync.join(row, _PATIENCE)
+        sync.lobbies.ask(row, min(_PATIENCE, app.awake()))
         left = next((each for each in vault.joins.list() if each.id == row.id), None)
         if left is None:
             sync.channel(vault.channels.list()[-1].name)
@@ -147,23 +160,12 @@ def _wait(app: App, vault: "Vault", sync: "Sync", row: "JoinRow", words: str) ->
             raise InviteOver(phrases.ended(left.summary["over"]))
 
 
-def _compare(app: App, words: str) -> None:
-    app.ui.say("Your answer is at the relay.")
+def _compare(app: App, words: str, where: str) -> None:
+    app.ui.say(f"Your answer {where}.")
     app.ui.say("Compare these six words with the facilitator, by voice:")
     app.ui.say()
     app.ui.title(f"    {words}")
     app.ui.say()
-
-
-def _conclude(app: App, card: "Card", row: "JoinRow", words: str, state: str) -> None:
-    document = _document(card) | {"alias": row.alias, "check_words": words, "state": state}
-    if state == "admitted":
-        app.ui.show(document, f"You are in {card.name}, as {row.alias}.", "next: backchannel read")
-        return
-    app.ui.show(document)
-    _compare(app, words)
-    app.ui.say("If they differ, do not go on: somebody stands between you.")
-    app.ui.say("next: backchannel sync      once the facilitator has admitted you")
 
 
 def _document(card: "Card") -> dict[str, object]:

@@ -4,17 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backchannel.client import phrases
+from backchannel.client.aim import quoted
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
 from backchannel.client.errors import Declined, NotFound, Refused
-from backchannel.client.options import verb
-from backchannel.client.verdict import queued
+from backchannel.client.options import channel_option, verb
+from backchannel.client.rounds.verdict import queued
+from backchannel.client.telling import phrases
 
 if TYPE_CHECKING:
     from backchannel.client.deed import End
-    from backchannel.client.sync import Sync
-    from backchannel.client.vault.vault import Vault
+    from backchannel.client.rounds.sync import Sync
     from backchannel.protocol.lobby import Waiting
     from backchannel.protocol.state import ChannelState
 
@@ -24,15 +23,20 @@ Document = dict[str, Any]
 @verb("lobby")
 @channel_option
 def lobby(app: App, channel: str | None) -> None:
-    """Show who waits to be admitted, with the six words to compare by voice."""
-    from backchannel.client.session import allowed, look
-    from backchannel.client.sync import Sync
-    from backchannel.protocol.change import office
+    """Show who waits to be admitted, with the six words to compare by voice.
+
+    \b
+    Example:
+      backchannel lobby
+    """
+    from backchannel.client.rounds.session import allowed
+    from backchannel.client.rounds.sync import Sync
+    from backchannel.protocol.issuing import office
     from backchannel.protocol.lobby import waiting
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        state = sync.state(row.name)
         with allowed():
             office(state)
     guests = [_guest(each) | _said(state, each.alias) for each in waiting(state)]
@@ -75,7 +79,7 @@ def _said(state: "ChannelState", alias: str) -> Document:
 
 def _step(each: Document) -> tuple[str, str]:
     """Why somebody who waits does not come in yet, if so; and what to do next."""
-    name = _quoted(each["alias"])
+    name = quoted(each["alias"])
     if each["objected"]:
         return "Somebody objects, so the door stays shut.", f"backchannel refuse {name}"
     if each["vouched"] >= each["vouches"]:
@@ -114,14 +118,22 @@ def _lines(guests: list[Document], burnt: list[str], open_: list[str]) -> list[s
 @click.option("--yes", is_flag=True, help="Do not ask: the words were compared.")
 @channel_option
 def admit(app: App, *, alias: str, yes: bool, channel: str | None) -> None:
-    """Admit somebody who waits, once the six words agree."""
+    """Admit somebody who waits, once the six words agree.
+
+    At a terminal it asks whether they do, and marks who comes in as verified. A script says so with
+    --yes; without, whoever comes in is shown as unverified.
+
+    \b
+    Example:
+      backchannel admit Heron
+    """
     from backchannel.client.deed import END, read_back
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.sync import Sync
     from backchannel.protocol.command import Admit
     from backchannel.protocol.outcome import RosterAdopted
 
     with app.vault() as vault, Sync(app, vault) as sync:
-        name, guest, state = _find(app, vault, sync, alias, channel)
+        name, guest, state = _find(sync, alias, channel)
         about: Document = {"alias": guest.alias, "channel": name}
         _refuse_early(about | _said(state, guest.alias))
         if app.ui.json or (app.ui.can_ask and not yes):
@@ -130,15 +142,19 @@ def admit(app: App, *, alias: str, yes: bool, channel: str | None) -> None:
         if asked:
             _compare(app, about)
         sync.act(name, Admit(guest.alias), RosterAdopted)
-        state, problem = read_back(app, vault, sync, name)
+        state, problem = read_back(sync, name)
         if yes or asked:
             _mark(sync, name, state, guest.alias)
     end = _end(state, guest.alias, queued=problem is not None)
     app.ui.show(
-        about | {"state": {"done": "admitted"}.get(end, end)},
+        about | {"state": {"done": "admitted"}.get(end, end), "compared": yes or asked},
         *(END.get(end) or (f"{guest.alias} is admitted to {name}.",)),
     )
-    if end == "done":
+    if end == "done" and not (yes or asked):
+        name = quoted(guest.alias)
+        app.ui.say(f"Nobody said that the six words were compared: {guest.alias} is not verified.")
+        app.ui.say(f"next: backchannel verify --check {name}     and compare them now, by voice")
+    elif end == "done":
         app.ui.say("next: backchannel members   and compare its ten words, all together, once")
     if problem is not None:
         raise queued(problem, "It is decided, and takes effect with the next sync.")
@@ -169,16 +185,14 @@ def _end(state: "ChannelState", alias: str, *, queued: bool) -> "End":
     return "done" if state.current().named(alias) else "lost"
 
 
-def _find(
-    app: App, vault: "Vault", sync: "Sync", alias: str, channel: str | None
-) -> "tuple[str, Waiting, ChannelState]":
-    from backchannel.client.session import allowed, look
+def _find(sync: "Sync", alias: str, channel: str | None) -> "tuple[str, Waiting, ChannelState]":
+    from backchannel.client.rounds.session import allowed
     from backchannel.protocol.alias import alike
-    from backchannel.protocol.change import office
+    from backchannel.protocol.issuing import office
     from backchannel.protocol.lobby import waiting
 
     row, problem = sync.fresh(channel)
-    state = look(vault, row.name, app.now(), app.entropy).state
+    state = sync.state(row.name)
     with allowed():
         office(state)
     for each in waiting(state):
@@ -197,14 +211,19 @@ def _compare(app: App, guest: Document) -> None:
     app.ui.say()
     if not app.ui.confirm("Did they read you the same words?"):
         msg = f"{guest['alias']} was not admitted, and still waits."
-        raise Declined(msg, f"if the words differ: backchannel refuse {_quoted(guest['alias'])}")
+        raise Declined(msg, f"if the words differ: backchannel refuse {quoted(guest['alias'])}")
 
 
 @verb("refuse")
 @click.argument("alias")
 @channel_option
 def refuse(app: App, *, alias: str, channel: str | None) -> None:
-    """Refuse somebody who waits, or withdraw an invite that nobody has answered."""
+    """Refuse somebody who waits, or withdraw an invite that nobody has answered.
+
+    \b
+    Example:
+      backchannel refuse Heron
+    """
     from backchannel.client.deed import perform
     from backchannel.protocol.command import Refuse
 
@@ -214,9 +233,3 @@ def refuse(app: App, *, alias: str, channel: str | None) -> None:
         f"{alias} is not waited for any more.",
     )
     done.owe("It is decided, and takes effect with the next sync.")
-
-
-def _quoted(alias: str) -> str:
-    import shlex
-
-    return shlex.quote(alias)

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
-from backchannel.client.options import verb, verbs
-from backchannel.client.verdict import stale
+from backchannel.client.options import channel_option, verb, verbs
+from backchannel.client.rounds.verdict import stale
+from backchannel.client.telling import phrases
 
 if TYPE_CHECKING:
     from backchannel.client.vault.messages import Message
@@ -25,8 +24,12 @@ def log(app: App, *, offline: bool, channel: str | None) -> None:
     """Show what facilitators did: who came and went, who may do what, which rules changed.
 
     Everybody here sees the same log. It expires like what is said, and proves nothing outside.
+
+    \b
+    Example:
+      backchannel log
     """
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.sync import Sync
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel, offline=offline)
@@ -42,7 +45,7 @@ def log(app: App, *, offline: bool, channel: str | None) -> None:
 
 
 def _act(message: "Message") -> dict[str, Any] | None:
-    from backchannel.client.chronicle import acts
+    from backchannel.client.telling.chronicle import acts
 
     plain = json.loads(message.plain)
     if plain["kind"] != "act":
@@ -71,13 +74,13 @@ def alarms(app: App, *, seen: bool, offline: bool, channel: str | None) -> None:
       backchannel alarms
       backchannel alarms --seen
     """
-    from backchannel.client import chronicle, standing
-    from backchannel.client.seen import mark_seen
-    from backchannel.client.sync import Sync
+    from backchannel.client.keeping.seen import mark_seen
+    from backchannel.client.rounds.sync import Sync
+    from backchannel.client.telling import chronicle, overview
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel, offline=offline or seen)
-        about = standing.of_channel(row, vault.hour(app.now()))
+        about = overview.of_channel(row, vault.hour(app.now()))
         if seen:
             mark_seen(vault, row.name, app.now())
     raised = [_dated(each, chronicle.alarm(each)) for each in about["alarms"]]
@@ -118,12 +121,12 @@ def record(context: click.Context, app: App, *, offline: bool, channel: str | No
     """
     if context.invoked_subcommand is not None:
         return
-    from backchannel.client.session import allowed, look
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.session import allowed
+    from backchannel.client.rounds.sync import Sync
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel, offline=offline)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        state = sync.state(row.name)
     with allowed():
         found = _agreement(state)
     missing = len(state.transcript.missing)
@@ -141,7 +144,7 @@ def record(context: click.Context, app: App, *, offline: bool, channel: str | No
 
 
 def _agreement(state: "ChannelState") -> list[dict[str, Any]]:
-    from backchannel.client.people import others
+    from backchannel.client.telling.people import others
     from backchannel.protocol.record import Agreement, agreement
     from backchannel.protocol.types import Slot
 
@@ -176,6 +179,10 @@ def compare(app: App, channel: str | None) -> None:
 
     Answers come within minutes from those who are there. The hour that is still running, and the
     one before, are not compared.
+
+    \b
+    Example:
+      backchannel record compare
     """
     from backchannel.client.deed import perform
     from backchannel.protocol.command import Digest

@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
-from backchannel.client.options import verb
-from backchannel.client.verdict import stale
+from backchannel.client.options import channel_option, verb
+from backchannel.client.rounds.verdict import stale
+from backchannel.client.telling import phrases
 
 if TYPE_CHECKING:
     from backchannel.protocol.state import ChannelState
@@ -23,14 +22,18 @@ def members(app: App, *, offline: bool, channel: str | None) -> None:
     see the same list.
 
     Who is not verified is marked: compare the words, then `backchannel verify --compared`.
+
+    \b
+    Example:
+      backchannel members
     """
-    from backchannel.client.session import allowed, look
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.session import allowed
+    from backchannel.client.rounds.sync import Sync
     from backchannel.protocol.words import ROSTER, spoken
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel, offline=offline)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        state = sync.state(row.name)
     with allowed():
         roster = state.current()
     found = everybody(state)
@@ -59,7 +62,7 @@ def members(app: App, *, offline: bool, channel: str | None) -> None:
 
 def everybody(state: "ChannelState") -> list[dict[str, Any]]:
     """Each member, oneself included."""
-    from backchannel.client.people import member
+    from backchannel.client.telling.people import member
     from backchannel.protocol.record import Agreement, agreement
     from backchannel.protocol.types import Slot
 
@@ -117,11 +120,16 @@ def _readers(found: list[dict[str, Any]]) -> str:
 @verb("whoami")
 @channel_option
 def whoami(app: App, channel: str | None) -> None:
-    """Show who you are in a channel, and what you may do there. Asks no relay."""
-    from backchannel.client.choosing import pick_channel
-    from backchannel.client.people import member
-    from backchannel.client.rules import UNATTRIBUTED, table
-    from backchannel.client.session import allowed, look
+    """Show who you are in a channel, and what you may do there. Asks no relay.
+
+    \b
+    Example:
+      backchannel whoami --channel North
+    """
+    from backchannel.client.rounds.session import allowed, look
+    from backchannel.client.telling.choosing import pick_channel
+    from backchannel.client.telling.people import member
+    from backchannel.client.telling.rules import UNATTRIBUTED, table
 
     with app.vault() as vault:
         row = pick_channel(vault, channel)

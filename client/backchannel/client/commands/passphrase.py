@@ -11,7 +11,12 @@ def passphrase(_app: App) -> None:
 
 @verb("practise")
 def practise(app: App) -> None:
-    """Ask for the passphrase, and say whether it is right. Opens and changes nothing."""
+    """Ask for the passphrase, and say whether it is right. Opens and changes nothing.
+
+    \b
+    Example:
+      backchannel passphrase practise
+    """
     from backchannel.client.vault.folder import Folder
 
     app.refuse_in_memory("What is in memory only has a passphrase that nobody knows.")

@@ -6,7 +6,12 @@ from backchannel.client.options import verb
 
 @verb("paths")
 def paths(app: App) -> None:
-    """Show the folders and files of this profile."""
+    """Show the folders and files of this profile.
+
+    \b
+    Example:
+      backchannel paths
+    """
     profile = app.profile
     found = {
         **{name: str(path) for name, path in profile._asdict().items()},

@@ -2,11 +2,10 @@
 
 import click
 
-from backchannel.client import reach
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
 from backchannel.client.errors import Declined, UsageMistake
-from backchannel.client.options import verb
+from backchannel.client.options import channel_option, verb
+from backchannel.client.telling import wiping
 
 _UNDONE = "Nothing was erased."
 
@@ -52,24 +51,24 @@ def purge_thread(app: App, *, topic: str, yes: bool, channel: str | None) -> Non
 
 
 def _purge_all(app: App, *, yes: bool) -> None:
-    from backchannel.client.purging import purge_all
+    from backchannel.client.keeping.purging import purge_all
 
     ask_before(
         app, "Erase the whole vault: every channel, every key, everything said?", _UNDONE, yes=yes
     )
     purge_all(app.profile)
     app.ui.show(
-        {"state": "erased", **reach.document("everything")},
+        {"state": "erased", **wiping.document("everything")},
         "Everything is erased: no passphrase opens it any more.",
-        *reach.beyond("everything"),
+        *wiping.beyond("everything"),
     )
 
 
 def _purge_thread(app: App, topic: str, channel: str | None, *, yes: bool) -> None:
-    from backchannel.client import phrases
-    from backchannel.client.choosing import pick_channel, pick_thread
-    from backchannel.client.purging import purge_thread as erase
-    from backchannel.client.session import look
+    from backchannel.client.keeping.purging import purge_thread as erase
+    from backchannel.client.rounds.session import look
+    from backchannel.client.telling import phrases
+    from backchannel.client.telling.choosing import pick_channel, pick_thread
 
     with app.vault() as vault:
         row = pick_channel(vault, channel)
@@ -81,10 +80,10 @@ def _purge_thread(app: App, topic: str, channel: str | None, *, yes: bool) -> No
             "channel": row.name,
             "thread": chosen.topic,
             "messages": gone.messages,
-            **reach.document("thread", gone.lifetime),
+            **wiping.document("thread", gone.lifetime),
         },
         f"Erased {phrases.count(gone.messages, 'message')} of {chosen.topic!r}.",
-        *reach.beyond("thread", gone.lifetime),
+        *wiping.beyond("thread", gone.lifetime),
     )
 
 
@@ -92,6 +91,6 @@ def ask_before(app: App, question: str, undone: str, *, yes: bool) -> None:
     """Before anything is erased; `Declined`, which says what was not done."""
     if yes:
         return
-    app.ui.note(reach.BEFORE)
+    app.ui.note(wiping.BEFORE)
     if not app.ui.confirm(question):
         raise Declined(undone)

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from backchannel.client.aim import quoted
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
 from backchannel.client.errors import Declined
-from backchannel.client.options import verb
+from backchannel.client.options import channel_option, verb
 
 if TYPE_CHECKING:
     from backchannel.client.deed import Changed
@@ -64,7 +64,7 @@ def compromised(app: App, *, alias: str, yes: bool, channel: str | None) -> None
         alias,
         f"{alias} is out of {changed.done.name}; new keys hold from now on, and everybody is "
         "warned with their next sync.",
-        f"To have {alias} back on a clean device: backchannel invite {_quoted(alias)}",
+        f"To have {alias} back on a clean device: backchannel invite {quoted(alias)}",
     )
 
 
@@ -76,7 +76,7 @@ def _go(
     question: str,
 ) -> "Changed":
     from backchannel.client.deed import change
-    from backchannel.client.people import named
+    from backchannel.client.telling.people import named
     from backchannel.protocol.command import Remove
 
     def make(state: "ChannelState") -> "Remove":
@@ -99,9 +99,3 @@ def _tell(app: App, changed: "Changed", alias: str, *said: str) -> None:
         *said,
         "next: backchannel epoch     shows who has the new keys already",
     )
-
-
-def _quoted(alias: str) -> str:
-    import shlex
-
-    return shlex.quote(alias)

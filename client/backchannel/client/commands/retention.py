@@ -7,7 +7,7 @@ from backchannel.client.app import App
 from backchannel.client.options import verb
 
 if TYPE_CHECKING:
-    from backchannel.client.holdings import Holding
+    from backchannel.client.keeping.holdings import Holding
 
 
 @verb("retention")
@@ -15,8 +15,12 @@ def retention(app: App) -> None:
     """List every place where this machine keeps anything, and for how long.
 
     For each channel by its own rules; and what is elsewhere, where this program cannot erase it.
+
+    \b
+    Example:
+      backchannel retention
     """
-    from backchannel.client.holdings import holdings
+    from backchannel.client.keeping.holdings import holdings
 
     with app.vault() as vault:
         held = holdings(vault, app.profile, app.now(), app.entropy)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from backchannel.client.app import App
-from backchannel.client.choosing import ROLES, channel_option
 from backchannel.client.errors import Declined, UsageMistake
-from backchannel.client.options import verb
+from backchannel.client.options import channel_option, verb
+from backchannel.client.telling.terms import ROLES
 from backchannel.client.ui import width
 
 _WIDE, _EACH = 30, 13  # columns
@@ -34,7 +34,7 @@ def role(app: App, *, alias: str, role: str, yes: bool, channel: str | None) -> 
       backchannel role Ibis facilitator
     """
     from backchannel.client.deed import change, conclude
-    from backchannel.client.people import named
+    from backchannel.client.telling.people import named
     from backchannel.protocol.command import SetRole
     from backchannel.protocol.roster import Role
 
@@ -59,8 +59,13 @@ def _a(role: str) -> str:
 
 @verb("roles")
 def roles(app: App) -> None:
-    """Show what each role may do."""
-    from backchannel.client.rules import table
+    """Show what each role may do.
+
+    \b
+    Example:
+      backchannel roles
+    """
+    from backchannel.client.telling.rules import table
 
     rows = table()
     app.ui.show({"roles": [{"deed": deed, **allowed} for deed, allowed in rows]})

@@ -1,27 +1,26 @@
 """`say` and `read`: a message to a relay, and what others said, until it expires."""
 
-import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import AUTHORITY, RELEASE, channel_option, thread_option
 from backchannel.client.errors import RateLimited, RelayError, UsageMistake
-from backchannel.client.options import verb
-from backchannel.client.summary import unread
-from backchannel.client.verdict import stale
+from backchannel.client.options import channel_option, thread_option, verb
+from backchannel.client.rounds.verdict import stale
+from backchannel.client.telling import phrases
+from backchannel.client.telling.summary import unread
+from backchannel.client.telling.terms import AUTHORITY, RELEASE
 
 if TYPE_CHECKING:
-    from backchannel.client.reader import Reader
-    from backchannel.client.sync import Sync
+    from backchannel.client.keeping.reader import Reader
+    from backchannel.client.rounds.sync import Sync
     from backchannel.client.vault.vault import Vault
 
 _MOST = 1 << 17  # characters taken from standard input: more than a message can have
 _PATIENCE = 20  # seconds of one waiting request; then what time asks for has its turn
-_PAUSES = (1, 2, 5, 10, 30)  # seconds before a relay that failed is tried again
+_PAUSES = (1, 2, 5, 10, 20)  # seconds before a relay that failed is tried again
 
 
 @verb("say")
@@ -40,12 +39,14 @@ _PAUSES = (1, 2, 5, 10, 30)  # seconds before a relay that failed is tried again
 )  # fmt: skip
 @click.option("--unattributed", is_flag=True, help="As nobody in particular, within some hours.")
 @click.option("--yes", is_flag=True, help="With --unattributed: do not ask.")
+@click.option("--queue", is_flag=True, help="Ask no relay now: it goes with the next `sync`.")
 @channel_option
 def say(app: App, *, words: tuple[str, ...], channel: str | None, **how: Any) -> None:
     """Send a message; - reads it from standard input.
 
-    Returns when a relay has it. If none can be reached, the message waits in the outbox of your
-    vault and goes with the next `sync`: do not say it again.
+    Returns when one relay has it; the others get it with what you do next. If none can be reached,
+    the message waits in the outbox of your vault and goes with the next `sync`: do not say it
+    again.
 
     \b
     Examples:
@@ -53,6 +54,7 @@ def say(app: App, *, words: tuple[str, ...], channel: str | None, **how: Any) ->
       backchannel say --to Heron 'May I say so to my side?'
       backchannel say --reply 12 'Yes, if it stays here.'
       backchannel say --authority sounding 'A longer truce might be accepted.'
+      backchannel say --queue 'For when I am online again.'
     """
     from backchannel.client.saying import How, refuse_mixture, say_to_channel, say_unattributed
 
@@ -62,14 +64,14 @@ def say(app: App, *, words: tuple[str, ...], channel: str | None, **how: Any) ->
     wanted = How(**how)
     refuse_mixture(wanted)
     (text,) = words
-    text = _checked(_given() if text == "-" else text)
+    text = _checked(_given(app) if text == "-" else text)
     deed = say_unattributed if wanted.unattributed else say_to_channel
     deed(app, channel, text, wanted)
 
 
-def _given() -> str:
+def _given(app: App) -> str:
     try:
-        return sys.stdin.read(_MOST)
+        return app.ui.pasted("the text", _MOST)
     except UnicodeDecodeError:
         raise _not_text() from None
 
@@ -99,9 +101,15 @@ def _checked(text: str) -> str:
 def read(
     app: App, *, thread: str | None, unread: bool, follow: bool, offline: bool, channel: str | None
 ) -> None:
-    """Show the messages that have not expired, with how long each is still there."""
-    from backchannel.client.reader import Reader
-    from backchannel.client.sync import Sync
+    """Show the messages that have not expired, with how long each is still there.
+
+    \b
+    Examples:
+      backchannel read --unread
+      backchannel read --follow
+    """
+    from backchannel.client.keeping.reader import Reader
+    from backchannel.client.rounds.sync import Sync
 
     if follow and offline:
         msg = "To follow is to ask the relay."

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import MAIN, channel_option
 from backchannel.client.commands.purge import purge_thread
 from backchannel.client.errors import UsageMistake
 from backchannel.client.filter import one_line
-from backchannel.client.options import Duration, verb, verbs
-from backchannel.client.verdict import queued, stale
+from backchannel.client.options import Duration, channel_option, verb, verbs
+from backchannel.client.rounds.verdict import queued, stale
+from backchannel.client.telling import phrases
+from backchannel.client.telling.terms import MAIN
 
 if TYPE_CHECKING:
     from backchannel.protocol.state import ChannelState, ThreadState
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _TOPIC = 120  # characters, as the protocol has it
 _HOURS = Duration("1h", "90d", hours=True)
 _OFF = (
-    "Off the record: no program keeps what is said there where it could be read later. It is gone",
-    "when you lock, or this machine stops, and is not quoted, carried or written to a file. The",
-    "topic is on the record, and what people remember or photograph nobody takes back.",
+    "Off the record: no program keeps what is said there where it could be read later. It is gone "
+    "when you lock, or this machine stops, and is not quoted, carried or written to a file. The "
+    "topic is on the record, and what people remember or photograph nobody takes back."
 )
 
 
@@ -61,15 +61,14 @@ def new(
       backchannel thread new 'Ceasefire line' --expires 12h --burn 1h
       backchannel thread new 'Corridor' --off-record
     """
-    from backchannel.client.session import look
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.sync import Sync
     from backchannel.protocol.command import Begin
     from backchannel.protocol.outcome import ThreadBegan
 
     topic = _checked(topic)
     with app.vault() as vault, Sync(app, vault) as sync:
         row, _ = sync.fresh(channel)
-        known = look(vault, row.name, app.now(), app.entropy).state.threads.values()
+        known = sync.state(row.name).threads.values()
         if topic.casefold() in {MAIN, *(each.topic.casefold() for each in known)}:
             msg = f"There is a thread {topic!r} already. Nothing was done."
             raise UsageMistake(msg, "backchannel thread list")
@@ -89,7 +88,7 @@ def new(
     app.ui.show(
         document,
         f"Opened. What is said in {topic!r} is kept for {kept}.",
-        *(_OFF if began.off else ()),
+        *([_OFF] if began.off else []),
         f"next: backchannel say TEXT --thread {topic.split()[0]}",
     )
     if problem is not None:
@@ -119,7 +118,7 @@ def shorten(
     off_record: bool,
     channel: str | None,
 ) -> None:
-    """Let what is said in a thread live shorter, what was said before too.
+    """Let what is said in a thread live shorter. That holds for what was said before, too.
 
     Only who began it, or a facilitator, can. Everybody sees it, and nobody can lengthen it again.
     What was read before --burn was set lives so long from then on. What was said before a thread
@@ -130,8 +129,8 @@ def shorten(
       backchannel thread shorten 'Ceasefire line' 6h
       backchannel thread shorten 'Ceasefire line' --burn 2h --off-record
     """
-    from backchannel.client.choosing import pick_thread
     from backchannel.client.deed import perform
+    from backchannel.client.telling.choosing import pick_thread
     from backchannel.protocol.command import Shorten
     from backchannel.protocol.outcome import Shortened
     from backchannel.protocol.types import MAIN_THREAD
@@ -160,7 +159,7 @@ def shorten(
             f"Once it was read, for {phrases.lifetime(burn)}; what was read before, from now."
         )
     if off_record:
-        lines += [*_OFF, "What was said before stays as it was."]
+        lines += [_OFF, "What was said before stays as it was."]
     app.ui.show({**about, **life, "off_record": rules.off}, *lines)
     done.owe("It holds here, and for the others with the next sync.")
 
@@ -169,15 +168,19 @@ def shorten(
 @click.option("--offline", is_flag=True, help="Show what was fetched before.")
 @channel_option
 def list_(app: App, *, offline: bool, channel: str | None) -> None:
-    """List the threads, with how much of each is still there."""
-    from backchannel.client.session import look
-    from backchannel.client.shown import opened
-    from backchannel.client.sync import Sync
+    """List the threads, with how much of each is still there.
+
+    \b
+    Example:
+      backchannel thread list
+    """
+    from backchannel.client.rounds.sync import Sync
+    from backchannel.client.telling.shown import opened
     from backchannel.protocol.types import MAIN_THREAD
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel, offline=offline)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        state = sync.state(row.name)
         said = [each.message.thread for each in opened(vault.messages.list(row.id, app.now()))]
     threads = [(MAIN_THREAD, MAIN, state.lifetime, 0, False)]
     threads += [(name, *_rules(each)) for name, each in state.threads.items()]

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
 from backchannel.client.filter import one_line
-from backchannel.client.options import verb, verbs
+from backchannel.client.options import channel_option, verb, verbs
+from backchannel.client.telling import phrases
 from backchannel.protocol.types import Hour
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def transcript(_app: App) -> None:
 @click.option("--thread", metavar="TOPIC", help="Only this thread.  [default: all]")
 @channel_option
 def export(app: App, *, path: Path, thread: str | None, channel: str | None) -> None:
-    """Write what was said in the threads, with all that shows who said it, to a new FILE.
+    """Write what was said, with all that shows who said it, to a FILE.
 
     Whoever gets the file can check it with `transcript check`, and cannot know whether you wrote
     it all yourself: see `forge`. Private notes, files, what nobody in particular said and what is
@@ -38,11 +37,11 @@ def export(app: App, *, path: Path, thread: str | None, channel: str | None) -> 
       backchannel transcript export talk.transcript
       backchannel transcript export --thread Ceasefire ceasefire.transcript
     """
-    from backchannel.client import showing
-    from backchannel.client.choosing import pick_channel, pick_thread
-    from backchannel.client.seen import mark_taken
-    from backchannel.client.session import look
-    from backchannel.client.shown import opened, timer
+    from backchannel.client.keeping import showing
+    from backchannel.client.keeping.seen import mark_taken
+    from backchannel.client.rounds.session import look
+    from backchannel.client.telling.choosing import pick_channel, pick_thread
+    from backchannel.client.telling.shown import opened, timer
 
     with app.vault() as vault:
         row, now = pick_channel(vault, channel), app.now()
@@ -73,7 +72,7 @@ def export(app: App, *, path: Path, thread: str | None, channel: str | None) -> 
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--show", is_flag=True, help="Show what is said in it, too.")
 def check(app: App, *, path: Path, show: bool) -> None:
-    """Check that a transcript FILE is whole: each block opens, and says what stands beside it.
+    """Check that a transcript is whole: all in it opens and fits.
 
     Asks for no vault and no passphrase. A file that was exported and one that was forged are
     accepted alike.
@@ -83,7 +82,7 @@ def check(app: App, *, path: Path, show: bool) -> None:
       backchannel transcript check talk.transcript
       backchannel transcript check --show talk.transcript
     """
-    from backchannel.client import showing
+    from backchannel.client.keeping import showing
 
     found = showing.read(path)
     messages = _messages(found)

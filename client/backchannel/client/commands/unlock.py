@@ -2,9 +2,9 @@
 
 import click
 
-from backchannel.client import memory_only, unlocked
 from backchannel.client.app import App
 from backchannel.client.options import Duration, verb
+from backchannel.client.unlocking import memory_only, unlocked
 
 _FOR = Duration("1s", "24h")
 _HOUR = 3600
@@ -56,7 +56,12 @@ def _prolong(app: App, duration: str | None) -> None:
 
 @verb("lock")
 def lock(app: App) -> None:
-    """Forget the vault's key now. What was kept in memory only is gone for good."""
+    """Forget the vault's key now. What was kept in memory only is gone for good.
+
+    \b
+    Example:
+      backchannel lock
+    """
     if app.settings.memory_only:
         was = memory_only.end(app.profile)
         said = "Nothing of it is left." if was else "Nothing was kept in memory."

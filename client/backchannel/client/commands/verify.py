@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backchannel.client.aim import quoted
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
 from backchannel.client.errors import NotFound, UsageMistake
-from backchannel.client.options import verb
-from backchannel.client.verdict import stale
+from backchannel.client.options import channel_option, verb
+from backchannel.client.rounds.verdict import stale
 
 if TYPE_CHECKING:
     from backchannel.protocol.roster import Entry
@@ -47,14 +47,14 @@ def verify(
 
 
 def _show(app: App, channel: str | None) -> None:
-    from backchannel.client.people import member
-    from backchannel.client.session import allowed, look
-    from backchannel.client.sync import Sync
+    from backchannel.client.rounds.session import allowed
+    from backchannel.client.rounds.sync import Sync
+    from backchannel.client.telling.people import member
     from backchannel.protocol.words import ROSTER, spoken
 
     with app.vault() as vault, Sync(app, vault) as sync:
         row, problem = sync.fresh(channel)
-        state = look(vault, row.name, app.now(), app.entropy).state
+        state = sync.state(row.name)
     with allowed():
         roster = state.current()
     words = spoken(roster.spoken(), ROSTER)
@@ -77,7 +77,7 @@ def _show(app: App, channel: str | None) -> None:
 
 
 def _standing(each: dict[str, Any]) -> str:
-    from backchannel.client.people import NEW_KEYS
+    from backchannel.client.telling.people import NEW_KEYS
 
     own = "you have compared words" if each["verified"] else "you have not compared words"
     new = "came back with new keys, and " if each["mark"] == NEW_KEYS else ""
@@ -87,7 +87,7 @@ def _standing(each: dict[str, Any]) -> str:
 
 def _mark(app: App, alias: str | None, channel: str | None) -> None:
     from backchannel.client.deed import perform
-    from backchannel.client.people import mark, others
+    from backchannel.client.telling.people import mark, others
     from backchannel.protocol.command import Compare
 
     def make(state: "ChannelState") -> Compare:
@@ -120,8 +120,8 @@ def _other(state: "ChannelState", alias: str) -> "Entry":
 
 
 def _check(app: App, alias: str, channel: str | None) -> None:
-    from backchannel.client.choosing import pick_channel
-    from backchannel.client.session import allowed, look
+    from backchannel.client.rounds.session import allowed, look
+    from backchannel.client.telling.choosing import pick_channel
     from backchannel.protocol.words import CHECK, spoken
 
     with app.vault() as vault:
@@ -133,11 +133,11 @@ def _check(app: App, alias: str, channel: str | None) -> None:
     app.ui.show(
         {"channel": row.name, "alias": entry.alias, "check_words": words},
         f"{entry.alias} sees the same six words with: backchannel verify --check "
-        f"{_quoted(state.alias)}",
+        f"{quoted(state.alias)}",
         "",
         f"    {words}",
         "",
-        f"next: backchannel verify {_quoted(entry.alias)}     if they are the same, by voice",
+        f"next: backchannel verify {quoted(entry.alias)}     if they are the same, by voice",
     )
 
 
@@ -151,9 +151,3 @@ def _shared(state: "ChannelState", other: "Entry") -> bytes:
     mine = state.current().entry(state.me)
     first, second = sorted((mine, other), key=lambda each: (each.role != "facilitator", each.slot))
     return check_data(state.id, first, second.alias, IdentityHash(second.identity))
-
-
-def _quoted(alias: str) -> str:
-    import shlex
-
-    return shlex.quote(alias)

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backchannel.client import phrases
 from backchannel.client.app import App
-from backchannel.client.choosing import channel_option
 from backchannel.client.errors import NotFound
-from backchannel.client.options import verb
+from backchannel.client.options import channel_option, verb
+from backchannel.client.telling import phrases
 
 if TYPE_CHECKING:
-    from backchannel.protocol.state import ChannelState, Vouched
+    from backchannel.protocol.proposal import Vouched
+    from backchannel.protocol.state import ChannelState
 
 
 @verb("present")

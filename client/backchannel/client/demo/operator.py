@@ -24,7 +24,8 @@ class Holdings(NamedTuple):
     """What the relay keeps."""
 
     drops: int
-    blocks: int
+    blocks: frozenset[bytes]
+    """Of each the digest by which the relay knows it again."""
     sample: bytes
     """The first bytes of a block, as they stand on the disk."""
 
@@ -81,9 +82,8 @@ class Operator:
         address = f"{(self.data / 'relay.db').as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True)) as database:
             (drops,) = database.execute("SELECT count(*) FROM drops").fetchone()
-            (blocks,) = database.execute("SELECT count(*) FROM blocks").fetchone()
-            row = database.execute("SELECT sealed FROM blocks LIMIT 1").fetchone()
-        return Holdings(drops, blocks, bytes(row[0][:64]) if row else b"")
+            blocks = dict(database.execute("SELECT digest, sealed FROM blocks"))
+        return Holdings(drops, frozenset(blocks), next(iter(blocks.values()), b"")[:64])
 
     def files(self) -> dict[str, bytes]:
         """Every byte that it left on the disk, its log included."""
@@ -120,5 +120,5 @@ def _program() -> str:
     found = str(beside) if beside.is_file() else shutil.which("backchannel-relay")
     if found is None:
         msg = "The demonstration needs the relay, and backchannel-relay is not installed here."
-        raise NotFound(msg, "pip install 'backchannel[client,relay]'")
+        raise NotFound(msg, "in the copy of the repository: pip install '.[client,relay]'")
     return found

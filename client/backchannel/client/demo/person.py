@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from backchannel.client.errors import ClientError
-from backchannel.client.profile import Profile
+from backchannel.client.machine.profile import Profile
 
 PASSPHRASE = "four words for play"  # noqa: S105 - of homes that the play makes and removes
 _PROGRAM = (sys.executable, "-c", "from backchannel.client.cli import main; main()")

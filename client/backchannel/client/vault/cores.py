@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, final
 
 from backchannel.client.vault.database import Database, Row
 from backchannel.client.vault.items import Items
+from backchannel.protocol.errors import StaleError
 from backchannel.protocol.types import (
     ChannelId,
     ContentHash,
@@ -15,6 +16,7 @@ from backchannel.protocol.types import (
 
 if TYPE_CHECKING:
     from backchannel.protocol.entropy import Entropy
+    from backchannel.protocol.outcome import Keep
 
 _CORE = b"core"  # keeps a core's associated data apart from a message's
 
@@ -30,21 +32,27 @@ class Cores:
     def add(
         self,
         channel: ChannelId,
-        content: ContentHash,
-        core: Core,
-        expires: Hour,
+        kept: "Iterable[Keep]",
         now: Timestamp,
         entropy: "Entropy",
-    ) -> bool:
-        """Keep a core until its hour; false when it is there already."""
-        about = _CORE + channel + content
-        stored, item = self._items.seal(core, about, expires, now, entropy)
-        added = self._database.change(
+    ) -> int:
+        """Keep cores until their hours, but what died on the way: how many were not there."""
+        rows = (self._row(channel, each, now, entropy) for each in kept)
+        return self._database.change_each(
             "INSERT INTO cores (channel, content, stored, expires, item) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
-            *(channel, content, stored, expires, item),
+            [row for row in rows if row is not None],
         )
-        return added == 1
+
+    def _row(
+        self, channel: ChannelId, kept: "Keep", now: Timestamp, entropy: "Entropy"
+    ) -> Row | None:
+        about = _CORE + channel + kept.hash
+        try:
+            stored, item = self._items.seal(kept.core, about, kept.expires, now, entropy)
+        except StaleError:
+            return None
+        return channel, kept.hash, stored, kept.expires, item
 
     def shorten(
         self,

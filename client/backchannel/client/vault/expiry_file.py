@@ -70,6 +70,7 @@ class ExpiryFile:
     """An open file of expiry keys. Whoever writes holds the vault's lock."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = path.open("r+b", buffering=0)
         self._descriptor = self._file.fileno()
         self._keys: ExpiryKeys | None = None
@@ -115,6 +116,15 @@ class ExpiryFile:
         bases = [Base(each[_NAME], _hour_of(each), BaseKey(each[_VALUE])) for each in found]
         return sorted(bases, key=lambda base: base.hour, reverse=True)
 
+    def refuse_gone(self) -> None:
+        """`VaultDamaged` where the keys were erased, or another file has this one's place: whoever
+        did that, under duress, is to find nothing here that was written later. Costs as little.
+        """
+        with suppress(FileNotFoundError):
+            if self.highest and os.path.samestat(os.fstat(self._descriptor), self._path.stat()):
+                return
+        raise _erased()
+
     def leapt(self, hour: Hour) -> int:
         """By how many hours `hour` is ahead of the highest seen, where that is more than a machine
         may say alone; else 0. Costs as little.
@@ -135,6 +145,7 @@ class ExpiryFile:
         if not writes:
             return
         with self._held(fcntl.LOCK_EX):
+            self.refuse_gone()
             try:
                 for group in synced(writes):
                     self._put(group)
@@ -158,8 +169,7 @@ class ExpiryFile:
         try:
             return ExpiryKeys(data[:whole])
         except StateError:
-            msg = "The vault's keys were erased, or are damaged: nothing in it can be opened."
-            raise VaultDamaged(msg, "backchannel purge --all, then begin anew") from None
+            raise _erased() from None
 
     @contextmanager
     def _held(self, how: int) -> Iterator[None]:
@@ -168,6 +178,11 @@ class ExpiryFile:
             yield
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+
+def _erased() -> VaultDamaged:
+    msg = "The vault's keys were erased, or are damaged: nothing in it can be opened."
+    return VaultDamaged(msg, "backchannel purge --all, then begin anew")
 
 
 def _hour_of(place: bytes) -> Hour:

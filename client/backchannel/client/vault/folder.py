@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HEAD, DATABASE, KEYS = "vault.head", "vault.db", "expiry.keys"
 SPARE_DATABASE, SPARE_KEYS = "spare.db", "spare.keys"
+PROXIED = "proxied"  # if it is there, the vault was used through a proxy
 _BESIDE = ("-wal", "-shm")  # what a database may have beside it
 _TRIES = 20  # at a folder in which another process still makes and removes files
 
@@ -44,6 +45,7 @@ class Folder:
         self.header = path / HEAD
         self.first = Half(path / DATABASE, path / KEYS)
         self.spare = Half(path / SPARE_DATABASE, path / SPARE_KEYS)
+        self.proxied = path / PROXIED
 
     @property
     def halves(self) -> tuple[Half, Half]:
@@ -155,8 +157,10 @@ class Folder:
         _sync(self.path.parent)
 
     def blend(self) -> None:
-        """Let all files be of the same time: when a spare was planted is nobody's business."""
-        for path in (self.header, *self.spare):
+        """Let all files be of the same time: when a spare was planted, or a relay last asked, is
+        nobody's business.
+        """
+        for path in (self.header, *self.spare, self.proxied):
             with suppress(OSError):
                 os.utime(path)
 

@@ -61,7 +61,7 @@ class Items:
         self, name: bytes, expires: Hour, now: Hour, entropy: "Entropy"
     ) -> "tuple[ThreadKey, list[Write]]":
         """A thread's key, which must live until `expires` at least: it is moved seldom."""
-        keys, until = self._file.keys, Hour((expires // _WEEK + 2) * _WEEK)
+        keys, until = self._file.keys, _until(expires)
         try:
             key = keys.thread(name, now)
         except StaleError:
@@ -85,7 +85,7 @@ class Items:
         keys = self._file.keys
         stored = keys.hour(hour_of(now))
         expiry, writes = keys.add(stored, expires, entropy)
-        own, more = keys.add_thread(name, expires, entropy)
+        own, more = keys.add_thread(name, _until(expires), entropy)
         self._file.apply([*writes, *more])
         return stored, seal_item(item_key(self._store, expiry, own), plain, name, entropy)
 
@@ -145,3 +145,8 @@ class Items:
                 if look_again:
                     look_again()
         return None
+
+
+def _until(expires: Hour) -> Hour:
+    """When a thread's key dies at last: no sooner than what is in the thread, and to the week."""
+    return Hour((expires // _WEEK + 2) * _WEEK)

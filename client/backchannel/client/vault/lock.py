@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Self, final
 
-from backchannel.client.clock import elapsed
 from backchannel.client.errors import NoVault, VaultBusy
+from backchannel.client.machine.clock import elapsed
 
 PATIENCE = 10.0  # seconds: longer than any honest change of a vault takes
 _PAUSE = 0.05

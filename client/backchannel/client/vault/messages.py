@@ -47,6 +47,9 @@ class Messages:
         self._database = database
         self._items = items
         self._volatile = volatile or Volatile()
+        self._names: dict[tuple[ChannelId, ThreadId], bytes] = {}
+        self._turn = 0
+        """In which the names of threads were read."""
 
     def add(self, message: Message, now: Timestamp, entropy: "Entropy") -> bool:
         """Keep a message until its hour; false when that author's message is there already."""
@@ -168,6 +171,7 @@ class Messages:
         """Let go of a thread, or of what of the channel is in none: the messages that there were.
         Its key goes with the next `forget_keys`.
         """
+        self._names = {}
         query = "SELECT content FROM messages WHERE channel = ? AND thread = ?"
         rows = self._database.all(query, channel, thread)
         gone = "DELETE FROM threads WHERE channel = ? AND thread = ?"
@@ -182,13 +186,22 @@ class Messages:
 
     def tidy(self) -> None:
         """Let go of the names of threads in which nothing is left."""
+        self._names = {}
         self._database.change(
             "DELETE FROM threads WHERE NOT EXISTS (SELECT 1 FROM messages"
             " WHERE messages.channel = threads.channel AND messages.thread = threads.thread)"
         )
 
     def _name(self, channel: ChannelId, thread: ThreadId, entropy: "Entropy") -> bytes:
-        """Of a thread's key; a new one where it has none."""
+        """Of a thread's key, which is read once in a transaction."""
+        if self._turn != self._database.turn:
+            self._names, self._turn = {}, self._database.turn
+        if (channel, thread) not in self._names:
+            self._names[channel, thread] = self._named(channel, thread, entropy)
+        return self._names[channel, thread]
+
+    def _named(self, channel: ChannelId, thread: ThreadId, entropy: "Entropy") -> bytes:
+        """As the table has it; a new one where it has none."""
         query = "SELECT name FROM threads WHERE channel = ? AND thread = ?"
         row = self._database.one(query, channel, thread)
         if row is not None:

@@ -9,7 +9,7 @@ from backchannel.client.errors import VaultTooNew
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-VERSION = 5
+VERSION = 8
 """Number of the last migration; a test holds it to the files."""
 
 

@@ -15,22 +15,25 @@ from backchannel.client.errors import (
     VaultBusy,
     VaultDamaged,
 )
-from backchannel.client.profile import Profile
+from backchannel.client.machine.profile import Profile
 from backchannel.client.vault import head as heads
 from backchannel.client.vault.channels import Channels, Joins
 from backchannel.client.vault.cores import Cores
+from backchannel.client.vault.cursors import Cursors
 from backchannel.client.vault.database import Database
 from backchannel.client.vault.drafts import Drafts
 from backchannel.client.vault.expiry_file import ExpiryFile
 from backchannel.client.vault.folder import Folder, Half
 from backchannel.client.vault.head import DatabaseKey, Head, VaultKey, Way, database_key
+from backchannel.client.vault.health import Health
 from backchannel.client.vault.items import Items
 from backchannel.client.vault.lock import PATIENCE, Lock
 from backchannel.client.vault.lost import Lost
 from backchannel.client.vault.messages import Messages
 from backchannel.client.vault.migrate import VERSION, migrate, version_of
-from backchannel.client.vault.outbox import Cursors, Outbox, Vouchers
+from backchannel.client.vault.outbox import Outbox
 from backchannel.client.vault.volatile import Volatile
+from backchannel.client.vault.vouchers import Vouchers
 from backchannel.protocol.errors import StateError
 from backchannel.protocol.secret import ClockValue, StoreKey
 from backchannel.protocol.types import Hour, Timestamp, hour_of
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 _WRITTEN = 1_767_225_600  # 1 January 2026: no clock that is set shows an earlier moment
 _HASTE = 1.0  # seconds that a surrender waits for another command
+_SLOWEST = 10.0  # and then for its end
 _DAY = 24  # hours: for so long an older copy of the database can be opened
 
 
@@ -86,6 +90,7 @@ class Vault:
         self.lost = Lost(self._database)
         self.cursors = Cursors(self._database)
         self.outbox = Outbox(self._database)
+        self.health = Health(self._database)
         self.vouchers = Vouchers(self._database)
         self.messages = Messages(self._database, items, volatile)
         self.cores = Cores(self._database, items)
@@ -163,6 +168,7 @@ class Vault:
             raise RuntimeError(msg)
         with self._database.transaction():
             yield
+            self._expiry.refuse_gone()
 
     def leapt(self, now: Timestamp) -> int:
         """By how many hours the clock is ahead of the last hour that was seen, where that is more
@@ -228,6 +234,7 @@ class Vault:
 
     def fold(self) -> bool:
         """Empty the write-ahead log of what was deleted; false when a reader is in the way."""
+        self._expiry.refuse_gone()
         return self._database.fold()
 
     def _prepare(self, now: Timestamp) -> Database:
@@ -246,7 +253,7 @@ class Vault:
                 migrate(database.connection)
         # Only now: where a surrender was cut short, it goes on first.
         if not self._folder.is_whole and not leapt:
-            from backchannel.client.entropy import SystemEntropy
+            from backchannel.client.machine.entropy import SystemEntropy
 
             with self._lock:
                 self._folder.mend(hour_of(now), SystemEntropy())
@@ -293,14 +300,18 @@ class Vault:
 
 def _surrender(profile: Profile, key: VaultKey, now: Timestamp, entropy: "Entropy") -> None:
     """At once, and once more when whoever was at work here has stopped, or is too slow."""
-    folder = Folder(profile.vault)
+    folder, lock = Folder(profile.vault), Lock(profile.lock, _HASTE)
     folder.erase_first()
     with ExitStack() as held:
         with suppress(VaultBusy):
-            held.enter_context(Lock(profile.lock, _HASTE))
+            held.enter_context(lock)
         folder.surrender(hour_of(now), entropy)
+        alone = lock.held
+    if not alone:  # its files are the spare half now: what it still wrote must not show
+        with suppress(VaultBusy), Lock(profile.lock, _SLOWEST):
+            folder.plant(VaultKey(entropy.draw(VaultKey.LENGTH)), hour_of(now), entropy)
     # A base key of no hour stands in a spare half alone.
-    with suppress(ClientError), Vault(profile, key, now) as vault:
+    with suppress(ClientError), Vault(profile, key, now, _HASTE) as vault:
         vault.close_copies(now, entropy)
 
 

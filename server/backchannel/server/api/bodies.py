@@ -8,28 +8,31 @@ from collections.abc import Callable
 from typing import Final
 
 from fastapi import Request as HttpRequest
-from starlette.requests import ClientDisconnect
+from starlette.types import Message
 
 from backchannel.protocol import limits
 from backchannel.protocol.drop import Create, Operation, Read, Request
 from backchannel.protocol.errors import DecodeError
 from backchannel.protocol.types import Block
 from backchannel.server.errors import MalformedError, NotABlockError, TooLargeError
-from backchannel.server.gate import Gate
+from backchannel.server.gate import Arrival, Gate
 from backchannel.server.limits import DRAINED
 from backchannel.server.relay import Call, Payload
 
 
-async def take(http: HttpRequest, most: int, gate: Gate, seconds: float) -> bytes:
-    """The whole body; `TooLargeError` past `most` bytes, `MalformedError` when it does not come in
-    time, `BusyError` when its place at the gate is needed meanwhile.
+async def take(http: HttpRequest, first: Message, most: int, gate: Gate, seconds: float) -> bytes:
+    """The whole body, of which the `first` message is here; `TooLargeError` past `most` bytes,
+    `MalformedError` when it does not come in time, `BusyError` when its place at the gate is needed
+    meanwhile.
     """
+    if not first.get("more_body"):
+        return _within(most, _chunk(first))
     if _declared(http) > DRAINED:
         raise TooLargeError
     try:
-        async with gate.arriving(seconds):
-            return await _collect(http, most)
-    except (TimeoutError, ClientDisconnect):
+        async with gate.arriving(seconds) as arrival:
+            return await _collect(http, first, most, arrival)
+    except TimeoutError:
         raise MalformedError from None
 
 
@@ -45,20 +48,34 @@ def _declared(http: HttpRequest) -> int:
     return int(length) if length.isdecimal() and len(length) < 20 else 0
 
 
-async def _collect(http: HttpRequest, most: int) -> bytes:
+async def _collect(http: HttpRequest, message: Message, most: int, arrival: Arrival) -> bytes:
     """What is too much is read on for a while, but not kept: else its sender would not see the
     answer.
     """
-    body, size = bytearray(), 0
-    async for chunk in http.stream():
-        size += len(chunk)
+    body, size = bytearray(_chunk(message)), len(_chunk(message))
+    while message.get("more_body") and size <= DRAINED:
+        arrival.size = size
+        message = await http.receive()
+        size += len(_chunk(message))
         if size <= most:
-            body += chunk
-        elif size > DRAINED:
-            break
+            body += _chunk(message)
     if size > most:
         raise TooLargeError
     return bytes(body)
+
+
+def _chunk(message: Message) -> bytes:
+    """`MalformedError` where the client went away in the middle of it."""
+    if message["type"] != "http.request":
+        raise MalformedError
+    chunk: bytes = message.get("body", b"")
+    return chunk
+
+
+def _within(most: int, body: bytes) -> bytes:
+    if len(body) > most:
+        raise TooLargeError
+    return body
 
 
 def _blocks(payload: bytes) -> tuple[Block, ...]:

@@ -22,7 +22,7 @@ def routes(relay: Relay) -> APIRouter:
         try:
             hour = relay.hour()
         except Exception as error:  # noqa: BLE001 - as in carry_out
-            return refused(told(error))
+            return refused(told(error, relay.metrics))
         key = relay.authorizer.public.value.hex()
         return JSONResponse(Description(static_key=key, hour=hour).model_dump(), headers=QUIET)
 

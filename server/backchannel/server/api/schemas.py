@@ -55,10 +55,11 @@ _REFUSALS = {
     422: "not-a-block or malformed",
     503: "busy: see Retry-After",
 }
+_TOO_FAST = "too-fast and the seconds to wait"
 _AUTHENTIC = {
     Operation.CREATE: {403: "voucher-refused", 409: "wrong-hour"},
-    Operation.APPEND: {409: "wrong-hour or sealed", 507: "quota"},
-    Operation.READ: {409: "wrong-hour"},
+    Operation.APPEND: {409: "wrong-hour or sealed", 429: _TOO_FAST, 507: "quota: see Retry-After"},
+    Operation.READ: {409: "wrong-hour", 429: _TOO_FAST},
     Operation.SEAL: {409: "wrong-hour or sealed"},
     Operation.DELETE: {409: "wrong-hour"},
 }

@@ -1,0 +1,1 @@
+"""What a facilitator draws up: kinds, charters, places of a channel, a file that says it all."""

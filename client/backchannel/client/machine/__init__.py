@@ -1,0 +1,1 @@
+"""The machine beneath: its folders, its memory, its clock and chance."""

@@ -1,0 +1,1 @@
+"""What is known, put into documents and words for people. Pure but for looks into the vault."""

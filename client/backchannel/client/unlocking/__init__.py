@@ -1,0 +1,1 @@
+"""How a vault comes open: by a passphrase, an agent that holds the key, or in memory alone."""

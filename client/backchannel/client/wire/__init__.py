@@ -1,0 +1,1 @@
+"""The way to one relay: connections, their pace and patience, a proxy, authentic answers."""

@@ -1,0 +1,1 @@
+"""What an operator does with a relay beside serving it, a deed a file: no command line here."""

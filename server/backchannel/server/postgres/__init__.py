@@ -1,0 +1,1 @@
+"""PostgreSQL as a relay's store: for many workers, and many machines."""

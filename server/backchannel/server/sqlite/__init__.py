@@ -1,0 +1,1 @@
+"""SQLite as a relay's store: one file, which one process writes."""
