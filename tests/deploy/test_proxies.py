@@ -162,7 +162,7 @@ def proxied(configured: Configured, folder: Path, listener: socket.socket) -> It
     with (folder / "said").open("wb") as said:
         proxy = subprocess.Popen(command, stdout=said, stderr=said, env=environment)
     try:
-        for _ in until(30):
+        for _ in until(60):
             assert proxy.poll() is None, (folder / "said").read_text()
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", port), 5).close()
@@ -271,7 +271,7 @@ def test_nobody_is_refused_while_the_relay_begins_anew(front: Front) -> None:
     for _ in range(2):
         before = len(sent)
         front.relay.begin_anew()
-        for _ in until(30):
+        for _ in until(60):
             if len(sent) > before or troubles:
                 break
     ended.set()

@@ -114,7 +114,7 @@ def test_the_log_is_emptied_each_time_the_relay_looks(
     client.append(*noise())
     ((_, _, digest, _),) = sealed_rows(inside.home)
     client.delete()
-    for _ in until(10):
+    for _ in until(60):
         left = files(inside.home)
         if not any(each in file for file in left for each in (digest, voucher_hash(voucher))):
             break

@@ -284,7 +284,7 @@ def test_a_turned_hour_is_swept_unasked(inside: Inside) -> None:
     client.append(*noise())
     inside.move_clock(24)
     client.read()
-    for _ in until(5):
+    for _ in until(60):
         if not sealed_rows(inside.home):
             break
 

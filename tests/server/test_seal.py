@@ -93,7 +93,7 @@ def test_who_waits_is_woken_by_the_last_blocks(flooded: DropClient) -> None:
     threading.Timer(0.5, seal, (flooded, block)).start()
     page = flooded.read(position=QUOTA + 1, wait=30)
     assert [row.block for row in page.rows] == [block]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
 
 
 def test_attack_56_a_removal_that_was_answered_survives_kill_9() -> None:

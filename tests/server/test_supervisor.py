@@ -67,7 +67,7 @@ def alive(process: int) -> bool:
 
 
 def logged(relay: RelayProcess, text: str, times: int = 1) -> None:
-    for _ in until(30):
+    for _ in until(60):
         if relay.log.read_text().count(text) >= times:
             return
 
@@ -97,11 +97,11 @@ def test_a_worker_that_was_killed_is_followed_by_another(relay: RelayProcess) ->
     assert ask(relay, CRASH) == 0
     assert ask(relay) in first, "the other goes on meanwhile"
     logged(relay, "a worker ended (-9); the next begins in 1 seconds")
-    for _ in until(30):
+    for _ in until(60):
         if len(began(relay)) == 3:
             break
     third = began(relay)[2]
-    for _ in until(30):
+    for _ in until(60):
         if ask(relay) == third:
             break
 
@@ -143,7 +143,7 @@ def test_hup_replaces_all_and_a_client_is_never_refused(relay: RelayProcess) -> 
         fresh = [each for each in began(relay) if each not in before]
         assert len(fresh) == round_
         assert not any(map(alive, before))
-        for _ in until(30):
+        for _ in until(60):
             if answers[-1] in fresh:
                 break
     ended.set()
@@ -208,7 +208,7 @@ def test_workers_end_when_their_supervisor_was_killed(relay: RelayProcess) -> No
     """Else they would hold the port, and nobody could begin anew."""
     relay.start(program=PROGRAM)
     relay.kill()
-    for _ in until(30):
+    for _ in until(60):
         if not any(map(alive, began(relay))):
             break
 

@@ -28,7 +28,7 @@ def _every_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def heard(caplog: pytest.LogCaptureFixture, words: str) -> logging.LogRecord:
-    for _ in until(10):
+    for _ in until(60):
         for record in caplog.records:
             if words in record.getMessage():
                 return record
@@ -74,7 +74,7 @@ def still_sweeps(inside: Inside) -> None:
     highest = inside.relay.retention.highest
     inside.move_clock(1)
     inside.poke()
-    for _ in until(10):
+    for _ in until(60):
         if inside.relay.retention.highest == highest + 1:
             return
 

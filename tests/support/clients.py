@@ -160,7 +160,7 @@ class Party:
         """A relay turns its hour when it is written to; one that leaps asks its operator."""
         polls = client.look().channel.polls()
         poll = [each for each in polls if each.relay == self.relay.url][-1]
-        for _ in until(10):
+        for _ in until(60):
             with suppress(ClockApart), client.tools.relay(poll.relay, poll.drop.relay) as relay:
                 relay.append(poll.drop, noise())
                 return

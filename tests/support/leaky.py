@@ -203,10 +203,14 @@ class Play:
     def _plant(self) -> None:
         """What a search must find, else it would find nothing."""
         relays.HTTP.get(f"{self.tap.url}/v1/relay", headers={"x-planted": PLANTED})
-        write = "import sys, tempfile, time; f = tempfile.NamedTemporaryFile(); time.sleep(0.01); "
-        write += "f.write(sys.argv[1].encode()); f.flush(); time.sleep(0.5)"
+        write = "import sys, tempfile; f = tempfile.NamedTemporaryFile(); "
+        write += "f.write(sys.argv[1].encode()); f.flush(); sys.stdin.read()"
         env = self.people["Fox"].env | {"PLANTED": PLANTED}
-        subprocess.run([sys.executable, "-c", write, PLANTED], env=env, check=True)
+        command = [sys.executable, "-c", write, PLANTED]
+        with subprocess.Popen(command, env=env, stdin=subprocess.PIPE) as process:
+            next(each for each in relays.until(60) if self.watch.saw(PLANTED.encode()))
+            process.communicate()
+        assert process.returncode == 0
 
     def _note_keys(self) -> None:
         for name, person in self.people.items():

@@ -53,6 +53,11 @@ class Watch:
         """All arguments and environments, as places to search."""
         return {name: b"\n".join(sorted(each)) for name, each in self.seen.items()}
 
+    def saw(self, planted: bytes) -> bool:
+        """Whether it stood in the temporary folder, in an argument and in an environment."""
+        places = ([*self.temporary.values()], *([*each] for each in self.seen.values()))
+        return all(any(planted in data for data in place) for place in places)
+
     def _marked(self, process: Path) -> bool:
         with suppress(OSError):
             if f"{MARK}={self._mark}".encode() in (process / "environ").read_bytes():

@@ -170,7 +170,7 @@ def test_a_word_in_a_participants_folder_would_be_found(played: Play) -> None:
 
 
 def test_nothing_ever_lies_in_a_temporary_folder(played: Play) -> None:
-    """But what the control puts there: it was seen although it was gone at once."""
+    """But what the control puts there: it was seen although it is gone."""
     assert where(planted().search(played.watch.temporary)) == {*played.watch.temporary}
     assert len(played.watch.temporary) == 1
 

@@ -115,7 +115,7 @@ def test_attack_168_who_waits_to_be_admitted_ends_with_the_lock(north: Channel) 
     """Nothing is kept, and nobody is greeted, by a vault that was locked."""
     jay, words = Member.make("Jay", north.folder), north.invite("Jay")["words"] + "\n"
     with by_an_agent(jay, "join", north.relay.url, "--yes", "--wait", give=words) as process:
-        for _ in until(30):
+        for _ in until(60):
             if north.facilitator.json("lobby")["waiting"]:
                 break
         jay.do("lock")

@@ -140,7 +140,7 @@ def test_two_who_wait_for_each_other_are_both_done(inside: Inside, postgres: Pos
         asked.start()
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s"
         with postgres.admin() as admin:
-            for _ in until(10):
+            for _ in until(60):
                 if admin.execute(waiting, [stranger.info.dbname]).fetchone():
                     break
         try:
