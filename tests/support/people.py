@@ -53,7 +53,7 @@ def stolen(database: Path, key: VaultKey, keys: bytes | None = None) -> Database
 def add_channel(vault: Vault, now: Timestamp = NOON) -> None:
     """The channel `north`."""
     with vault.exclusive(now), vault.transaction():
-        vault.channels.add(NORTH, "north", b"state 0", {"count": 0})
+        vault.channels.add(NORTH, "north", b"state 0", {"count": 0, "ended": ""})
 
 
 def message(number: int, now: Timestamp = NOON, lifetime: int = 24, text: str = "hello") -> Message:

@@ -28,9 +28,9 @@ STATE = cast(
 )
 
 
-def add(vault: Vault, name: str) -> None:
+def add(vault: Vault, name: str, ended: str = "") -> None:
     with vault.exclusive(NOON), vault.transaction():
-        vault.channels.add(ChannelId(name.encode().ljust(16)), name, b"", {})
+        vault.channels.add(ChannelId(name.encode().ljust(16)), name, b"", {"ended": ended})
 
 
 def test_the_only_channel_needs_no_name(vault: Vault) -> None:
@@ -47,6 +47,22 @@ def test_several_channels_need_one(vault: Vault) -> None:
     for name in (None, "no"):
         with pytest.raises(UsageMistake, match="north, north sea"):
             pick_channel(vault, name)
+
+
+def test_a_channel_that_is_over_is_meant_only_by_its_name(vault: Vault) -> None:
+    add(vault, "south", "left")
+    assert pick_channel(vault, None).name == "north"
+    assert pick_channel(vault, "south").name == "south"
+    add(vault, "east")
+    with pytest.raises(UsageMistake, match="north, south, east"):
+        pick_channel(vault, None)
+
+
+def test_the_only_channel_is_meant_even_where_it_is_over(vault: Vault) -> None:
+    with vault.exclusive(NOON), vault.transaction():
+        row = pick_channel(vault, None)
+        vault.channels.put_state(row.id, row.state, {"ended": "closed"})
+    assert pick_channel(vault, None).name == "north"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ class Chosen(NamedTuple):
 
 
 def pick_channel(vault: "Vault", name: str | None) -> ChannelRow:
-    """The channel of that name, or by the start of it; without a name, the only one."""
+    """The channel of that name, or by the start of it; without a name, the only one, or the only
+    one that is not over.
+    """
     rows = vault.channels.list()
     if name is None:
         return _only(vault, rows)
@@ -40,10 +42,11 @@ def pick_channel(vault: "Vault", name: str | None) -> ChannelRow:
 
 
 def _only(vault: "Vault", rows: list[ChannelRow]) -> ChannelRow:
-    if len(rows) > 1:
+    meant = [row for row in rows if not row.summary["ended"]] or rows
+    if len(meant) > 1:
         raise _several("--channel", [row.name for row in rows])
-    if rows:
-        return rows[0]
+    if meant:
+        return meant[0]
     waiting = [row.summary["channel"] for row in vault.joins.list() if not row.summary["over"]]
     if waiting:
         msg = f"Nobody has admitted you to {waiting[0]} yet."
