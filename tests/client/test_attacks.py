@@ -211,7 +211,7 @@ def proxy(*answers: bytes) -> Iterator[str]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield f"socks5h://127.0.0.1:{listener.getsockname()[1]}"
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.mark.parametrize(

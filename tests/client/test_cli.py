@@ -185,7 +185,7 @@ def test_a_reader_that_goes_away_is_not_a_traceback(home: Path) -> None:
     command = " ".join(f"'{part}'" for part in (*PROGRAM, "--help"))
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command} | true"],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stderr == ""
 
@@ -301,7 +301,7 @@ def test_a_short_or_mistyped_new_passphrase_makes_no_vault(home: Path, answers: 
 
 def test_attack_43_the_passphrase_is_never_an_argument() -> None:
     shown = subprocess.run(
-        [*PROGRAM, "unlock", "--help"], capture_output=True, text=True, timeout=30, check=True
+        [*PROGRAM, "unlock", "--help"], capture_output=True, text=True, timeout=60, check=True
     ).stdout
     assert "--passphrase-file FILE" in shown
     assert "--passphrase " not in shown

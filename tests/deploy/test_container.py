@@ -183,6 +183,6 @@ def serve_as_the_image_does(place: Path, command: list[str], folder: Path) -> No
             health = [str(place / "bin/backchannel-relay"), "health"]
             assert subprocess.run(health, env=environment, check=False).returncode == 0
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()

@@ -170,7 +170,7 @@ def proxied(configured: Configured, folder: Path, listener: socket.socket) -> It
         yield f"https://localhost:{port}"
     finally:
         proxy.terminate()
-        proxy.wait(20)
+        proxy.wait(60)
 
 
 @pytest.fixture(scope="module", params=[nginx, haproxy, caddy], ids=lambda made: made.__name__)
@@ -235,7 +235,7 @@ def test_a_reader_waits_and_is_woken(front: Front) -> None:
         waiting.join(2)
         assert waiting.is_alive()
         client.append(*noise())
-        waiting.join(30)
+        waiting.join(60)
     assert found == [1]
 
 

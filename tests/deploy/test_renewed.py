@@ -57,10 +57,10 @@ def test_the_hook_brings_a_renewed_certificate(tmp_path: Path) -> None:
     assert (relay.data / "tls.key").stat().st_mode & 0o777 == 0o600
     (first / "fullchain.pem").write_text("nonsense")
     renew(relay, first)
-    for _ in until(20):
+    for _ in until(60):
         if "not taken over" in relay.log.read_text():
             break
     assert shown_by(relay) == (second / "fullchain.pem").read_text()
     assert relay.process is not None
     relay.process.send_signal(signal.SIGTERM)
-    assert relay.process.wait(20) == 0
+    assert relay.process.wait(60) == 0

@@ -12,7 +12,7 @@ from tests.support.relay import RelayProcess
 def connection(relay: RelayProcess) -> Iterator[socket.socket]:
     address = urlsplit(relay.url)
     assert address.hostname is not None
-    with socket.create_connection((address.hostname, address.port), timeout=20) as plain:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as plain:
         yield plain
 
 

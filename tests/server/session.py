@@ -166,7 +166,7 @@ class Session:
             self.clients[1].read(position=0, most=BUG)  # not in memory
 
     def _store(self, statement: str) -> None:
-        with closing(sqlite3.connect(self.relay.data / "relay.db", timeout=20)) as store, store:
+        with closing(sqlite3.connect(self.relay.data / "relay.db", timeout=60)) as store, store:
             store.execute(statement)
 
     def _damage(self) -> None:

@@ -46,9 +46,9 @@ class Served:
 
     def connect(self, which: int = 0) -> socket.socket:
         """Once it listens."""
-        for _ in until(20):
+        for _ in until(60):
             with suppress(ConnectionRefusedError):
-                return socket.create_connection(("127.0.0.1", self._ports[which]), timeout=20)
+                return socket.create_connection(("127.0.0.1", self._ports[which]), timeout=60)
         raise AssertionError
 
     def told(self, request: bytes, which: int = 0) -> bytes:
@@ -150,7 +150,7 @@ def test_it_ends_at_once_with_scrapers_connected() -> None:
         while plain.recv(10_000):
             pass
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=20)
+        socket.create_connection(("127.0.0.1", port), timeout=60)
 
 
 def test_each_worker_has_a_port_of_its_own() -> None:

@@ -26,7 +26,7 @@ PORT = 9441
 def scraped(port: int) -> bytes:
     """Once it listens."""
     with httpx.Client(trust_env=False) as http:
-        for _ in until(20):
+        for _ in until(60):
             try:
                 answer = http.get(f"http://127.0.0.1:{port}/metrics")
             except httpx.ConnectError:

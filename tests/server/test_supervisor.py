@@ -87,7 +87,7 @@ def test_an_interrupt_ends_all_with_the_code_for_it(relay: RelayProcess) -> None
     relay.start(program=PROGRAM)
     assert relay.process is not None
     relay.process.send_signal(signal.SIGINT)
-    assert relay.process.wait(20) == 130
+    assert relay.process.wait(60) == 130
     assert not any(map(alive, began(relay)))
 
 

@@ -36,7 +36,7 @@ def test_attack_52_what_stands_already_wakes_nobody(
     monkeypatch.setattr(Relay, "_page", counted)
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(client.read, position=2, wait=60)
-        for _ in until(20):
+        for _ in until(60):
             bells = [bell for bells in inside.relay.wakeup._bells.values() for bell in bells]
             if bells and bells[0].following == 2:
                 break

@@ -82,7 +82,7 @@ def test_who_waits_at_a_worker_that_leaves_is_answered(relay: RelayProcess) -> N
         each.start()
     relay.begin_anew()
     for each in waiting:
-        each.join(30)
+        each.join(60)
     assert pages == [Page(1, more=False, rows=())] * len(clients)
 
 

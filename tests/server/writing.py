@@ -27,7 +27,7 @@ class Writer(threading.Thread):
     ) -> None:
         super().__init__()
         limits = httpx.Limits(max_keepalive_connections=1 if kept else 0)
-        client.http = httpx.Client(timeout=30, trust_env=False, limits=limits)
+        client.http = httpx.Client(timeout=60, trust_env=False, limits=limits)
         self._client = client
         self._ended = ended
         self._stubborn = stubborn

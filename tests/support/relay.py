@@ -134,7 +134,7 @@ class RelayProcess:
         if self.process is None:
             return 0
         self.process.send_signal(how)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         if self.process.stdout is not None:
             with self.log.open("a") as log:
                 log.write(self.process.stdout.read())

@@ -250,7 +250,7 @@ def test_following_shows_what_comes_and_ends_when_interrupted(north: Channel) ->
         assert osprey.json("say", "And I can talk meanwhile.")["state"] == "at-relay"
     finally:
         following.send_signal(signal.SIGINT)
-        _, err = following.communicate(timeout=30)
+        _, err = following.communicate(timeout=60)
     assert following.returncode == 130
     assert "Traceback" not in err
 

@@ -168,7 +168,7 @@ def test_nothing_is_found_in_memory_either_once_the_time_is_over(
     fox, heron = visitors
     converse(fox, heron, relay)
     fox.do("unlock", "--for", "1s")
-    for _ in until(20):
+    for _ in until(60):
         if not fox.in_memory():
             break
     assert fox.fails("read")[1]["code"] == "no-vault"

@@ -132,9 +132,9 @@ def test_who_follows_sees_it_without_an_agent(north: Channel) -> None:
 
 def test_who_follows_is_ended_by_the_lock(north: Channel) -> None:
     heron = north.people["Heron"]
-    heron.do("unlock", "--for", "1h", "--idle", "3s")
+    heron.do("unlock", "--for", "1h", "--idle", "15s")
     following = heron.start("read", "--follow")
-    _, said = following.communicate(timeout=60)
+    _, said = following.communicate(timeout=120)
     assert following.returncode == 8
     assert said == (
         "error: The vault was locked meanwhile, so this ends.\nnext: backchannel unlock\n"

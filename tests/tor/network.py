@@ -88,7 +88,7 @@ class Node:
         """At once."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(30)
+            self.process.wait(60)
 
     @property
     def running(self) -> bool:

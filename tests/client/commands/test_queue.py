@@ -100,7 +100,7 @@ def test_whoever_follows_hears_through_the_other_relay(north: Several) -> None:
                 told(north.fox, "say", f"followed {number}")
                 assert json.loads(following.stdout.readline())["text"] == f"followed {number}"
             following.terminate()
-        following.wait(30)
+        following.wait(60)
         assert not silent.waited
 
 

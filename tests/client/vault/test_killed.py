@@ -61,7 +61,7 @@ def start(body: str, home: Path, key: VaultKey) -> subprocess.Popen[str]:
 def end(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(30) == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
 
 
 def counted(profile: Profile, key: VaultKey) -> int:

@@ -59,7 +59,7 @@ class Answering:
         if self.url == ODD:
             raise OddError
         if self.url == HELD:
-            assert self.network.let.wait(30)
+            assert self.network.let.wait(60)
         return payload
 
     def read(self, drop: Drop, position: int, hour: int, wait: int) -> bytes:

@@ -365,7 +365,7 @@ def test_a_relay_that_never_answers_is_slow() -> None:
     liars: list[Liar] = []
 
     def script(_: bytes) -> Iterator[bytes]:
-        liars[0].over.wait(30)
+        liars[0].over.wait(60)
         yield b""
 
     with Liar(script) as liar, relay(liar.url, PATIENCE) as asked:
@@ -513,7 +513,7 @@ def test_through_a_proxy_the_name_is_resolved_there_and_reads_and_writes_are_kep
             asked.append(DROP, [BLOCK])
         with pytest.raises(RelayDown, match="proxy"):
             asked.read(DROP, 1, Hour(0))
-    thread.join(10)
+    thread.join(60)
     server.close()
     assert all(b"relay.example" in target for _, target in told)
     assert told[0][0] != told[1][0]

@@ -174,7 +174,7 @@ def test_attack_no_tls_session_joins_two_connections(
                     transport.exchange("GET", "/v1/relay", b"", 1000, 5)
             for _ in range(2):
                 describe("https://relay.example", proxy=socks.url)
-        thread.join(5)
+        thread.join(60)
     _certificates.cache_clear()
     assert taken == [(False, None)] * 4
 
@@ -333,7 +333,7 @@ def test_attack_a_proxy_that_falls_silent_holds_nobody_up(
         for piece in said:
             line.recv(1000)
             line.sendall(piece)
-        over.wait(30)
+        over.wait(60)
 
     try:
         before = clock.elapsed()

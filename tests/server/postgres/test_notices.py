@@ -47,7 +47,7 @@ class Waiting:
         self._client = at(client, inside)
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
-        for _ in until(20):
+        for _ in until(60):
             bells = self._inside.relay.wakeup._bells.values()
             if any(bell.following for each in bells for bell in each):
                 return
@@ -60,18 +60,18 @@ class Waiting:
 
     def ends(self) -> bool:
         """Long before it would by itself."""
-        self._thread.join(20)
+        self._thread.join(60)
         return not self._thread.is_alive()
 
 
 def hears(inside: Inside) -> None:
-    for _ in until(20):
+    for _ in until(60):
         if notices(inside).hears:
             return
 
 
 def know_each_other(pair: Pair) -> None:
-    for _ in until(20):
+    for _ in until(60):
         if not any(notices(each).alone for each in pair):
             return
 
@@ -150,7 +150,7 @@ def test_who_could_not_send_a_notice_wakes_all_when_it_can(pair: Pair, postgres:
     other.relay.wakeup.ring_all = lambda: rung.append("all")  # type: ignore[method-assign]
     one.loop.call(lambda: notices(one).__setattr__("_missed", True))
     one.drop().append(*noise())
-    for _ in until(20):
+    for _ in until(60):
         if rung:
             break
 
@@ -182,7 +182,7 @@ def test_attack_55_a_notice_names_no_drop(pair: Pair, postgres: Postgres) -> Non
         client.append(*noise())
         said = ""
         while len(said) < 2:  # others say that they are there, and name none
-            (notice,) = spy.notifies(timeout=20, stop_after=1)
+            (notice,) = spy.notifies(timeout=60, stop_after=1)
             said = notice.payload.partition(" ")[2]
     name = base64.b64decode(said)
     assert len(name) == 8
@@ -267,7 +267,7 @@ def test_a_worker_that_ends_leaves_no_session(pair: Pair, postgres: Postgres) ->
     with postgres.admin() as admin:
 
         def until_there_are(count: int) -> None:
-            for _ in until(20):
+            for _ in until(60):
                 if admin.execute(open_, [database(url), "client backend"]).fetchone() == (count,):
                     break
 

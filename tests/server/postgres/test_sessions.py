@@ -147,7 +147,7 @@ def test_two_who_wait_for_each_other_are_both_done(inside: Inside, postgres: Pos
             stranger.execute(lock, [one.drop])
         except psycopg.errors.DeadlockDetected:
             stranger.rollback()
-    asked.join(20)
+    asked.join(60)
     assert done.is_set()
 
 
