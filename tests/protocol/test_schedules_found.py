@@ -29,7 +29,7 @@ def rows(world: World) -> DropId:
 
 def reads(world: World, member: Member, *places: int) -> None:
     """One reads rows of the drop in an order of its own, as where other relays came first."""
-    drop = rows(world) if member is world.founder else member.state.epochs[0].drops()[0][1].id
+    drop = member.state.epochs[0].drops()[0][1].id
     for place in places:
         member.receive(world.drops.rows[drop][place])
     member.read[drop] = len(world.drops.rows[drop])
@@ -77,15 +77,19 @@ def one_apart(world: World, *changes: tuple[Member, commands.Command]) -> Member
     return one
 
 
-def settled(world: World) -> bool:
-    """Some hours of calm, in which whoever should begins a new epoch."""
+def settled(world: World, gone: Member | None = None) -> bool:
+    """Some hours of calm, in which whoever should begins a new epoch. `gone`: who is out after it,
+    and knows it.
+    """
     for _ in range(5):
         world.settle(rounds=2)
         world.pass_time(seconds=FINDS)
         world.settle(rounds=1)
         turn_when_due(world)
         world.settle(rounds=3)
-    return len({each.state.current().hash for each in world.inside}) == 1
+    here = [each for each in world.inside if each is not gone]
+    told = gone is None or gone.state.ended == "removed"
+    return told and len({each.state.current().hash for each in here}) == 1
 
 
 def test_keys_rest_on_no_line_block_that_a_sealed_drop_did_not_take() -> None:
@@ -614,3 +618,43 @@ def test_keys_rest_on_no_reply_that_a_sealed_drop_did_not_take() -> None:
     one.flush()
     new.sync()
     assert (one.state.me, "in the new one") in new.said
+
+
+def test_who_comes_to_what_ends_rivals_says_so_where_all_came_from() -> None:
+    """Seed 513140, "rosters converge": two ended the same rivals at once, and each adopted the
+    other's; where one went, it said in the epoch that it left, which few of the others read. So
+    whom that one took away took it for lost.
+    """
+    world = World()
+    for name in ("Second", "Third"):
+        world.admit_facilitator(name)
+        world.settle()
+    for number in range(2):
+        world.admit(f"Guest {number}")
+        world.settle()
+    first, second, *others = world.members
+    drop = rows(world)
+    turns = at_once(world, *((each, commands.Turn()) for each in world.members[:3]))
+    of_first, of_second, of_third = turns
+    reads(world, first, *of_second, *of_first, *of_third)
+    reads(world, second, *of_first, *of_second, *of_third)
+    for each in others:
+        reads(world, each, *of_third, *of_first, *of_second)
+    world.settle()
+    assert len({each.state.epoch.id for each in world.members}) == 3
+    world.pass_time(seconds=FINDS)
+    for each in (first, second):
+        each.tick()
+    places = []
+    for each, command in ((first, commands.Turn()), (second, commands.Remove("Guest 1"))):
+        start = len(world.drops.rows[drop])
+        each.act(command)
+        each.flush()
+        places.append(range(start, len(world.drops.rows[drop])))
+    assert all(places)
+    reads(world, first, *places[1], *places[0])
+    for each in (second, *others):
+        reads(world, each, *places[0], *places[1])
+    assert first.state.current().issuer == second.state.me
+    assert all(each.state.current().issuer == first.state.me for each in (second, *others))
+    assert settled(world, gone=world[4])

@@ -343,19 +343,21 @@ class Posting:
 
     def come_along(self) -> None:
         """Tell those of an epoch that is over where one went, first of all, under the sender key
-        that they know: it shows everybody whether all went to the same place.
+        that they know: it shows everybody whether all went to the same place. What ends rivals may
+        be announced in an older one: who follows another reads there.
         """
-        state = self.state
+        state, told = self.state, set[EpochId]()
         for over, after in pairwise(state.epochs):
             if over.ending is not None and not over.ending.echoed:
                 over.ending.echoed = True
                 if not over.ending.sealed and self.hour - after.began < limits.SEAL_HOURS:
                     self.into(over).answer_there()
-                roster = state.current()
-                self.echo(over, roster.version, roster.hash)
+                told |= {over.id, after.announced}
+        roster = state.current()
+        for over in (each for each in state.epochs if each.id in told):
+            self.echo(over, roster.version, roster.hash)
         if state.epoch.to_tell:
             state.epoch.to_tell = False
-            roster = state.current()
             self.into(state.epoch).widely().post_as_is(contents.Echo(roster.version, roster.hash))
 
     def echo(self, over: Epoch, version: int, roster: RosterHash) -> None:
