@@ -658,3 +658,29 @@ def test_who_comes_to_what_ends_rivals_says_so_where_all_came_from() -> None:
     assert first.state.current().issuer == second.state.me
     assert all(each.state.current().issuer == first.state.me for each in (second, *others))
     assert settled(world, gone=world[4])
+
+
+def test_who_waits_to_be_led_by_somebody_who_goes_too_is_out() -> None:
+    """Seed 512242, "rosters converge": the other half went on without one, where that one does not
+    read, and without the only one who facilitated with it, who was told so and was silent.
+    """
+    world = facilitated()
+    first, second, lead, last = world.members
+    made, lost = at_once(
+        world,
+        (second, commands.SetRole("Guest 0", "facilitator")),
+        (first, commands.Remove("Guest 0")),
+    )
+    for each in world.members:
+        reads(world, each, *made, *lost)
+    world.settle()
+    assert all(each.state.facilitates(lead.state.me) for each in world.members)
+    made, lost = at_once(
+        world, (second, commands.SetRelays(RELAYS[:2])), (first, commands.Remove("Guest 1"))
+    )
+    reads(world, first, *lost, *made)
+    for each in (second, lead, last):
+        reads(world, each, *made, *lost)
+    assert first.state.current().hash != last.state.current().hash
+    settled(world)
+    assert [each.state.ended for each in world.members] == ["", "", "removed", "removed"]

@@ -35,9 +35,9 @@ def turn(posting: Posting, gone: tuple[Gone, ...] = ()) -> None:
     """A new epoch without those who go: by this wish or their own, by a rival, or replaced."""
     state, current = posting.state, posting.state.current()
     here = {entry.slot for entry in current.entries} - {state.me}
-    rivals = [each for rival in settlement.named(state).values() for each in rival.gone]
     left = [Gone(slot, "left") for slot in state.leavers]
-    named = {each.slot: each for each in (*left, *rivals, *gone) if each.slot in here}
+    wished = (*left, *settlement.gone(state).values(), *gone)
+    named = {each.slot: each for each in wished if each.slot in here}
     going, slots = tuple(named.values()), set(named)
     entries = tuple(entry for entry in current.entries if entry.slot not in slots)
     issue(posting, Change(entries, current.policy, going))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from backchannel.protocol import command as commands
-from backchannel.protocol import limits, sender_key, standing
+from backchannel.protocol import limits, sender_key, settlement, standing
 from backchannel.protocol.account import Account
 from backchannel.protocol.content import Content, Digest, DigestRow, Echo
 from backchannel.protocol.errors import (
@@ -303,11 +303,13 @@ def _watch_rivals(posting: Posting) -> None:
 
 def _go_with(posting: Posting, rival: Rival) -> None:
     """It took my place away and will not give way: whatever ends it does the same. Or it went on,
-    and took my place away where I do not read: nobody who facilitates came to where I am.
+    and took my place away where I do not read: nobody who facilitates came to where I am. Who goes
+    with me leads nobody on.
     """
     state = posting.state
     foreign = {slot for slots, _ in state.record.foreign.values() for slot in slots}
-    leads = {slot for slot in state.peers if state.facilitates(slot)} - state.leavers.keys()
+    going = state.leavers.keys() | settlement.gone(state).keys()
+    leads = {slot for slot in state.peers if state.facilitates(slot)} - going
     stands = rival.behind or leads <= {rival.by, *foreign}
     reasons = [each.reason for each in rival.gone if each.slot == state.me and stands]
     if not reasons and not _left_alone(posting, rival, leads, foreign):

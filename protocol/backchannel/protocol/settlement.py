@@ -4,6 +4,7 @@ Who settles it, which rivals it names, and where it is announced. Issues nothing
 """
 
 from backchannel.protocol import limits
+from backchannel.protocol.content import Gone
 from backchannel.protocol.epochs import Epoch
 from backchannel.protocol.outcome import Lost
 from backchannel.protocol.posting import Posting
@@ -35,10 +36,15 @@ def settlers(state: ChannelState) -> list[int]:
     return leads if against.issuperset(led) else led
 
 
+def gone(state: ChannelState) -> dict[Slot, Gone]:
+    """Whom a rival took away, and so does what ends it."""
+    return {Slot(each.slot): each for rival in named(state).values() for each in rival.gone}
+
+
 def keeps_gone(state: ChannelState, entries: tuple[Entry, ...]) -> bool:
     """Whether somebody stays whom a rival took away: who is there knows no more of them."""
-    gone = {each.slot for rival in named(state).values() for each in rival.gone} - {state.me}
-    return any(entry.slot in gone for entry in entries)
+    taken = gone(state).keys() - {state.me}
+    return any(entry.slot in taken for entry in entries)
 
 
 def common(state: ChannelState) -> Epoch:
