@@ -73,6 +73,8 @@ class Person(Member):
     """What it said, by the core of it."""
     unsent: set[tuple[int, bytes]] = field(default_factory=set)
     """Notes that were said again, with new ids."""
+    unsaid: list[Said] = field(default_factory=list)
+    """What it says again once it may."""
     news: int = 0
 
     # What is on its disk.
@@ -129,6 +131,9 @@ class Person(Member):
     def _chores(self) -> None:
         """What nobody should have to think of."""
         state, now = self.state, hour_of(self.now)
+        again, self.unsaid = self.unsaid, []
+        for said in again:
+            self._say_again(said)
         if self.member.due(self.now):
             self.ask(commands.Turn())
         fresh = self.news > max(state.record.told, state.oldest(now))
@@ -234,6 +239,9 @@ class Person(Member):
             self._say_again(said)
 
     def _say_again(self, said: Said) -> None:
+        if self.state.rivals:  # nobody speaks while they stand
+            self.unsaid.append(said)
+            return
         if min(said.expires, said.hour + self.state.lifetime) <= hour_of(self.now):
             return
         if said.to is None:

@@ -350,6 +350,7 @@ class Run:
         return len({each.state.current().hash for each in here}) == 1 and not any(
             each.state.owed
             or each.stranded()
+            or each.unsaid
             or each.state.draft
             or each.state.rivals
             or any(want.times < limits.ASKS for want in each.state.wants)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from backchannel.client.errors import ClientError, DropFull, Locked, NotFound, NoVoucher, Refused
 from backchannel.client.keeping import purging
@@ -23,7 +24,7 @@ from backchannel.client.wire.lanes import Ask, Lanes, Sending
 from backchannel.protocol import command, limits
 from backchannel.protocol.drop import NEWEST, Operation
 from backchannel.protocol.expiry import PLACE, Place, PlaceKind
-from backchannel.protocol.outcome import EVERY_HOUR, NOBODY, Arrival
+from backchannel.protocol.outcome import EVERY_HOUR, NOBODY, Arrival, Invited
 from backchannel.protocol.roster import Policy
 from backchannel.protocol.types import (
     MAIN_THREAD,
@@ -67,6 +68,36 @@ def test_what_was_written_while_the_epoch_ended_arrives_once(north: Party) -> No
         assert texts(north, alias) == ["Written on the train."]
         assert north.clients[alias].vault.outbox.count() == 0
     assert heron.look().state.epoch.number == fox.look().state.epoch.number == 1
+
+
+@pytest.mark.parametrize("hours", [0, 12])
+def test_what_an_epoch_did_not_take_waits_while_two_lists_stand(north: Party, hours: int) -> None:
+    """Its author may say nothing then: it was given up, and its author told to say it again. Where
+    it expires meanwhile, that is counted.
+    """
+    fox, heron, osprey = north.clients.values()
+    fox.act(command.SetRole("Heron", "facilitator"))
+    north.settle()
+    osprey.say("Written on the train.")
+    fox.act(command.Turn())
+    north.settle("Fox", "Heron")
+    north.pass_hours(25)
+    north.settle("Fox", "Heron")
+    for client, lifetime in ((fox, 30), (heron, 28)):
+        with Sync(client.app, client.vault) as rounds:  # neither reads what the other did
+            policy = replace(client.look().state.policy, lifetime=lifetime)
+            rounds.act(NAME, command.SetPolicy(policy), Invited)
+            rounds.deliver()
+    osprey.sync()
+    assert osprey.look().state.rivals
+    assert osprey.vault.outbox.count() == 0
+    north.pass_hours(hours)
+    north.settle()
+    assert not osprey.look().state.rivals
+    for alias in north.clients:
+        assert texts(north, alias) == (["Written on the train."] if not hours else [])
+    assert osprey.row.summary["unsent"] == bool(hours)
+    assert not osprey.row.summary.get("unsaid")
 
 
 def test_attack_168_what_comes_after_the_vault_was_locked_is_neither_kept_nor_answered(

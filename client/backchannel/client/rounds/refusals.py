@@ -58,6 +58,8 @@ def follow(vault: Vault, session: Session) -> None:
     is let go that it did not take for a while: it tells those who still look there where the others
     went.
     """
+    if not session.state.rivals:
+        _say_unsaid(vault, session)
     for relay in session.state.relays:
         vault.outbox.readdress(session.row.id, relay.key, relay.url)
     coming = _coming(session.state)
@@ -72,6 +74,15 @@ def follow(vault: Vault, session: Session) -> None:
             vault.outbox.leave(session.row.id, drop.id, Hour(session.hour - FORMER_HOURS))
         if over.ending is not None and session.hour - over.ending.hour >= limits.SEAL_HOURS:
             _say_anew(vault, session, over)
+
+
+def _say_unsaid(vault: Vault, session: Session) -> None:
+    """What waited for rivals to end; what expired meanwhile is counted."""
+    names = dict.fromkeys(session.summary.pop("unsaid", ()))
+    own = _mine(vault, session, names)
+    session.summary["unsent"] += len(names) - len(own)
+    for message in own:
+        _say_again(vault, session, message)
 
 
 def _say_anew(vault: Vault, session: Session, over: Epoch) -> None:
@@ -148,10 +159,15 @@ def _own(vault: Vault, session: Session, rows: list[Owed]) -> list[Message]:
     only where that does no harm.
     """
     taken = {row.message for row in rows if row.taken}
-    names = dict.fromkeys(row.message for row in rows if row.message)
-    found = [vault.messages.find(session.row.id, name, session.now) for name in names]
-    own = [each for several in found for each in several if each.author == session.state.me]
+    own = _mine(vault, session, dict.fromkeys(row.message.hex() for row in rows if row.message))
     return [each for each in own if each.id not in taken or _heard_once(each)]
+
+
+def _mine(vault: Vault, session: Session, names: Iterable[str]) -> list[Message]:
+    """What oneself said under these message ids."""
+    ids = (MessageId(bytes.fromhex(name)) for name in names)
+    found = [vault.messages.find(session.row.id, name, session.now) for name in ids]
+    return [each for several in found for each in several if each.author == session.state.me]
 
 
 def _heard_once(message: Message) -> bool:
@@ -160,6 +176,10 @@ def _heard_once(message: Message) -> bool:
 
 
 def _say_again(vault: Vault, session: Session, message: Message) -> None:
+    if session.state.rivals:  # nobody speaks while they stand: it is said once they are ended
+        name = message.id.hex()
+        session.summary["unsaid"] = [*session.summary.get("unsaid", ()), name]
+        return
     plain = json.loads(message.plain)
     try:
         session.act(_command(message))
