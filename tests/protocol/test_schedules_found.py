@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from backchannel.protocol import command as commands
 from backchannel.protocol import courier, limits
 from backchannel.protocol.outcome import Alarm, Answered
-from backchannel.protocol.types import DropId
+from backchannel.protocol.types import DropId, RosterHash
 from tests.support.world import RELAYS, Member, World
 
 FINDS = limits.RIVAL_STANDS + 60
@@ -684,3 +684,63 @@ def test_who_waits_to_be_led_by_somebody_who_goes_too_is_out() -> None:
     assert first.state.current().hash != last.state.current().hash
     settled(world)
     assert [each.state.ended for each in world.members] == ["", "", "removed", "removed"]
+
+
+def by_hand(one: Member, other: Member) -> None:
+    """A courier brings all that one holds."""
+    cores = [core for core, _ in one.disk.cores.values()]
+    for block in courier.pack(one.member, cores, one.entropy):
+        found = courier.find(other.member, block, None, other.now)
+        if found is not None:
+            other.receive(found)
+
+
+def one_leads_on() -> tuple[World, Member]:
+    """Of two who facilitate the founder asks to go."""
+    world = facilitated(guests=1)
+    world.founder.act(commands.Leave())
+    world.founder.flush()
+    world[1].sync()
+    return world, world[1]
+
+
+def test_who_alone_still_facilitates_waits_for_no_relay() -> None:
+    """Seed 324843, "nobody is out whom others have": the relay died before a removal was read
+    back; a courier told who was removed, and nobody was left whose post would make it hold.
+    """
+    world, lead = one_leads_on()
+    lead.act(commands.Remove("Guest 0"))
+    assert lead.state.draft is None
+    assert [each.alias for each in lead.state.current().entries] == ["Second"]
+    by_hand(lead, world[2])
+    assert world[2].state.ended == "removed"
+
+
+def test_who_alone_settles_rivals_keeps_nothing_of_who_goes() -> None:
+    """It kept their bundles, and greeted who did not stand there any more."""
+    world, lead = one_leads_on()
+    state, name = lead.state, RosterHash(bytes(32))
+    rival = state.rival(state.current().version, name, world.founder.state.me, state.epoch.id, ())
+    state.rivals = {name: rival}
+    lead.act(commands.Turn())
+    assert list(state.peers) == [world[2].state.me]
+    lead.tick()
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_who_goes_changed_before_may_be_first(lost: int) -> None:
+    """Its announcement, or a part of what that names, is still on the way."""
+    world = facilitated(guests=1)
+    lead, drop, start = world[1], rows(world), len(world.drops.rows[rows(world)])
+    world.founder.act(shorter(world.founder))
+    world.founder.act(commands.Leave())
+    world.founder.flush()
+    changed = world.drops.rows[drop][start:]
+    for row in changed[:lost] + changed[2:]:
+        lead.receive(row)
+    assert world.founder.state.me in lead.state.leavers
+    assert (len(lead.state.announced), bool(lead.state.transcript.missing)) == (lost, not lost)
+    lead.act(commands.Turn())
+    assert lead.state.draft is not None
+    world.settle()
+    assert lead.state.lifetime == 100

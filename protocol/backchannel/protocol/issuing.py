@@ -101,7 +101,7 @@ def issue(
         msg = "two lists of members stand against each other: begin a new epoch first"
         raise LocalProtocolError(msg)
     if state.rivals:  # whom this half admitted is new to the other
-        change = change._replace(turns=True, bundles=_bundles(state))
+        change = change._replace(turns=True, bundles=_bundles(state, change))
     beginning = _begin(posting) if change.turns else None
     over = posting.into(settlement.common(state))
     package = _package(over, change, beginning)
@@ -129,9 +129,11 @@ def issue(
     return names
 
 
-def _bundles(state: ChannelState) -> dict[Slot, Bundle]:
-    others = {slot: peer.bundle for slot, peer in state.peers.items()}
-    return {**others, state.me: state.keys.public()}
+def _bundles(state: ChannelState, change: Change) -> dict[Slot, Bundle]:
+    """Of who stays."""
+    known = {slot: peer.bundle for slot, peer in state.peers.items()}
+    known[state.me] = state.keys.public()
+    return {Slot(entry.slot): known[Slot(entry.slot)] for entry in change.entries}
 
 
 def office(state: ChannelState) -> CloseSecret:
@@ -160,9 +162,13 @@ def _check_may(state: ChannelState) -> None:
 
 
 def _alone(state: ChannelState) -> bool:
-    """Whether no other facilitator can have changed anything meanwhile."""
-    others = (e for e in state.current().entries if e.slot != state.me)
-    return not any(entry.role == "facilitator" for entry in others)
+    """Whether no other facilitator can have changed anything meanwhile. Who asked to go changes
+    nothing more, and what it changed before is named by what it said: so nothing may be missing.
+    """
+    leads = {Slot(e.slot) for e in state.current().entries if e.role == "facilitator"}
+    leads -= {state.me}
+    done = not state.announced and not state.transcript.missing
+    return not leads or (done and leads <= state.leavers.keys())
 
 
 def _begin(posting: Posting) -> Beginning:
