@@ -744,3 +744,37 @@ def test_what_who_goes_changed_before_may_be_first(lost: int) -> None:
     assert lead.state.draft is not None
     world.settle()
     assert lead.state.lifetime == 100
+
+
+def test_who_came_over_to_other_relays_is_heard_where_its_own_change_may_be_followed() -> None:
+    """Seed 330887, "rosters converge": its change had lost there, and held for all others; what it
+    decided next was said on the new relays alone, and whom it removed was never told.
+    """
+    world = facilitated(guests=1)
+    first, second, one = world.members
+    move = commands.SetRelays(RELAYS[1:2])
+    moved, turned = at_once(world, (first, move), (second, commands.Turn()))
+    reads(world, second, *moved, *turned)
+    for each in (first, one):
+        reads(world, each, *turned, *moved)
+    second.act(commands.Remove("Guest 0"))
+    second.flush()
+    second.sync()
+    assert second.state.current().version == first.state.current().version + 1
+    settled(world)
+    assert first.state.current().hash == second.state.current().hash
+    assert one.state.ended == "removed"
+
+
+def test_who_came_over_is_heard_there_until_all_others_came_too() -> None:
+    """Nobody may follow the change that lost any more."""
+    world = facilitated(guests=1)
+    second = world[1]
+    left = second.state.epoch.drops()[0][1].id
+    at_once(world, (world.founder, commands.SetRelays(RELAYS[1:2])), (second, commands.Turn()))
+    world.settle()
+    assert second.state.record.conceded
+    before = len(world.drops.rows[left])
+    second.say("where all are")
+    second.flush()
+    assert len(world.drops.rows[left]) == before

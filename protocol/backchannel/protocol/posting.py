@@ -98,7 +98,7 @@ class Posting:
         """Never below the roster's, where a newcomer's clock begins."""
         self.effects: list[Effect] = []
         self.events: list[Event] = []
-        self.wide = bool(state.rivals)
+        self.wide = state.divided
         """Whether relays that the epoch has left get it, too: those who follow a rival read there.
         """
 

@@ -240,6 +240,15 @@ class ChannelState(msgspec.Struct, array_like=True):
         """The first hour whose cores are still accepted."""
         return Hour(now - self.lifetime)
 
+    @property
+    def divided(self) -> bool:
+        """Whether somebody may follow another roster: a rival stands; or one does not, and not
+        everybody has come to mine of its version since.
+        """
+        lost = self.record.conceded.values()
+        behind = (self.come.get(slot, 0) < each.version for each in lost for slot in self.peers)
+        return bool(self.rivals) or any(behind)
+
     def rival(
         self, version: int, roster: RosterHash, by: Slot, epoch: EpochId, gone: tuple[Gone, ...]
     ) -> Rival:
