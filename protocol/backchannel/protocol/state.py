@@ -171,6 +171,10 @@ class ChannelState(msgspec.Struct, array_like=True):
         """In whose drops a core was seen."""
         return next((each for each in self.epochs if core in each.seen), None)
 
+    def older(self, one: EpochId, other: EpochId) -> EpochId:
+        """Of two epochs the one that began first, or the one that is still kept."""
+        return next(each.id for each in self.epochs if each.id in {one, other})
+
     def announced_in(self, draft: Draft) -> Epoch:
         """In whose drops a change of one's own was announced."""
         return self.epoch_of(draft.unread[0]) or self.epoch
