@@ -885,3 +885,63 @@ def test_a_rival_that_is_announced_twice_is_of_the_older_epoch() -> None:
     one.state.rivals = {name: one.state.rival(7, name, waiting.by, one.state.epoch.id, ())}
     takes(one, old)
     assert one.state.rivals[name].epoch == world.founder.state.epochs[0].id
+
+
+def told_by_hand(*, turns: bool = True) -> tuple[World, Member]:
+    """Who alone has read of its removal: another change is first in the drop."""
+    world = facilitated()
+    first, second, one, _ = world.members
+    second.act(commands.Remove("Guest 0"))
+    by_hand(second, one)
+    assert one.state.ended == "removed"
+    first.act(commands.Turn() if turns else shorter(first))
+    first.flush()
+    first.sync()
+    first.say("only its issuer is there")
+    first.flush()
+    one.listen()
+    assert one.state.ended == "removed"
+    return world, one
+
+
+def test_who_reads_that_others_follow_another_change_is_not_gone() -> None:
+    """Seed 720883, "nobody is out whom others have": a courier had brought a removal that no relay
+    took; whoever had made it came over when the drop was sealed, and could not say so there.
+    """
+    world, one = told_by_hand()
+    first, second, _, other = world.members
+    other.sync()
+    world.pass_time(hours=limits.SEAL_HOURS + 1)
+    first.sync()
+    assert first.state.epochs[0].drops()[0][1].id in world.drops.sealed
+    second.flush()
+    second.sync()
+    assert second.state.record.conceded
+    one.sync()
+    assert not one.state.ended
+    assert settled(world)
+
+
+def test_who_reads_that_others_speak_under_another_change_is_not_gone() -> None:
+    """Where the epoch stays nothing else tells where they are."""
+    world, one = told_by_hand(turns=False)
+    other = world[3]
+    other.listen()
+    other.say("there, too")
+    other.flush()
+    one.listen()
+    assert not one.state.ended
+    assert (other.state.me, "there, too") in one.said
+
+
+def test_who_was_taken_away_where_others_stand_behind_that_too_is_gone() -> None:
+    """By what lost in the drop, and somebody else has adopted."""
+    world, one = told_by_hand()
+    first, second, _, other = world.members
+    by_hand(second, other)
+    assert other.state.current().issuer == second.state.me
+    second.flush()
+    other.sync()
+    settled(world)
+    assert first.state.current().hash == other.state.current().hash
+    assert one.state.ended == "removed"

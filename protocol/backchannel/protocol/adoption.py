@@ -241,7 +241,9 @@ def _note_branch(reception: Reception, waiting: Announced, roster: Roster) -> No
 
 def _check(reception: Reception, waiting: Announced, package: Package) -> None:
     roster, state = package.roster, reception.state
-    if _went_before(state, waiting.announcement.version):
+    behind, _ = state.record.foreign.get(roster.hash, ((), 0))
+    followed = any(slot != waiting.by for slot in behind)
+    if _went_before(state, waiting.announcement.version) and not followed:
         msg = "a roster after one that took my place away"
         raise UnknownError(msg)  # whose issuer may still come over
     if state.roster is not None:

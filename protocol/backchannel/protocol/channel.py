@@ -184,13 +184,13 @@ class Channel:
     def _take(
         self, epoch: Epoch, core: Core, known: ContentHash, stored: Hour, now: Timestamp
     ) -> list[Event]:
-        announced = self.state.announced
+        stands = self.state.announced, dict(self.state.record.foreign)
         try:
             events = self._read(epoch, core, known, stored, now)
         except UnknownError:
             self._pend(epoch, core, known, stored)
-            fewer = self.state.announced is not announced  # one that nobody stands behind any more
-            return self._retry(_OPENS[Kind.GROUP], now) if fewer else []
+            changed = (self.state.announced, self.state.record.foreign) != stands  # who is where
+            return self._retry(_OPENS[Kind.GROUP], now) if changed else []
         except ForbiddenError as error:
             return [self._alarm(error, epoch, core, known)]
         waiting = self.state.pending  # a copy of it may, from another relay
