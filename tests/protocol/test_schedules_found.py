@@ -387,6 +387,37 @@ def test_who_asked_to_go_is_not_here_again_where_a_change_without_it_is_lost() -
     assert one.state.ended == "left"
 
 
+def test_who_asks_to_go_stands_behind_no_change_of_its_own() -> None:
+    """Seed 402643, "rosters converge": its change was too late, and its program, at an end, said
+    no more; so it was settled, in the epoch before somebody came, who never read that.
+    """
+    world = facilitated()
+    first, second = world.members[:2]
+    second.act(shorter(second))
+    second.act(commands.Leave())
+    first.act(commands.Turn())
+    first.flush()
+    world.settle([first, *world.members[2:4]])
+    new = world.admit("New")
+    second.flush()
+    settled(world)
+    stay = [each for each in world.members if each is not second]
+    assert {each.state.current().hash for each in stay} == {new.state.current().hash}
+    assert [entry.slot for entry in new.state.current().entries] == [each.state.me for each in stay]
+
+
+def test_what_somebody_goes_on_with_stands_though_its_issuer_asked_to_go() -> None:
+    """Others are behind it, who stay."""
+    world = facilitated()
+    one = one_apart(world, (world[1], shorter(world[1])), (world[0], commands.Turn()))
+    world[1].act(commands.Leave())
+    world[1].flush()
+    assert one.state.current().issuer == world[1].state.me
+    settled(world)
+    assert one.state.current().hash == world[0].state.current().hash
+    assert one.state.current().merged
+
+
 def test_who_comes_over_and_goes_on_says_so_where_the_epoch_stays_too() -> None:
     world = facilitated()
     two = commands.SetPolicy(replace(world[0].state.policy, lifetime=90))

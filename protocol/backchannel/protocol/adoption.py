@@ -81,7 +81,7 @@ def _rival(reception: Reception, sender: Slot, announcement: Announcement) -> No
     beyond = state.come.get(sender, 0) >= announcement.version
     name = RosterHash(announcement.roster)
     rival = state.rival(announcement.version, name, sender, reception.epoch.id, announcement.gone)
-    rivals = state.record.conceded if beyond and not rival.backed else state.rivals
+    rivals = state.against(rival, leads=not beyond)
     if sum(each.by == sender for each in rivals.values()) >= limits.MERGED:
         return  # who has announced so many is found out already
     rivals[name] = rival
@@ -115,7 +115,7 @@ def came_over(state: ChannelState, sender: Slot, version: int, roster: RosterHas
         _forget(state, each)
         name, gone = RosterHash(each.announcement.roster), each.announcement.gone
         rival = state.rival(version, name, sender, each.where, gone)
-        (state.rivals if rival.backed else state.record.conceded)[name] = rival
+        state.against(rival, leads=False)[name] = rival
     if lost and lost == mine:
         state.stays()
 

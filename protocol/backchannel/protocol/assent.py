@@ -100,6 +100,7 @@ def _prekey(state: ChannelState, sender: Slot, content: Prekey, whole: Partial) 
 
 def _leave(state: ChannelState, sender: Slot, _content: Leave, hour: Hour) -> list[Event]:
     state.leavers.setdefault(sender, hour)
+    record.concede(state, sender)
     return []
 
 

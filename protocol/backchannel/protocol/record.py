@@ -122,9 +122,14 @@ def come(state: ChannelState, slot: Slot, roster: RosterHash) -> None:
     version = state.versions[roster]
     state.come[slot] = max(state.come.get(slot, 0), version)
     if state.roster is not None and version >= state.roster.version:
-        over = {n: each for n, each in state.rivals.items() if each.by == slot and not each.backed}
-        state.record.conceded |= over
-        state.rivals = {name: each for name, each in state.rivals.items() if name not in over}
+        concede(state, slot)
+
+
+def concede(state: ChannelState, slot: Slot) -> None:
+    """Who came over, or asked to go, stands behind no roster of its own against mine."""
+    over = {n: each for n, each in state.rivals.items() if each.by == slot and not each.backed}
+    state.record.conceded |= over
+    state.rivals = {name: each for name, each in state.rivals.items() if name not in over}
 
 
 def strange(reception: Reception, slot: Slot, roster: RosterHash) -> None:

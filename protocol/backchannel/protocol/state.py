@@ -263,6 +263,13 @@ class ChannelState(msgspec.Struct, array_like=True):
             each.contested = each.contested or each.id == common
         return Rival(by, common, gone, version, behind=tuple(slot for slot in slots if slot != by))
 
+    def against(self, rival: Rival, *, leads: bool = True) -> dict[RosterHash, Rival]:
+        """Where a rival is noted: with those that stand while its issuer does, who has not asked to
+        go, or anybody else; or with the others.
+        """
+        stands = rival.backed or (leads and rival.by not in self.leavers)
+        return self.rivals if stands else self.record.conceded
+
     def _common(self, version: int, where: EpochId) -> EpochId:
         """Where everybody reads who may follow a rival that was announced there: in the epoch of
         the roster before it. What settles others may be announced in an older one.

@@ -300,7 +300,7 @@ def _overtake(state: ChannelState, roster: Roster, before: Roster | None) -> lis
         state.concede = True
         where = state.announced_in(draft).id
         rival = state.rival(draft.version, draft.roster, state.me, where, draft.gone)
-        (state.rivals if rival.backed else state.record.conceded)[draft.roster] = rival
+        state.against(rival, leads=False)[draft.roster] = rival
         return [Lost(draft.version)]
     return []
 
@@ -316,8 +316,7 @@ def _outrun(state: ChannelState, late: list[Announced], roster: Roster, leads: s
     for each in (each for each in others if each.by in leads | mine):
         name = RosterHash(each.announcement.roster)
         rival = state.rival(roster.version, name, each.by, each.where, each.announcement.gone)
-        stands = each.by in leads or rival.backed
-        (state.rivals if stands else state.record.conceded)[name] = rival
+        state.against(rival, leads=each.by in leads)[name] = rival
 
 
 def _left(
