@@ -493,6 +493,79 @@ def unheard() -> tuple[World, Member, Member]:
     return world, one, new
 
 
+def sealed_meanwhile(world: World, away: Member, *others: Member) -> None:
+    """An epoch ends and its drop is sealed; what somebody who was away owes to it is refused."""
+    over = away.state.epoch
+    world.founder.act(commands.Turn())
+    world.founder.flush()
+    world.settle(others)
+    world.pass_time(hours=limits.SEAL_HOURS + 1)
+    world.settle(others)
+    away.listen()
+    away.sync()
+    for _, drop in over.drops():
+        away.act(commands.Sealed(drop.id))
+    away.flush()
+
+
+def test_an_intro_that_a_sealed_drop_did_not_take_is_made_again() -> None:
+    """Seed 402732, "nobody is invited again": of two who greeted each other one did so where
+    nothing was taken any more, and waited for the reply to it; as its slot was the lower one, the
+    other waited too, for a lifetime.
+    """
+    world = World.of(3)
+    one, new = world[2], world.admit("New")
+    one.listen()
+    one.say("too late for this epoch")  # greets the newcomer first
+    sealed_meanwhile(world, one, world[0], world[1], new)
+    world.pass_time(hours=limits.GENERATION_HOURS)
+    new.say("under a key that rests on its own")
+    new.flush()
+    one.say("in the new one")
+    world.settle()
+    world.minutes()
+    assert (new.state.me, "under a key that rests on its own") in one.said
+    assert (one.state.me, "in the new one") in new.said
+    both_whisper(one, new)
+
+
+def test_who_came_and_was_away_greets_again() -> None:
+    """All its intros were refused; nobody else had a reason to greet it."""
+    world = World.of(3)
+    new = world.admit("New")
+    new.listen()
+    new.tick()
+    sealed_meanwhile(world, new, *world.members[:3])
+    assert new.state.own is not None
+    assert len(new.state.own.readers) == 3
+    world.settle()
+    world.minutes()
+    for each in world.members[:3]:
+        both_whisper(each, new)
+
+
+def test_an_intro_that_some_relay_may_have_is_not_made_again() -> None:
+    """A second one would be refused where the first came."""
+    world = World.of(3, relays=RELAYS[:2])
+    one, new = world[2], world.admit("New")
+    one.listen()
+    one.say("late on one relay")
+    world.founder.act(commands.Turn())
+    world.founder.flush()
+    one.listen()
+    made, (first, second) = greeting(one, new), [drop.id for _, drop in one.state.epochs[0].drops()]
+    one.act(commands.Sealed(first))
+    one.act(commands.Sealed(first))
+    assert greeting(one, new) == made
+    one.act(commands.Sealed(second))
+    assert greeting(one, new) not in {made, None}
+
+
+def greeting(author: Member, reader: Member) -> bytes | None:
+    made = author.state.peers[reader.state.me].greeting
+    return made.hash if made is not None else None
+
+
 def both_whisper(one: Member, other: Member) -> None:
     """Their line goes either way."""
     for author, reader in ((one, other), (other, one)):
