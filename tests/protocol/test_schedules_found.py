@@ -7,9 +7,16 @@ from backchannel.protocol import command as commands
 from backchannel.protocol import courier, limits
 from backchannel.protocol.outcome import Alarm, Answered, Arrival
 from backchannel.protocol.types import DropId, RosterHash
+from tests.simulation.person import Person
 from tests.support.world import RELAYS, Member, World
 
 FINDS = limits.RIVAL_STANDS + 60
+
+
+class Programs(World):
+    """Members whose programs say again by themselves what nobody took."""
+
+    person = Person
 
 
 def facilitated(guests: int = 2) -> World:
@@ -1049,3 +1056,24 @@ def test_who_was_taken_away_where_others_stand_behind_that_too_is_gone() -> None
     settled(world)
     assert first.state.current().hash == other.state.current().hash
     assert one.state.ended == "removed"
+
+
+def test_what_goes_before_ones_own_change_is_not_held_back_as_too_late() -> None:
+    """Seed 402224, "rosters converge": who ended an epoch where it reached no relay said again a
+    day later, in the next one, what it had said before; keys of that one rested on it, and whoever
+    it was for stayed behind.
+    """
+    world = Programs.of(3)
+    founder, guest = world[0], world[1]
+    founder.cut = {RELAYS[0].url}
+    founder.act(commands.Whisper(guest.state.alias, "before it ended"))
+    founder.act(commands.Turn())
+    over = founder.state.epochs[0]
+    world.pass_time(hours=limits.SEAL_HOURS + 1)
+    founder.flush()
+    assert founder.state.untold(over)
+    founder.cut = set()
+    world.settle()
+    assert not founder.state.untold(over)
+    assert {each.state.epoch.number for each in world.members} == {1}
+    assert guest.said == [(founder.state.me, "before it ended")]

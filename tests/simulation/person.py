@@ -220,7 +220,7 @@ class Person(Member):
         owed = {(e.hash, e.drop.id) for e in self.disk.outbox if isinstance(e, Append)}
         found = []
         for over in self.state.epochs if self.speaks and owed else ():
-            if over.ending is not None:
+            if over.ending is not None and not self.state.untold(over):
                 drops, ended = [drop.id for _, drop in over.drops()], over.ending.hour
                 own = [core for core in self.mine if all((core, drop) in owed for drop in drops)]
                 found += [(ended, self.mine[core]) for core in own]

@@ -175,6 +175,16 @@ class ChannelState(msgspec.Struct, array_like=True):
         """Of two epochs the one that began first, or the one that is still kept."""
         return next(each.id for each in self.epochs if each.id in {one, other})
 
+    def untold(self, over: Epoch) -> bool:
+        """Whether oneself ended an epoch, and no relay has shown that: for others it goes on, and
+        what is owed to its drops comes before that.
+        """
+        if over.ending is None or not over.ending.issuer:
+            return False
+        unread = over.seen.keys() & self.record.sent.keys() & self.transcript.posts.keys()
+        last = over.ending.roster.version
+        return any(self.transcript.posts[core].version > last for core in unread)
+
     def announced_in(self, draft: Draft) -> Epoch:
         """In whose drops a change of one's own was announced."""
         return self.epoch_of(draft.unread[0]) or self.epoch

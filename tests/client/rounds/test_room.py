@@ -11,7 +11,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from backchannel.client.errors import ClientError, DropFull, Locked, NotFound, NoVoucher, Refused
+from backchannel.client.errors import (
+    ClientError,
+    DropFull,
+    Locked,
+    NotFound,
+    NoVoucher,
+    Refused,
+    RelayDown,
+)
 from backchannel.client.keeping import purging
 from backchannel.client.rounds import drafts, session
 from backchannel.client.rounds.outbox import LASTING
@@ -137,6 +145,27 @@ def test_what_was_said_to_one_alone_is_said_again_too(north: Party) -> None:
         (note,) = [json.loads(plain) for plain in one.plain() if b"Between" in plain]
         assert (note["kind"], note["from"], note["to"]) == ("note", "Heron", "Osprey")
     assert not any(b"Between" in plain for plain in fox.plain())
+
+
+def test_what_was_said_before_one_ended_the_epoch_oneself_comes_before_that(
+    north: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else knows that it ended: it is not too late, and keys may rest on it."""
+    fox, heron, _ = north.clients.values()
+    fox.act(command.Whisper("Heron", "Before it ended."))
+    fox.act(command.Turn())
+    north.clients = dict(reversed(north.clients.items()))  # Fox's newest drop is nowhere yet
+    reached = fox.tools.relay
+    for _ in range(2):
+        north.pass_hours(13)
+        with monkeypatch.context() as away:
+            away.setattr(fox.tools, "relay", lambda _, key: reached("http://127.0.0.1:1", key))
+            with pytest.raises(RelayDown):
+                fox.sync()
+    north.settle("Fox", "Heron")
+    (note,) = [json.loads(plain) for plain in heron.plain() if b"Before" in plain]
+    assert (note["kind"], note["from"]) == ("note", "Fox")
+    assert heron.look().state.epoch.number == 1
 
 
 def fill(north: Party, alias: str) -> None:

@@ -72,7 +72,8 @@ def follow(vault: Vault, session: Session) -> None:
     for over in session.state.epochs:
         for _, drop in over.left():
             vault.outbox.leave(session.row.id, drop.id, Hour(session.hour - FORMER_HOURS))
-        if over.ending is not None and session.hour - over.ending.hour >= limits.SEAL_HOURS:
+        late = over.ending is not None and session.hour - over.ending.hour >= limits.SEAL_HOURS
+        if late and not session.state.untold(over):
             _say_anew(vault, session, over)
 
 
