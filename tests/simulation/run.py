@@ -362,7 +362,8 @@ class Run:
 
     def rescue(self) -> None:
         """Who knows of no relay that still stands is handed a file by somebody who does; where
-        nobody does a facilitator moves the channel first. So are those who moved apart; who was
+        nobody does a facilitator moves the channel first, and where all who did asked to go at once
+        the others hand each other what they have. So are those who moved apart; who was
         told to be out, where others have them still: they know of nothing; and who waits for what
         lies on relays alone that are gone, since an epoch that is over moves to no other.
         """
@@ -371,8 +372,8 @@ class Run:
         stuck = [p for p in named if not {relay.url for relay in p.state.relays} - self.dead]
         leads = [each for each in here if each.state.facilitates(each.state.me)]
         lead = next((each for each in leads if each not in stuck), None)
-        if lead is None and stuck and leads:
-            lead = leads[0]
+        if lead is None and stuck:
+            lead = (leads or stuck)[0]
             lead.ask(commands.SetRelays((self.living()[0],)))
             lead.flush()
         for _ in range(2 if lead is not None else 0):
