@@ -1077,3 +1077,25 @@ def test_what_goes_before_ones_own_change_is_not_held_back_as_too_late() -> None
     assert not founder.state.untold(over)
     assert {each.state.epoch.number for each in world.members} == {1}
     assert guest.said == [(founder.state.me, "before it ended")]
+
+
+def test_keys_of_an_epoch_rest_on_no_line_block_that_a_sealed_drop_did_not_take() -> None:
+    """Who facilitates had been away, and ended the next epoch before anything else: whoever it had
+    written to just before could not open the keys, and stayed behind.
+    """
+    world = facilitated()
+    first, second, one, other = world.members
+    second.act(commands.Whisper(one.state.alias, "too late for this epoch"))
+    first.act(commands.Turn())
+    first.flush()
+    world.settle([first, one, other])
+    world.pass_time(hours=limits.SEAL_HOURS + 1)
+    world.settle([first, one, other])
+    second.flush()  # to a drop that is sealed
+    for _ in range(2):
+        second.listen()
+    second.act(commands.Turn())
+    second.flush()
+    world.settle()
+    world.minutes()
+    assert {each.state.epoch.number for each in world.members} == {2}

@@ -231,6 +231,7 @@ def _announce(
             _tell(posting.into(state.epoch), change, package, beginning)
             state.transcript.heads = heads  # who reads elsewhere would miss it
         state.heal = set(state.peers)  # mine may rest on what they do not read
+    if state.heal:  # nor do keys of an epoch rest on a line block that a sealed drop did not take
         posting.new_generation()
     names = _tell(posting, change, package, beginning)
     if posting.epoch is not state.epoch:
