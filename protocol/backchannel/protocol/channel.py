@@ -55,7 +55,7 @@ from backchannel.protocol.types import (
     Timestamp,
     hour_of,
 )
-from backchannel.protocol.upkeep import keep_up, sealed
+from backchannel.protocol.upkeep import keep_up
 
 _Source = tuple[Epoch, OuterSecret, levelling.Place]
 """Of a drop: its epoch, what opens its outer layer, and where it stands."""
@@ -321,7 +321,6 @@ class Channel:
             levelling.level(posting, command.drop)
         elif isinstance(command, commands.Sealed):
             settlement.sealed(posting, command.drop)
-            sealed(posting, command.drop)
         elif isinstance(command, commands.Cover):
             cover.fill(posting)
         else:

@@ -8,7 +8,7 @@ from backchannel.protocol.drop import BY_HAND, Drop
 from backchannel.protocol.peer import Peer
 from backchannel.protocol.roster import Relay, Roster
 from backchannel.protocol.secret import CloseSecret, EpochSecret
-from backchannel.protocol.types import ContentHash, DropId, EpochId, Hour, Slot, Timestamp
+from backchannel.protocol.types import ContentHash, EpochId, Hour, Slot, Timestamp
 
 
 class Lacking(msgspec.Struct, frozen=True, array_like=True):
@@ -41,8 +41,6 @@ class Ending(msgspec.Struct, array_like=True):
     """Whether this member has to seal its drops."""
     sealed: bool = False
     """Whether nothing more is sent there."""
-    refused: list[DropId] = msgspec.field(default_factory=list)
-    """Its drops that take no more, as their relays say."""
 
 
 class Epoch(msgspec.Struct, array_like=True):

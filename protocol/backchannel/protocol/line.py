@@ -182,16 +182,10 @@ def beside(line: Line, export: ExportKey, hour: Hour) -> Line:
     return msgspec.structs.replace(line, exports_in=exports, masks=masks)
 
 
-def begin(keys: SessionKeys, own: HybridPrivate, hour: Hour, lost: Line | None = None) -> Line:
-    """The initiator's line after its intro; where that is made again, with what stood beside the
-    `lost` one.
-    """
+def begin(keys: SessionKeys, own: HybridPrivate, hour: Hour) -> Line:
+    """The initiator's line after its intro."""
     ways = (keys.header_ab, keys.export_ab), (keys.header_ba, keys.export_ba)
-    line = _new(keys, own, None, ways, hour)
-    if lost is None:
-        return line
-    exports, masks = (*lost.exports_in[:-1], *line.exports_in), (*line.masks, *lost.masks[1:])
-    return msgspec.structs.replace(line, exports_in=exports, masks=masks)
+    return _new(keys, own, None, ways, hour)
 
 
 def answer(keys: SessionKeys, peer: HybridPublic, hour: Hour) -> Line:

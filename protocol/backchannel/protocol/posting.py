@@ -198,18 +198,6 @@ class Posting:
         core = self.intro(slot, state.current(), key, None)
         peer.greeting = Greeting(self.put(core), self.hour, self.hour, 0, replaced)
 
-    def greet_anew(self, over: Epoch) -> None:
-        """Make intros again that an epoch takes no more: nobody opens what rests on them."""
-        state = self.state
-        greeted = {slot: each.greeting for slot, each in state.peers.items() if each.greeting}
-        unread = over.seen.keys() & state.record.sent.keys()
-        lost = [slot for slot, each in greeted.items() if each.hash in unread]
-        if lost:
-            self.come_along()
-            state.own = None  # its slots are keyed by lines that nobody has
-        for slot in lost:
-            self.greet(slot)
-
     def intro(
         self,
         slot: Slot,
@@ -234,7 +222,7 @@ class Posting:
             self.head(Kind.INTRO),
             self.entropy,
         )
-        peer.line = line.begin(started.keys, started.ratchet, self.hour, peer.line)
+        peer.line = line.begin(started.keys, started.ratchet, self.hour)
         state.own = own.with_reader(slot, started.keys.export_ab)
         peer.given[own.id] = content_hash(started.core)
         return started.core

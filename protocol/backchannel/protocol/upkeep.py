@@ -17,7 +17,7 @@ from backchannel.protocol.peer import Peer
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.proposal import Proposed
 from backchannel.protocol.state import ChannelState, OldPrekey
-from backchannel.protocol.types import DropId, Hour, Slot, Timestamp, hour_of
+from backchannel.protocol.types import Hour, Slot, Timestamp, hour_of
 from backchannel.protocol.whisper import GivenClose, LostSteps, Nothing
 
 
@@ -232,19 +232,6 @@ def _greet_again(posting: Posting, slot: Slot, peer: Peer) -> None:
     peer.greeting = msgspec.structs.replace(greeting, posted=posting.hour, times=greeting.times + 1)
     again = [greeting.hash, *(core for package in packages for core in package)]
     posting.effects.extend(Repost(each) for each in again)
-
-
-def sealed(posting: Posting, drop: DropId) -> None:
-    """A relay takes no more of an epoch. Once none does, nobody can have an intro that no relay has
-    shown.
-    """
-    state = posting.state
-    over = next((e for e in state.epochs if drop in {d.id for _, d in e.drops()}), None)
-    if over is None or over.ending is None or state.ended:
-        return
-    over.ending.refused = sorted({*over.ending.refused, drop})
-    if len(over.ending.refused) == len(over.relays):
-        posting.greet_anew(over)
 
 
 def _ask(posting: Posting) -> None:
