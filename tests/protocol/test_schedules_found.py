@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from backchannel.protocol import command as commands
 from backchannel.protocol import courier, limits
-from backchannel.protocol.outcome import Alarm, Answered, Arrival
+from backchannel.protocol.outcome import Alarm, Answered
 from backchannel.protocol.types import DropId, RosterHash
 from tests.simulation.person import Person
 from tests.support.world import RELAYS, Member, World
@@ -816,115 +816,6 @@ def test_who_came_over_is_heard_there_until_all_others_came_too() -> None:
     second.say("where all are")
     second.flush()
     assert len(world.drops.rows[left]) == before
-
-
-def came_between() -> tuple[World, Member]:
-    """Two change something at once; before it hears of the other half, one lets somebody in, who
-    reads in the new epoch alone. Now all hear of each other.
-    """
-    world = facilitated()
-    first, second, one, other = world.members
-    drop = rows(world)
-    mine, theirs = at_once(world, (first, commands.Turn()), (second, commands.Turn()))
-    for each in (first, one):
-        reads(world, each, *mine)
-    for each in (second, other):
-        reads(world, each, *theirs)
-    new = world.admit("New")
-    for each in (first, second, one, other):
-        each.read[drop] = 0
-    new.sync()
-    return world, new
-
-
-def test_who_came_between_comes_along_when_rivals_are_settled() -> None:
-    """What ended them was announced where only those read who were there before."""
-    world, new = came_between()
-    assert settled(world)
-    assert world.founder.state.current().merged
-    new.say("first of all")
-    for _ in range(3):  # who was in the other half asks for its keys
-        world.minutes()
-        world.pass_time(hours=1)
-    assert all((new.state.me, "first of all") in each.said for each in world.inside)
-    assert all(each.answers for member in world.inside for each in member.state.peers.values())
-    for _ in range(4):
-        world.pass_time(hours=4)
-        for each in world.inside:
-            each.act(commands.Digest())
-        world.settle()
-    assert all(alarms(each) <= {"rival"} for each in world.inside)
-    began = {each.state.epoch.announced for each in world.members[:4]}
-    assert began == {world.founder.state.epochs[0].id}
-
-
-def test_who_came_between_is_told_where_what_settles_rivals_takes_its_place_away() -> None:
-    """Seed 330715, "rosters converge"."""
-    world, new = came_between()
-    world.founder.listen()
-    assert world.founder.state.rivals
-    world.founder.act(commands.Remove("New"))
-    world.settle()
-    assert new.state.ended == "removed"
-    assert len({each.state.current().hash for each in world.members[:4]}) == 1
-
-
-def told_twice() -> tuple[World, Member, list[Arrival], list[Arrival]]:
-    """What ends rivals was just announced in the epoch that is over, and in the one that stands,
-    and somebody has read neither.
-    """
-    world, _ = came_between()
-    founder, one = world[0], world[2]
-    founder.listen()
-    one.sync()
-    old, new = (each.drops()[0][1].id for each in founder.state.epochs)
-    before = {drop: len(world.drops.rows[drop]) for drop in (old, new)}
-    founder.act(commands.Turn())
-    founder.flush()
-    over, here = (world.drops.rows[drop][before[drop] :] for drop in (old, new))
-    return world, one, over, here
-
-
-def takes(member: Member, rows_: list[Arrival]) -> None:
-    for row in rows_:
-        member.receive(row)
-
-
-@pytest.mark.parametrize("first", [0, 1])
-def test_what_is_announced_twice_is_one_and_of_the_older_epoch(first: int) -> None:
-    """Whoever reads both, in whatever order, knows where all of both halves read."""
-    world, one, *told = told_twice()
-    takes(one, told[first])
-    assert one.state.current().merged
-    takes(one, told[1 - first])
-    assert one.state.epoch.announced == world.founder.state.epochs[0].id
-    world.founder.sync()
-    mine, theirs = (each.state.transcript.posts for each in (world.founder, one))
-    posts = {core: post for core, post in theirs.items() if post.version == 7}
-    assert len(posts) == 2
-    assert all(post.aside and mine[core].aside for core, post in posts.items())
-
-
-def test_what_waits_and_is_announced_twice_is_of_the_older_epoch() -> None:
-    world, one, old, new = told_twice()
-    takes(one, [row for row in new if row is not new[-1]])
-    assert [each.where for each in one.state.announced] == [one.state.epoch.id]
-    takes(one, old[:-1])
-    assert [each.where for each in one.state.announced] == [world.founder.state.epochs[0].id]
-
-
-def test_a_rival_that_is_announced_twice_is_of_the_older_epoch() -> None:
-    """Whoever reads both may have adopted another change by then."""
-    world, one, old, new = told_twice()
-    takes(one, [row for row in new if row is not new[-1]])
-    (waiting,) = one.state.announced
-    name = RosterHash(waiting.announcement.roster)
-    one.state.announced = []
-    one.state.rivals = {name: one.state.rival(7, name, waiting.by, one.state.epoch.id, ())}
-    takes(one, old)
-    assert one.state.rivals[name].epoch == world.founder.state.epochs[0].id
-
-
 def told_by_hand(*, turns: bool = True) -> tuple[World, Member]:
     """Who alone has read of its removal: another change is first in the drop."""
     world = facilitated()

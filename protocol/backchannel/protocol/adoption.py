@@ -38,10 +38,12 @@ from backchannel.protocol.types import ContentHash, EpochId, Hour, RosterHash, S
 def announced(reception: Reception, sender: Slot, announcement: Announcement) -> list[Event]:
     """Wait for the cores of a roster; a second successor of the same roster is a rival."""
     state = reception.state
-    if _told_twice(reception, announcement):
+    if announcement.roster in state.versions:
         return []
     if state.roster is not None and announcement.version <= state.roster.version:
         _rival(reception, sender, announcement)
+        return []
+    if any(each.announcement.roster == announcement.roster for each in state.announced):
         return []
     for earlier in [each for each in state.announced if _gives_way(each, sender, announcement)]:
         _forget(state, earlier)
@@ -56,29 +58,13 @@ def announced(reception: Reception, sender: Slot, announcement: Announcement) ->
     return []
 
 
-def _told_twice(reception: Reception, announcement: Announcement) -> bool:
-    """What ends rivals is announced to those who came since, too: everybody else reads the older
-    epoch of the two.
-    """
-    state, where = reception.state, reception.epoch.id
-    name = RosterHash(announcement.roster)
-    waiting = [each for each in state.announced if each.announcement.roster == name]
-    for each in waiting:
-        each.where = state.older(each.where, where)
-    both = [each for each in (state.rivals, state.record.conceded) if name in each]
-    for rivals in both:
-        epoch_ = state.older(rivals[name].epoch, where)
-        rivals[name] = msgspec.structs.replace(rivals[name], epoch=epoch_)
-    for begun in state.epochs if announcement.epoch else ():
-        if begun.number == state.numbers.get(name):
-            begun.announced = state.older(begun.announced, where)
-    return name in state.versions or bool(waiting or both)
-
-
 def _rival(reception: Reception, sender: Slot, announcement: Announcement) -> None:
     """Of another branch than mine; it does not stand if its issuer has come over since."""
     state = reception.state
+    current = state.current()
     beyond = state.come.get(sender, 0) >= announcement.version
+    if announcement.roster in (*state.rivals, *current.merged):
+        return
     name = RosterHash(announcement.roster)
     rival = state.rival(announcement.version, name, sender, reception.epoch.id, announcement.gone)
     rivals = state.against(rival, leads=not beyond)

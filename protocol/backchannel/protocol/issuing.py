@@ -14,7 +14,6 @@ from backchannel.protocol.core import Kind, content_hash
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.epoch import EpochClock
 from backchannel.protocol.epoch_core import seal_epoch
-from backchannel.protocol.epochs import Epoch
 from backchannel.protocol.errors import LocalProtocolError, RemoteProtocolError
 from backchannel.protocol.format import check_format
 from backchannel.protocol.identity import Bundle
@@ -219,40 +218,16 @@ def _acceptable(package: Package, current: Roster) -> Package:
 def _announce(
     posting: Posting, change: Change, package: Package, beginning: Beginning | None
 ) -> tuple[ContentHash, ...]:
-    """In the epoch where all read it; and first, under the sender key that stands, in the current
-    one, where somebody came who reads nowhere else.
-    """
-    state = posting.state
-    posting.come_along()
-    posting.reach_all()
-    if posting.epoch is not state.epoch:
-        if _came_since(state, posting.epoch):
-            heads = state.transcript.heads
-            _tell(posting.into(state.epoch), change, package, beginning)
-            state.transcript.heads = heads  # who reads elsewhere would miss it
-        state.heal = set(state.peers)  # mine may rest on what they do not read
-    if state.heal:  # nor do keys of an epoch rest on a line block that a sealed drop did not take
-        posting.new_generation()
-    names = _tell(posting, change, package, beginning)
-    if posting.epoch is not state.epoch:
-        state.renew, state.heal = True, set(state.peers)  # that drop may take it no more
-    return names
-
-
-def _came_since(state: ChannelState, over: Epoch) -> bool:
-    """Whether somebody is here who does not read an epoch that is over."""
-    assert over.ending is not None  # noqa: S101 - as the caller saw
-    then = {entry.identity for entry in over.ending.roster.entries}
-    return any(entry.identity not in then for entry in state.current().entries)
-
-
-def _tell(
-    posting: Posting, change: Change, package: Package, beginning: Beginning | None
-) -> tuple[ContentHash, ...]:
     """The announcement, then the cores that it names; under the sender key that stands, so that
     who goes is told.
     """
-    roster = package.roster
+    state, roster = posting.state, package.roster
+    posting.come_along()
+    posting.reach_all()
+    if posting.epoch is not state.epoch:
+        state.heal = set(state.peers)  # mine may rest on what they do not read
+    if state.heal:  # nor do keys of an epoch rest on a line block that a sealed drop did not take
+        posting.new_generation()
     begins = [_epoch_core(posting, change, roster.hash, beginning)] if beginning else []
     secret = epoch.roster_secret(beginning.secret if beginning else posting.epoch.secret)
     clock, hour, entropy = posting.clock, posting.hour, posting.entropy
@@ -261,6 +236,8 @@ def _tell(
     turns = b"".join(content_hash(core) for core in begins)
     announcement = Announcement(roster.version, roster.hash, names, turns, change.gone)
     posted = posting.post_as_is(announcement, roster)
+    if posting.epoch is not state.epoch:
+        state.renew, state.heal = True, set(state.peers)  # that drop may take it no more
     for core in (*begins, *pieces):
         posting.put(core)
     return (posted.hash, *map(content_hash, begins), *names)

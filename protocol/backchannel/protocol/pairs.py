@@ -177,7 +177,6 @@ def _greeted(reception: Reception, slot: Slot, peer: Peer, accepted: intro.Accep
             state.own = None  # its slots are keyed by the line that dies: begin anew for all
         if peer.greeting is not None:
             peer.crossed = peer.greeting.hash
-            state.renew = True  # who has not read mine lacks the key that it gave
         peer.line = line.answer(accepted.keys, accepted.ratchet, hour)
         peer.greeting, peer.reply_due = None, True
     peer.heard, peer.heard_hour = reception.hash, hour

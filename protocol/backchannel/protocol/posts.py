@@ -93,7 +93,7 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
     if known is None and _under_my_draft(state, header, content):
         events = adoption.hold(state, hour_of(reception.now))
         known = state.versions[header.roster]  # somebody has read what I did not see come back
-    elif _elsewhere(reception, header) and not isinstance(content, Announcement):
+    elif state.numbers.get(header.roster, reception.epoch.number) != reception.epoch.number:
         msg = "a post under a roster of another epoch than its drop's"
         raise RefusedError(msg)
     version = _announced_version(reception, header, content) if known is None else known
@@ -110,12 +110,6 @@ def _take(reception: Reception, header: GroupHeader) -> list[Event]:
         state.transcript.first = version
     record.accept(reception, header, part.order, version, content)
     return [*events, *_deliver(reception, header, part, content)]
-
-
-def _elsewhere(reception: Reception, header: GroupHeader) -> bool:
-    """Whether it names a roster of another epoch than its drop's."""
-    here = reception.epoch.number
-    return reception.state.numbers.get(header.roster, here) != here
 
 
 def _shows_a_rival(reception: Reception, sender: Slot, roster: RosterHash) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from backchannel.protocol import command as commands
 from backchannel.protocol import limits, sender_key, settlement, standing
 from backchannel.protocol.account import Account
-from backchannel.protocol.content import Announcement, Content, Digest, DigestRow, Echo
+from backchannel.protocol.content import Content, Digest, DigestRow, Echo
 from backchannel.protocol.errors import (
     AuthenticationError,
     ForbiddenError,
@@ -92,8 +92,7 @@ def accept(
     state, sender = reception.state, header.sender
     parents = tuple(parent.hash for parent in header.parents)
     reception.vouch(sender, parents)
-    ends = isinstance(content, Announcement) and version - 1 in state.record.split
-    slots, aside = sender_key.slots_name(reception.core), ends or isinstance(content, Echo)
+    slots, aside = sender_key.slots_name(reception.core), isinstance(content, Echo)
     post = Post(reception.head.hour, order, version, sender, parents, slots, aside)
     for lost in state.transcript.add(reception.hash, post, header.parents):
         if state.epoch_of(lost) is None:  # what alarmed is a gap, and stays one

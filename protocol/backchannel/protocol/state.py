@@ -171,10 +171,6 @@ class ChannelState(msgspec.Struct, array_like=True):
         """In whose drops a core was seen."""
         return next((each for each in self.epochs if core in each.seen), None)
 
-    def older(self, one: EpochId, other: EpochId) -> EpochId:
-        """Of two epochs the one that began first, or the one that is still kept."""
-        return next(each.id for each in self.epochs if each.id in {one, other})
-
     def untold(self, over: Epoch) -> bool:
         """Whether oneself ended an epoch, and no relay has shown that: for others it goes on, and
         what is owed to its drops comes before that.

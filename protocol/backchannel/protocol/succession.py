@@ -157,9 +157,7 @@ def _turn(state: ChannelState, new: Succession, before: Roster, now: Hour) -> No
     state.heal |= set(state.peers) if roster.merged else _unread(state)
     known = {**state.rivals, **state.record.conceded}.values() if roster.merged else ()
     first = min((each.version for each in known), default=roster.version - 1)
-    if roster.merged:
-        state.record.split += range(first, roster.version)
-        state.transcript.set_aside(roster.version)
+    state.record.split += range(first, roster.version) if roster.merged else ()
 
 
 def _unread(state: ChannelState) -> set[Slot]:

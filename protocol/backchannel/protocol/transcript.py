@@ -27,9 +27,7 @@ class Post(msgspec.Struct, frozen=True, array_like=True):
     slots: bytes = b""
     """Start of the hash of its slots: whether a copy is whole."""
     aside: bool = False
-    """An echo, or an announcement of what ends rivals: who came lately cannot read one in an epoch
-    that ends, so records differ by it.
-    """
+    """An echo: who came lately cannot read one in an epoch that ends, so records differ by it."""
 
 
 class Transcript(msgspec.Struct, array_like=True):
@@ -66,12 +64,6 @@ class Transcript(msgspec.Struct, array_like=True):
         """Name these no more: a drop that is sealed may not have taken them."""
         gone = set(cores)
         self.heads = [head for head in self.heads if head not in gone]
-
-    def set_aside(self, version: int) -> None:
-        """What announced a roster of this version, before anything was said under it."""
-        for core, post in self.posts.items():
-            if post.version == version:
-                self.posts[core] = msgspec.structs.replace(post, aside=True)
 
     def past(self, heads: Iterable[ContentHash]) -> set[ContentHash]:
         """What is known to be in the past of `heads`, heads included, here or not."""
