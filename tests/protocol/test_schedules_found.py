@@ -816,6 +816,8 @@ def test_who_came_over_is_heard_there_until_all_others_came_too() -> None:
     second.say("where all are")
     second.flush()
     assert len(world.drops.rows[left]) == before
+
+
 def told_by_hand(*, turns: bool = True) -> tuple[World, Member]:
     """Who alone has read of its removal: another change is first in the drop."""
     world = facilitated()
