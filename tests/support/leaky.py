@@ -203,8 +203,8 @@ class Play:
     def _plant(self) -> None:
         """What a search must find, else it would find nothing."""
         relays.HTTP.get(f"{self.tap.url}/v1/relay", headers={"x-planted": PLANTED})
-        write = "import sys, tempfile; f = tempfile.NamedTemporaryFile(); "
-        write += "f.write(sys.argv[1].encode()); f.flush(); sys.stdin.read()"
+        write = "import os, sys; f = open(os.environ['TMPDIR'] + '/planted', 'w'); "
+        write += "f.write(sys.argv[1]); f.flush(); sys.stdin.read(); os.unlink(f.name)"
         env = self.people["Fox"].env | {"PLANTED": PLANTED}
         command = [sys.executable, "-c", write, PLANTED]
         with subprocess.Popen(command, env=env, stdin=subprocess.PIPE) as process:
