@@ -658,10 +658,12 @@ def test_keys_rest_on_no_reply_that_a_sealed_drop_did_not_take() -> None:
     assert (one.state.me, "in the new one") in new.said
 
 
-def test_who_comes_to_what_ends_rivals_says_so_where_all_came_from() -> None:
+@pytest.mark.parametrize("since", [False, True])
+def test_who_comes_to_what_ends_rivals_says_so_where_all_came_from(*, since: bool) -> None:
     """Seed 513140, "rosters converge": two ended the same rivals at once, and each adopted the
     other's; where one went, it said in the epoch that it left, which few of the others read. So
-    whom that one took away took it for lost.
+    whom that one took away took it for lost. `since`: it had a new sender key since, which it had
+    given in that epoch alone, and which nobody else could open either (seed 810442).
     """
     world = World()
     for name in ("Second", "Third"):
@@ -689,6 +691,9 @@ def test_who_comes_to_what_ends_rivals_says_so_where_all_came_from() -> None:
         each.act(command)
         each.flush()
         places.append(range(start, len(world.drops.rows[drop])))
+        if since:
+            each.act(commands.Begin("of my half", None))
+            each.flush()
     assert all(places)
     reads(world, first, *places[1], *places[0])
     for each in (second, *others):
@@ -919,3 +924,34 @@ def test_keys_of_an_epoch_rest_on_no_line_block_that_a_sealed_drop_did_not_take(
     world.settle()
     world.minutes()
     assert {each.state.epoch.number for each in world.members} == {2}
+
+
+def test_a_key_of_an_echo_in_an_epoch_that_is_over_heals_no_line_for_good() -> None:
+    """Seed 810344, "everything said is delivered": who had let somebody in too late told the epoch
+    that was over where it went, under a new sender key. The drop was sealed, and took neither that
+    key nor the line block before it, which the next sender key rested on.
+    """
+    world = facilitated()
+    world.knock("New")
+    first, second, one, other, _ = world.members
+    turned, admitted = at_once(world, (second, commands.Turn()), (first, commands.Admit("New")))
+    reads(world, first, *turned, *admitted)
+    first.tick()
+    first.flush()
+    assert first.state.own is None  # the newcomer that is none had seeds of it
+    world.settle([second, one, other])
+    second.act(commands.Turn())
+    second.flush()
+    world.settle([second, one, other], rounds=1)
+    first.act(commands.Whisper(one.state.alias, "in the epoch that ends"))
+    first.flush()
+    first.listen()
+    first.tick()
+    assert first.state.epoch.number == 2
+    world.pass_time(hours=limits.SEAL_HOURS + 1)
+    world.settle([second, one, other])
+    first.flush()  # to a drop that is sealed
+    first.say("in the new one")
+    world.settle()
+    world.minutes()
+    assert (first.state.me, "in the new one") in one.said

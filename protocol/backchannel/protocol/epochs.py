@@ -8,6 +8,7 @@ from backchannel.protocol.drop import BY_HAND, Drop
 from backchannel.protocol.peer import Peer
 from backchannel.protocol.roster import Relay, Roster
 from backchannel.protocol.secret import CloseSecret, EpochSecret
+from backchannel.protocol.sender_key import OwnGeneration
 from backchannel.protocol.types import ContentHash, EpochId, Hour, Slot, Timestamp
 
 
@@ -41,6 +42,10 @@ class Ending(msgspec.Struct, array_like=True):
     """Whether this member has to seal its drops."""
     sealed: bool = False
     """Whether nothing more is sent there."""
+    own: OwnGeneration | None = None
+    """One's own sender key when it ended, which all who read there were given: for what is still to
+    be said there.
+    """
 
 
 class Epoch(msgspec.Struct, array_like=True):

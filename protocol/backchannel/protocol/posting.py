@@ -176,7 +176,7 @@ class Posting:
         peer.reply_due = False
         peer.reply = self.put(sent.core)
         if not given:
-            self.state.own = own.with_reader(slot, sent.export)
+            self._goes_on(own.with_reader(slot, sent.export))
             peer.given[own.id] = peer.reply
 
     def reply_again(self, lost: Core) -> None:
@@ -223,7 +223,7 @@ class Posting:
             self.entropy,
         )
         peer.line = line.begin(started.keys, started.ratchet, self.hour)
-        state.own = own.with_reader(slot, started.keys.export_ab)
+        self._goes_on(own.with_reader(slot, started.keys.export_ab))
         peer.given[own.id] = content_hash(started.core)
         return started.core
 
@@ -231,26 +231,38 @@ class Posting:
 
     def generation(self) -> OwnGeneration:
         """One's own generation; the first one is made when first needed, another when its numbers
-        are used.
+        are used. In an epoch that is over, the one that stood when it ended.
         """
+        ending = self.epoch.ending
+        if ending is not None and ending.own is not None and ending.own.number < limits.POSTS:
+            return ending.own
         if self.state.own is None or self.state.own.number >= limits.POSTS:
             self.new_generation()
         assert self.state.own is not None  # noqa: S101 - made above
         return self.state.own
 
+    def _goes_on(self, own: OwnGeneration) -> None:
+        """It stands further on, or has one more reader."""
+        ending = self.epoch.ending
+        if ending is not None and ending.own is not None and ending.own.id == own.id:
+            ending.own = own
+        else:
+            self.state.own = own
+
     def new_generation(self) -> None:
         """A fresh sender key, given in one key block to every peer that has a line and no reply
         due.
         """
-        state = self.state
-        for slot in sorted(state.heal & self._answered().keys()):
+        state, over = self.state, self.epoch.ending is not None
+        healed = state.heal & self._answered().keys()
+        for slot in sorted(healed):
             self.put(self.line_block(slot, Nothing()).core)
-        state.heal = set()
+        state.heal = healed if over else set()  # a drop that is sealed takes it no more
         wraps = self.wraps(state.peers)
         own, core = sender_key.seal_key_block(
             state.me, self._under(), wraps, self.clock, self.head(Kind.KEY), self.entropy
         )
-        state.own, state.renew = own, False
+        state.own, state.renew = own, over
         if wraps:
             block = self.put(core)
             for slot in wraps:
@@ -342,9 +354,9 @@ class Posting:
         return self._parts(parts, under, aside=isinstance(content, contents.Echo))
 
     def come_along(self) -> None:
-        """Tell those of an epoch that is over where one went, first of all, under the sender key
-        that they know: it shows everybody whether all went to the same place. What ends rivals may
-        be announced in an older one: who follows another reads there.
+        """Tell those of an epoch that is over where one went, first of all: it shows everybody
+        whether all went to the same place. What ends rivals may be announced in an older one: who
+        follows another reads there.
         """
         state, told = self.state, set[EpochId]()
         for over, after in pairwise(state.epochs):
@@ -361,15 +373,14 @@ class Posting:
             self.into(state.epoch).widely().post_as_is(contents.Echo(roster.version, roster.hash))
 
     def echo(self, over: Epoch, version: int, roster: RosterHash) -> None:
-        """Say in an epoch, under the sender key that stands, that one came to a roster."""
+        """Say in an epoch, under the sender key that stands there, that one came to a roster."""
         if over.ending is None or not over.ending.sealed:
             posted = self.into(over).post_as_is(contents.Echo(version, roster))
             self.state.transcript.let_go([posted.hash])  # a drop that is sealed takes it not
-            self.state.renew = True
 
     def post_as_is(self, content: Content, under: Roster | None = None) -> Posted:
-        """Say something under the sender key that stands, whoever may read it: in an epoch that
-        ends, a new one might not arrive.
+        """Say something under the sender key that stands there, whoever may read it: in an epoch
+        that ends, a new one might not arrive.
         """
         order = self.state.transcript.next_order
         message = MessageId(self.entropy.draw(limits.ID))
@@ -387,7 +398,7 @@ class Posting:
     def _part(self, part: contents.Part, roster: Roster, *, aside: bool) -> Leaf:
         state, own, head = self.state, self.generation(), self.head(Kind.GROUP)
         parents = state.transcript.parents(roster.version)
-        state.own, core, leaf = sender_key.seal_post(
+        own, core, leaf = sender_key.seal_post(
             own,
             state.me,
             roster.hash,
@@ -397,6 +408,7 @@ class Posting:
             head,
             self.entropy,
         )
+        self._goes_on(own)
         hash_of = self.put(core)
         state.alive[state.me] = self.hour
         post = Post(

@@ -114,6 +114,9 @@ def _forget_epochs(posting: Posting, oldest: Hour) -> None:
         first = clocks[each.id].hour  # what can be opened again must be known again
         each.seen = {core: hour for core, hour in each.seen.items() if hour >= first}
         levelling.forget(state, each, posting.hour)
+        ending = each.ending
+        if ending and not each.contested and posting.hour - ending.hour > limits.SEAL_HOURS:
+            ending.own = None  # the drop is sealed by now
 
 
 def _forget_rosters(state: ChannelState) -> None:
