@@ -189,6 +189,32 @@ def test_an_epoch_that_is_over_is_forgotten_with_its_last_readable_hour(trio: Wo
     }
 
 
+@pytest.mark.parametrize("contested", [False, True])
+def test_ones_sender_key_of_an_epoch_that_is_over_goes_with_its_drop(
+    trio: World, *, contested: bool
+) -> None:
+    """Nobody posts there any more; but where rivals were announced, as long as it is kept."""
+    trio[1].say("hello")
+    before = trio[1].state.own
+    trio.settle()
+    act(trio.founder, commands.Turn())
+    trio.settle()
+    over = trio[1].state.epochs[0]
+    assert before is not None
+    assert over.ending is not None
+    assert over.ending.own is not None
+    assert over.ending.own.id == before.id
+    assert trio[1].state.own is not None
+    assert trio[1].state.own.id != before.id
+    over.contested = contested
+    trio.pass_time(hours=limits.SEAL_HOURS)
+    trio[1].tick()
+    assert over.ending.own is not None
+    trio.pass_time(hours=1)
+    trio[1].tick()
+    assert (over.ending.own is not None) == contested
+
+
 def test_every_clock_forgets_the_hours_behind_the_window(trio: World) -> None:
     act(trio.founder, commands.Turn())
     trio.settle()
