@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from backchannel.protocol import command as commands
 from backchannel.protocol import courier, limits
 from backchannel.protocol.outcome import Alarm, Answered
+from backchannel.protocol.posting import Posting
 from backchannel.protocol.types import DropId, RosterHash
 from tests.simulation.person import Person
 from tests.support.world import RELAYS, Member, World
@@ -955,3 +956,112 @@ def test_a_key_of_an_echo_in_an_epoch_that_is_over_heals_no_line_for_good() -> N
     world.settle()
     world.minutes()
     assert (first.state.me, "in the new one") in one.said
+
+
+def test_who_was_away_for_epochs_says_where_it_is_in_the_one_that_is_open() -> None:
+    """Under the key that stood all the time, though the drops of the others are sealed."""
+    world = World.of(3)
+    away, rest = world[2], [world[0], world[1]]
+    for number in range(3):
+        world.pass_time(hours=limits.SEAL_HOURS + 1 if number else 0)
+        world.settle(rest)
+        world[0].act(commands.Turn())
+        world[0].flush()
+        world.settle(rest)
+    assert len(world.drops.sealed) == 2
+    for _ in range(4):
+        away.listen()
+    assert away.state.epoch.number == 3
+    away.sync()
+    world.settle(rest)
+    open_, posts = world[1].state.epochs[2], world[1].state.transcript.posts
+    assert [each for each in open_.seen if each in posts and posts[each].author == away.state.me]
+
+
+def test_what_ends_rivals_is_read_by_who_was_given_ones_key_only_since() -> None:
+    """Who came late to the epoch in which rivals were announced had no sender key of it from who
+    ended them.
+    """
+    world = World()
+    for name in ("Second", "Third"):
+        world.admit_facilitator(name)
+        world.settle()
+    for number in range(2):
+        world.admit(f"Guest {number}")
+        world.settle()
+    first, second, third, one, other = world.members
+    new = world.admit("New")
+    world.settle([first, second, third, one, other])
+    drop = rows(world)
+    mine, theirs = at_once(world, (first, commands.Turn()), (third, commands.Turn()))
+    reads(world, new, *range(mine.stop))
+    for each in (first, second, one):
+        reads(world, each, *mine)
+    for each in (third, other):
+        reads(world, each, *theirs)
+    half = [first, second, one, new]
+    world.settle(half)
+    world.settle([third, other])
+    world.pass_time(seconds=60)
+    second.say("in the new one")
+    second.flush()
+    world.settle(half)
+    assert (second.state.me, "in the new one") in new.said
+    first.online = False
+    for each in world.members:
+        each.read[drop] = 0
+    for _ in range(8):
+        settled(world)
+        world.pass_time(hours=5)
+    assert len({each.state.current().hash for each in world.members if each is not first}) == 1
+
+
+def test_what_ends_rivals_is_read_by_ones_own_half_after_a_night() -> None:
+    """It has forgotten the sender key of the epoch before, where lives are short."""
+    world = World(lifetime=6)
+    world.admit_facilitator("Second")
+    world.settle()
+    for number in range(2):
+        world.admit(f"Guest {number}")
+        world.settle()
+    first, second, one, other = world.members
+    drop = rows(world)
+    mine, theirs = at_once(world, (first, commands.Turn()), (second, commands.Turn()))
+    for each in (first, one):
+        reads(world, each, *mine)
+    for each in (second, other):
+        reads(world, each, *theirs)
+    world.settle([first, one], rounds=3)
+    world.settle([second, other], rounds=3)
+    world.pass_time(hours=2)
+    first.say("in the new one")
+    first.flush()
+    one.sync()
+    for each in world.members:
+        each.read[drop] = 0
+    world.settle(rounds=1)
+    first.online = second.online = False
+    for _ in range(8):
+        world.pass_time(hours=1)
+        world.settle([one, other], rounds=1)
+    first.online = second.online = True
+    for _ in range(4):
+        settled(world)
+        world.pass_time(hours=2)
+    assert len({each.state.current().hash for each in world.members}) == 1
+
+
+def test_an_echo_stands_under_a_new_key_once_the_numbers_of_the_former_are_used() -> None:
+    world = World.of(3)
+    world[1].say("hello")
+    world.settle()
+    world[0].act(commands.Turn())
+    world[0].flush()
+    world.settle()
+    one, over = world[1], world[1].state.epochs[0]
+    posting = Posting(one.state, one.member.clocks, one.now, one.entropy)
+    assert over.ending is not None
+    assert over.ending.own is not None
+    over.ending.own = replace(over.ending.own, number=limits.POSTS)
+    posting.echo(over, one.state.current().version, one.state.current().hash)
+    assert over.ending.own.number == limits.POSTS

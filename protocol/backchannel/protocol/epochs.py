@@ -43,9 +43,7 @@ class Ending(msgspec.Struct, array_like=True):
     sealed: bool = False
     """Whether nothing more is sent there."""
     own: OwnGeneration | None = None
-    """One's own sender key when it ended, which all who read there were given: for what is still to
-    be said there.
-    """
+    """One's own sender key of then, since another stands: under it one says there where one is."""
 
 
 class Epoch(msgspec.Struct, array_like=True):

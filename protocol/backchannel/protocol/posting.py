@@ -19,7 +19,7 @@ from backchannel.protocol.core import Clock, Head, Kind, content_hash
 from backchannel.protocol.drop import Drop
 from backchannel.protocol.entropy import Entropy
 from backchannel.protocol.epoch import EpochClock
-from backchannel.protocol.epochs import Epoch
+from backchannel.protocol.epochs import Ending, Epoch
 from backchannel.protocol.errors import LocalProtocolError
 from backchannel.protocol.missing import Partial
 from backchannel.protocol.outcome import Append, Effect, Event, Keep, Leaf, Outcome
@@ -176,7 +176,7 @@ class Posting:
         peer.reply_due = False
         peer.reply = self.put(sent.core)
         if not given:
-            self._goes_on(own.with_reader(slot, sent.export))
+            self.state.own = own.with_reader(slot, sent.export)
             peer.given[own.id] = peer.reply
 
     def reply_again(self, lost: Core) -> None:
@@ -223,7 +223,7 @@ class Posting:
             self.entropy,
         )
         peer.line = line.begin(started.keys, started.ratchet, self.hour)
-        self._goes_on(own.with_reader(slot, started.keys.export_ab))
+        state.own = own.with_reader(slot, started.keys.export_ab)
         peer.given[own.id] = content_hash(started.core)
         return started.core
 
@@ -231,23 +231,12 @@ class Posting:
 
     def generation(self) -> OwnGeneration:
         """One's own generation; the first one is made when first needed, another when its numbers
-        are used. In an epoch that is over, the one that stood when it ended.
+        are used.
         """
-        ending = self.epoch.ending
-        if ending is not None and ending.own is not None and ending.own.number < limits.POSTS:
-            return ending.own
         if self.state.own is None or self.state.own.number >= limits.POSTS:
             self.new_generation()
         assert self.state.own is not None  # noqa: S101 - made above
         return self.state.own
-
-    def _goes_on(self, own: OwnGeneration) -> None:
-        """It stands further on, or has one more reader."""
-        ending = self.epoch.ending
-        if ending is not None and ending.own is not None and ending.own.id == own.id:
-            ending.own = own
-        else:
-            self.state.own = own
 
     def new_generation(self) -> None:
         """A fresh sender key, given in one key block to every peer that has a line and no reply
@@ -258,6 +247,7 @@ class Posting:
         for slot in sorted(healed):
             self.put(self.line_block(slot, Nothing()).core)
         state.heal = healed if over else set()  # a drop that is sealed takes it no more
+        self._keep_former()
         wraps = self.wraps(state.peers)
         own, core = sender_key.seal_key_block(
             state.me, self._under(), wraps, self.clock, self.head(Kind.KEY), self.entropy
@@ -267,6 +257,15 @@ class Posting:
             block = self.put(core)
             for slot in wraps:
                 state.peers[slot].given[own.id] = block
+
+    def _keep_former(self) -> None:
+        """The one that stood when the last epoch ended is for what is still to be said there."""
+        state = self.state
+        ending = next((e.ending for e in reversed(state.epochs) if e.ending is not None), None)
+        if ending is None or ending.own is not None or state.own is None:
+            return
+        if state.own.block not in state.epoch.seen:
+            ending.own = state.own
 
     def _under(self) -> RosterHash:
         """The roster that cores of this round stand under."""
@@ -354,9 +353,9 @@ class Posting:
         return self._parts(parts, under, aside=isinstance(content, contents.Echo))
 
     def come_along(self) -> None:
-        """Tell those of an epoch that is over where one went, first of all: it shows everybody
-        whether all went to the same place. What ends rivals may be announced in an older one: who
-        follows another reads there.
+        """Tell those of an epoch that is over where one went, first of all, under the sender key
+        that they know: it shows everybody whether all went to the same place. What ends rivals may
+        be announced in an older one: who follows another reads there.
         """
         state, told = self.state, set[EpochId]()
         for over, after in pairwise(state.epochs):
@@ -373,14 +372,31 @@ class Posting:
             self.into(state.epoch).widely().post_as_is(contents.Echo(roster.version, roster.hash))
 
     def echo(self, over: Epoch, version: int, roster: RosterHash) -> None:
-        """Say in an epoch, under the sender key that stands there, that one came to a roster."""
+        """Say in an epoch that one came to a roster, under the sender key that stood when it ended:
+        what was given since may stand where not all read who are to know.
+        """
         if over.ending is None or not over.ending.sealed:
+            state, former = self.state, self._former(over)
+            own = state.own
+            if former is not None:
+                state.own = former.own
             posted = self.into(over).post_as_is(contents.Echo(version, roster))
-            self.state.transcript.let_go([posted.hash])  # a drop that is sealed takes it not
+            if former is not None:
+                former.own, state.own = state.own, own
+            state.transcript.let_go([posted.hash])  # a drop that is sealed takes it not
+            state.renew = True
+
+    def _former(self, over: Epoch) -> Ending | None:
+        """What keeps that key, if another stands: where none was drawn since, a later epoch."""
+        since = self.state.epochs[self.state.epochs.index(over) :]
+        kept = (each.ending for each in since if each.ending is not None and each.ending.own)
+        former = next(kept, None)
+        left = former is not None and former.own is not None and former.own.number < limits.POSTS
+        return former if left else None
 
     def post_as_is(self, content: Content, under: Roster | None = None) -> Posted:
-        """Say something under the sender key that stands there, whoever may read it: in an epoch
-        that ends, a new one might not arrive.
+        """Say something under the sender key that stands, whoever may read it: in an epoch that
+        ends, a new one might not arrive.
         """
         order = self.state.transcript.next_order
         message = MessageId(self.entropy.draw(limits.ID))
@@ -398,7 +414,7 @@ class Posting:
     def _part(self, part: contents.Part, roster: Roster, *, aside: bool) -> Leaf:
         state, own, head = self.state, self.generation(), self.head(Kind.GROUP)
         parents = state.transcript.parents(roster.version)
-        own, core, leaf = sender_key.seal_post(
+        state.own, core, leaf = sender_key.seal_post(
             own,
             state.me,
             roster.hash,
@@ -408,7 +424,6 @@ class Posting:
             head,
             self.entropy,
         )
-        self._goes_on(own)
         hash_of = self.put(core)
         state.alive[state.me] = self.hour
         post = Post(

@@ -138,9 +138,7 @@ def _turn(state: ChannelState, new: Succession, before: Roster, now: Hour) -> No
         bound,
         (past - state.transcript.posts.keys()) | state.transcript.missing.keys(),
         issuer=roster.issuer == state.me,
-        own=state.own,
     )
-    state.own = None
     state.epochs.append(
         Epoch(
             epoch.epoch_id(secret),
