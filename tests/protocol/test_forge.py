@@ -18,6 +18,7 @@ from backchannel.protocol.exhibit import Exhibit, Person, Piece, Statement
 from backchannel.protocol.forge import Forged, Forger
 from backchannel.protocol.outcome import Alarm, Event, Said
 from backchannel.protocol.types import MAIN_THREAD, Timestamp, hour_of
+from tests.protocol.test_schedules_found import at_once, reads, rows
 from tests.support.insider import core_in, owed, refuses, texts
 from tests.support.world import START, Member, World
 
@@ -261,6 +262,49 @@ def test_what_is_older_than_the_list_of_members_or_the_epoch_is_forged_like_the_
         for each in [forger.say("Founder", MAIN_THREAD, f"at {now}", now, guest.entropy)]
     ]
     exhibit.write(Shown(three, guest).file(whole))
+
+
+def test_what_a_forged_post_says_first_in_an_older_epoch_opens_too() -> None:
+    """What ended rivals was announced there: an echo goes before the text, under the author's key
+    and not under the one that the forger had there.
+    """
+    world = World()
+    world.admit_facilitator("Second")
+    world.settle()
+    for number in range(2):
+        world.admit(f"Guest {number}")
+        world.settle()
+    first, second, one, other = world.members
+    drop = rows(world)
+    mine, theirs = at_once(world, (first, TURN), (second, TURN))
+    for each in (first, one):
+        reads(world, each, *mine)
+    for each in (second, other):
+        reads(world, each, *theirs)
+    world.settle([first, one])
+    world.settle([second, other])
+    one.say("in the new one")
+    one.flush()
+    world.settle([first, one])
+    for each in world.members:
+        each.read[drop] = 0
+    world.settle(rounds=1)
+    world.pass_time(seconds=limits.RIVAL_STANDS + 60)
+    world.settle(rounds=1)
+    lead = next(each for each in (first, second) if each.member.due(each.now))
+    lead.act(TURN)
+    lead.flush()
+    lead.listen()
+    one.listen()
+    assert one.state.current().merged
+    for author in (first, second, other):
+        copy, alias = one.twin(), author.state.alias
+        forged = Forger(one.member).say(alias, MAIN_THREAD, "never", one.now, one.entropy)
+        assert len({each.drop for each in forged.arrivals}) > 1
+        for arrival in forged.arrivals:
+            copy.receive(arrival)
+        assert (author.state.me, "never") in copy.said
+        assert not [each for each in copy.state.pending if each.core[0] == Kind.GROUP]
 
 
 @pytest.mark.parametrize("alias", ["Guest 1", "Founder"])

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from backchannel.protocol import command as commands
 from backchannel.protocol import courier, limits
+from backchannel.protocol.core import Kind
 from backchannel.protocol.outcome import Alarm, Answered
 from backchannel.protocol.posting import Posting
 from backchannel.protocol.types import DropId, RosterHash
@@ -1065,3 +1066,81 @@ def test_an_echo_stands_under_a_new_key_once_the_numbers_of_the_former_are_used(
     over.ending.own = replace(over.ending.own, number=limits.POSTS)
     posting.echo(over, one.state.current().version, one.state.current().hash)
     assert over.ending.own.number == limits.POSTS
+
+
+@pytest.mark.parametrize("since", [False, True])
+def test_two_who_end_the_same_rivals_after_a_night_say_where_they_went(*, since: bool) -> None:
+    """Under the key that each had given there with its own change: of the one before, others may
+    have forgotten by then. `since`: each had another one since.
+    """
+    world = World(lifetime=6)
+    for name in ("Second", "Third"):
+        world.admit_facilitator(name)
+        world.settle()
+    for number in range(2):
+        world.admit(f"Guest {number}")
+        world.settle()
+    first, second, *others = world.members
+    drop = rows(world)
+    turns = at_once(world, *((each, commands.Turn()) for each in world.members[:3]))
+    reads(world, first, *turns[1], *turns[0], *turns[2])
+    reads(world, second, *turns[0], *turns[1], *turns[2])
+    for each in others:
+        reads(world, each, *turns[2], *turns[0], *turns[1])
+    world.settle()
+    world.pass_time(seconds=FINDS)
+    world.settle()
+    for _ in range(7):
+        world.pass_time(hours=1)
+        world.settle(rounds=1)
+    places = []
+    for each, command in ((first, commands.Turn()), (second, commands.Remove("Guest 1"))):
+        start = len(world.drops.rows[drop])
+        each.act(command)
+        each.flush()
+        places.append(range(start, len(world.drops.rows[drop])))
+        if since:
+            each.act(commands.Begin("of my half", None))
+            each.flush()
+    reads(world, first, *places[1], *places[0])
+    for each in (second, *others):
+        reads(world, each, *places[0], *places[1])
+    for each in others:
+        each.sync()
+    first.tick()
+    first.flush()
+    assert settled(world, gone=world[4])
+
+
+def test_who_lets_somebody_in_first_says_where_it_is_under_the_key_that_it_replies_with() -> None:
+    """The echo is the first act, before a key is drawn for the newcomer."""
+    world = World()
+    world.admit_facilitator("Second")
+    world.settle()
+    first, second = world.members
+    world.knock("Late")
+    world.settle([first, second])
+    world.founder = second
+    first.say("under a key")
+    first.flush()
+    world.settle([first, second])
+    new = world.admit("New")
+    new.listen()
+    over = first.state.epoch
+    second.act(commands.Turn())
+    second.flush()
+    new.tick()
+    new.flush()
+    second.sync()
+    second.sync()
+    first.listen()
+    first.listen()
+    assert first.state.epoch is not over
+    assert first.state.peers[new.state.me].reply_due
+    drop = over.drops()[0][1].id
+    start = len(world.drops.rows[drop])
+    first.act(commands.Admit("Late"))
+    first.flush()
+    for row in world.drops.rows[drop][start:]:
+        new.receive(row)
+    assert not [each for each in new.state.pending if each.core[0] == Kind.GROUP]

@@ -119,6 +119,8 @@ def _turn_round(state: ChannelState, author: Slot) -> None:
         msg = "you have not met yet: your programs greet each other when both come online"
         raise LocalProtocolError(msg)
     state.own = _own(peer, me)
+    for ending in (each.ending for each in state.epochs if each.ending is not None):
+        ending.own = None  # not the author's
     state.me, state.floor, state.rivals = author, None, {}
     state.peers = {me: _seen_from_there(state, peer, peer.line)}
     state.renew, state.heal = False, set()

@@ -254,6 +254,7 @@ def admit(posting: Posting, alias: str) -> None:
     )
 
     def welcome(roster: Roster) -> None:
+        posting.come_along()  # under the former key, before there is another
         posting.renew(1)  # the announcement stands under the very key that the admission gives
         state.peers[slot] = Peer(bundle)
         admission = Admission(state.epoch.number, state.epoch.secret, posting.clock(posting.hour))

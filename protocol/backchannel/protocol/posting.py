@@ -242,30 +242,35 @@ class Posting:
         """A fresh sender key, given in one key block to every peer that has a line and no reply
         due.
         """
-        state, over = self.state, self.epoch.ending is not None
+        state = self.state
         healed = state.heal & self._answered().keys()
         for slot in sorted(healed):
             self.put(self.line_block(slot, Nothing()).core)
-        state.heal = healed if over else set()  # a drop that is sealed takes it no more
-        self._keep_former()
+        over = self.epoch.ending is not None  # a drop that is sealed takes it no more
+        state.heal = healed if over else set()
         wraps = self.wraps(state.peers)
         own, core = sender_key.seal_key_block(
             state.me, self._under(), wraps, self.clock, self.head(Kind.KEY), self.entropy
         )
-        state.own, state.renew = own, over
+        self._keep_former()
+        state.own, state.renew = own, False
         if wraps:
             block = self.put(core)
             for slot in wraps:
                 state.peers[slot].given[own.id] = block
 
     def _keep_former(self) -> None:
-        """The one that stood when the last epoch ended is for what is still to be said there."""
-        state = self.state
-        ending = next((e.ending for e in reversed(state.epochs) if e.ending is not None), None)
-        if ending is None or ending.own is not None or state.own is None:
+        """The one that stood when an epoch ended, or was given in it since, is for what is still to
+        be said there.
+        """
+        state, own = self.state, self.state.own
+        if own is None or own.block in state.epoch.seen:
             return
-        if state.own.block not in state.epoch.seen:
-            ending.own = state.own
+        over = [(each, each.ending) for each in state.epochs if each.ending is not None]
+        there = [ending for each, ending in over if ending.own and own.block in each.seen]
+        last = [ending for _, ending in over[-1:] if ending.own is None]
+        for ending in (*there, *last)[:1]:
+            ending.own = own
 
     def _under(self) -> RosterHash:
         """The roster that cores of this round stand under."""
@@ -387,12 +392,16 @@ class Posting:
             state.renew = True
 
     def _former(self, over: Epoch) -> Ending | None:
-        """What keeps that key, if another stands: where none was drawn since, a later epoch."""
-        since = self.state.epochs[self.state.epochs.index(over) :]
-        kept = (each.ending for each in since if each.ending is not None and each.ending.own)
-        former = next(kept, None)
-        left = former is not None and former.own is not None and former.own.number < limits.POSTS
-        return former if left else None
+        """What keeps that key, if another stands that was not given there: where none was drawn
+        since, a later epoch.
+        """
+        state = self.state
+        if state.own is not None and state.own.block in over.seen:
+            return None
+        for each in state.epochs[state.epochs.index(over) :]:
+            if each.ending is not None and each.ending.own is not None:
+                return each.ending if each.ending.own.number < limits.POSTS else None
+        return None
 
     def post_as_is(self, content: Content, under: Roster | None = None) -> Posted:
         """Say something under the sender key that stands, whoever may read it: in an epoch that
